@@ -1,0 +1,35 @@
+// Every table of the cloud's store. A key is: customer id (16 bytes; NOBODY for what belongs to no customer), table (1 byte),
+// then what the table says. The customer comes first so that a distributed store can keep a tenant together. Customer ids are UUIDs of version 7: none
+// begins with 0x00, which the store keeps for itself. Table numbers are never used again.
+// "Since" is the program version in which a table was born.
+
+export const TABLES = {
+  /** (nothing more) → CustomerRecord. Since 0.1. */
+  customer: 0x01,
+  /** machine (16) → MachineRecord. Since 0.1. */
+  machine: 0x02,
+  /** machine (16), sensor number (u32) → SensorRecord. Since 0.1. */
+  sensor: 0x03,
+  /** token id (16) → TokenRecord. Since 0.1. */
+  token: 0x04,
+  /** request id (utf8) → id of what the request made. Since 0.1. */
+  request: 0x05,
+  /** machine (16) → SessionRecord: generations, announced tails, last seen. Since 0.1. */
+  session: 0x10,
+  /** machine (16), log (16), first flush (u64) → LedgerEntry. Since 0.1. */
+  ledger: 0x11,
+  /** machine (16), log (16), first flush (u64) → the batch, Signed, as the hub made it. Since 0.1. */
+  batch: 0x12,
+  /** machine (16), log (16), first flush (u64), witness (u8) → the gap, Signed. Since 0.1. */
+  gap: 0x13,
+} as const;
+
+export type TableName = keyof typeof TABLES;
+
+/** The "customer" of what belongs to nobody in particular. Not zeros: the store keeps 0x00 for itself. */
+export const NOBODY: Buffer = Buffer.alloc(16, 0x01);
+
+/** The prefix of all keys of one table of one customer, followed by `parts`. */
+export function tableKey(customer: Uint8Array, table: TableName, ...parts: readonly Uint8Array[]): Buffer {
+  return Buffer.concat([customer, Buffer.of(TABLES[table]), ...parts]);
+}

@@ -52,9 +52,7 @@ export class GroupCommit implements Stoppable {
     if (this.#stopped) return Promise.reject(closed());
     return new Promise((resolve, reject) => {
       this.#queue.push({ build, resolve, reject });
-      this.#draining ??= this.#drain().finally(() => {
-        this.#draining = undefined;
-      });
+      this.#draining ??= this.#drain();
     });
   }
 
@@ -78,6 +76,8 @@ export class GroupCommit implements Stoppable {
       const group = this.#nextGroup();
       if (group.members.length > 0) await this.#write(group);
     }
+    // In the same breath as finding the queue empty, so that no commit falls between the two.
+    this.#draining = undefined;
   }
 
   async #recover(): Promise<void> {

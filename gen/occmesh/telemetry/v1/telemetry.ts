@@ -132,6 +132,8 @@ export enum GapReason {
   TAIL_MISSING = 3,
   /** RETIRED - The machine was retired with data outstanding. */
   RETIRED = 4,
+  /** NOT_RETAINED - The cloud had acknowledged it, lost it (a restore), and the hub no longer had it. */
+  NOT_RETAINED = 5,
   UNRECOGNIZED = -1,
 }
 
@@ -152,6 +154,9 @@ export function gapReasonFromJSON(object: any): GapReason {
     case 4:
     case "GAP_REASON_RETIRED":
       return GapReason.RETIRED;
+    case 5:
+    case "GAP_REASON_NOT_RETAINED":
+      return GapReason.NOT_RETAINED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -171,6 +176,8 @@ export function gapReasonToJSON(object: GapReason): string {
       return "GAP_REASON_TAIL_MISSING";
     case GapReason.RETIRED:
       return "GAP_REASON_RETIRED";
+    case GapReason.NOT_RETAINED:
+      return "GAP_REASON_NOT_RETAINED";
     case GapReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

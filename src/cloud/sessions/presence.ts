@@ -1,0 +1,159 @@
+// Which machine is how, as far as sessions tell: live facts in memory, for people and for what must be decided.
+import { MachineState } from '../../../gen/occmesh/inventory/v1/inventory.js';
+import { Path } from '../../../gen/occmesh/link/v1/link.js';
+import type { Clock } from '../../kernel/clock.js';
+import type { EpochMs } from '../../kernel/duration.js';
+import { type Edges, StateMachine } from '../../kernel/machine.js';
+
+type Liveness = 'never-seen' | 'online' | 'waiting' | 'shut-down' | 'lost' | 'unreachable';
+
+/** `waiting`: its session is gone without a goodbye, and it still has time to come back. */
+export const LIVENESS_EDGES: Edges<Liveness> = {
+  'never-seen': ['online', 'waiting'],
+  online: ['online', 'waiting', 'shut-down'],
+  waiting: ['online', 'lost', 'unreachable'],
+  'shut-down': ['online'],
+  lost: ['online', 'unreachable'],
+  unreachable: ['online', 'lost'],
+};
+
+const STATES: { readonly [L in Liveness]: MachineState } = {
+  'never-seen': MachineState.NEVER_SEEN,
+  online: MachineState.ONLINE,
+  // Shown as it was last: a hub that changes its path is not lost.
+  waiting: MachineState.ONLINE,
+  'shut-down': MachineState.SHUT_DOWN,
+  lost: MachineState.LOST,
+  unreachable: MachineState.UNREACHABLE,
+};
+
+/** What is known of one machine right now. */
+export interface PresenceFacts {
+  readonly state: MachineState;
+  readonly path: Path;
+  readonly connectorId: string;
+  readonly lastSeenMs: number;
+  readonly queuedReadings: number;
+  readonly queuedAgeMs: number;
+  readonly clockOffsetMs: number;
+  readonly software: string;
+  readonly hubCount: number;
+}
+
+interface Mutable extends Omit<PresenceFacts, 'state' | 'hubCount'> {
+  readonly liveness: StateMachine<Liveness>;
+  /** Monotonic time at which waiting ends. */
+  deadline: number;
+  path: Path;
+  connectorId: string;
+  lastSeenMs: number;
+  queuedReadings: number;
+  queuedAgeMs: number;
+  clockOffsetMs: number;
+  software: string;
+}
+
+/** A machine that falls silent is given this long, milliseconds: three heartbeats and a grace. */
+export const LOST_AFTER_MS = 45_000;
+
+export class Presence {
+  readonly #machines = new Map<string, Mutable>();
+
+  constructor(private readonly clock: Clock) {}
+
+  of(machineId: string): PresenceFacts {
+    const m = this.#machine(machineId);
+    return {
+      state: STATES[m.liveness.state],
+      path: m.path,
+      connectorId: m.connectorId,
+      lastSeenMs: m.lastSeenMs,
+      queuedReadings: m.queuedReadings,
+      queuedAgeMs: m.queuedAgeMs,
+      clockOffsetMs: m.clockOffsetMs,
+      software: m.software,
+      hubCount: this.#hubsBehind(machineId).length,
+    };
+  }
+
+  /** After a start: a machine that has been seen before is given time to come back. */
+  expect(machineId: string, lastSeen: EpochMs, shutDown: boolean): void {
+    const m = this.#machine(machineId);
+    m.lastSeenMs = lastSeen;
+    m.liveness.to('waiting');
+    m.deadline = this.clock.monotonic() + LOST_AFTER_MS;
+    if (shutDown) {
+      m.liveness.to('online');
+      m.liveness.to('shut-down');
+    }
+  }
+
+  up(machineId: string, facts: { path: Path; connectorId: string; software: string; clockMs: number }): void {
+    const m = this.#machine(machineId);
+    m.liveness.to('online');
+    m.path = facts.path;
+    m.connectorId = facts.connectorId;
+    m.software = facts.software;
+    this.#seen(m, facts.clockMs);
+  }
+
+  heartbeat(machineId: string, facts: { queuedReadings: number; queuedAgeMs: number; clockMs: number }): void {
+    const m = this.#machine(machineId);
+    m.queuedReadings = facts.queuedReadings;
+    m.queuedAgeMs = facts.queuedAgeMs;
+    this.#seen(m, facts.clockMs);
+  }
+
+  down(machineId: string, why: 'shut-down' | 'gone'): void {
+    const m = this.#machine(machineId);
+    if (!m.liveness.is('online')) return;
+    m.liveness.to(why === 'shut-down' ? 'shut-down' : 'waiting');
+    m.deadline = this.clock.monotonic() + LOST_AFTER_MS;
+  }
+
+  /** Called every few seconds: whoever has waited long enough is lost, or unreachable behind a lost connector. */
+  sweep(): void {
+    const now = this.clock.monotonic();
+    for (const m of this.#machines.values()) {
+      if (m.liveness.is('waiting') && now >= m.deadline) m.liveness.to('lost');
+    }
+    for (const m of this.#machines.values()) {
+      if (m.path !== Path.CONNECTOR) continue;
+      const connectorLost = this.#machines.get(m.connectorId)?.liveness.is('lost') ?? false;
+      if (m.liveness.is('lost') && connectorLost) m.liveness.to('unreachable');
+      else if (m.liveness.is('unreachable') && !connectorLost) m.liveness.to('lost');
+    }
+  }
+
+  #hubsBehind(connectorId: string): string[] {
+    const behind: string[] = [];
+    for (const [id, m] of this.#machines) {
+      if (m.connectorId === connectorId && m.path === Path.CONNECTOR && m.liveness.is('online')) behind.push(id);
+    }
+    return behind;
+  }
+
+  #seen(m: Mutable, clockMs: number): void {
+    m.lastSeenMs = this.clock.now();
+    m.clockOffsetMs = clockMs - m.lastSeenMs;
+  }
+
+  #machine(id: string): Mutable {
+    let m = this.#machines.get(id);
+    if (!m) {
+      m = {
+        liveness: new StateMachine<Liveness>('presence', LIVENESS_EDGES, 'never-seen'),
+        deadline: 0,
+        path: Path.UNSPECIFIED,
+        connectorId: '',
+        lastSeenMs: 0,
+        queuedReadings: 0,
+        queuedAgeMs: 0,
+        clockOffsetMs: 0,
+        software: '',
+      };
+      this.#machines.set(id, m);
+    }
+    return m;
+  }
+}

@@ -1,0 +1,30 @@
+// What the cloud durably remembers of a machine's sessions: generations, announced tails, last sign of life.
+import { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
+import type { Op, Store } from '../../storage/store.js';
+import { tableKey } from '../tables.js';
+import type { HubKey } from '../telemetry/ledger.js';
+
+const keyOf = (hub: HubKey): Buffer => tableKey(hub.customer, 'session', hub.machine);
+
+export async function readSessionRecord(store: Store, hub: HubKey): Promise<SessionRecord> {
+  const value = await store.get(keyOf(hub));
+  return value ? SessionRecord.decode(value) : SessionRecord.fromPartial({});
+}
+
+export const putSessionRecord = (hub: HubKey, record: SessionRecord): Op => ({
+  put: keyOf(hub),
+  value: SessionRecord.encode(record).finish(),
+});
+
+/** What the generation that a hub presents says of it. */
+export type GenerationVerdict = 'current' | 'older' | 'newer';
+
+/**
+ * The last generation issued is current; the one confirmed before it too, as long as the last one was never used: its
+ * Welcome may have been lost. Older: the hub was rolled back or cloned. Newer: this cloud was restored.
+ */
+export function judgeGeneration(record: SessionRecord, presented: number): GenerationVerdict {
+  if (presented > record.issuedGeneration) return 'newer';
+  if (presented === record.issuedGeneration || presented === record.confirmedGeneration) return 'current';
+  return 'older';
+}

@@ -1,0 +1,179 @@
+// The way of a batch or a gap into the store: verified against its author's keys, judged against the ledger inside the
+// commit, stored together with its ledger entry, told to whoever listens. Only then may it be acknowledged.
+import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
+import { Gap, Signed, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import type { VerifyKey } from '../../identity/keys.js';
+import { verifySigned } from '../../identity/signed.js';
+import { TAGS } from '../../identity/tags.js';
+import { toError } from '../../kernel/fault.js';
+import { LinkFault } from '../../link/fault.js';
+import { u64be } from '../../storage/keys.js';
+import type { Store } from '../../storage/store.js';
+import { unpackBatch } from '../../telemetry/batch.js';
+import type { Flush } from '../../telemetry/reading.js';
+import { tableKey } from '../tables.js';
+import { type HubKey, type HubLedger, knownGap } from './ledger.js';
+
+/** The session on whose behalf something is stored. */
+export interface Author extends HubKey {
+  readonly ledger: HubLedger;
+  /** The author's key with this id, of all it ever had. */
+  verifyKey(keyId: Uint8Array): VerifyKey | undefined;
+  /** False once a newer session has taken over: nothing more is stored for this one. Asked inside the commit. */
+  isCurrent(): boolean;
+}
+
+export interface StoredBatch {
+  readonly log: Buffer;
+  readonly first: number;
+  readonly count: number;
+  readonly chain: Buffer;
+}
+
+export type Verdict =
+  /** Stored now. */
+  | { readonly kind: 'stored'; readonly batch: StoredBatch }
+  /** Was there already, the very same. */
+  | { readonly kind: 'held'; readonly batch: StoredBatch }
+  /** Overlaps something else: two machines write this log. */
+  | { readonly kind: 'conflict'; readonly batch: StoredBatch };
+
+/** What was just stored, for latest values and watchers. */
+export type StoredListener = (hub: HubKey, log: Buffer, flushes: readonly Flush[]) => void;
+
+const MAX_FLUSH = Number.MAX_SAFE_INTEGER / 2;
+
+export class Ingest {
+  readonly #listeners = new Set<StoredListener>();
+
+  constructor(private readonly store: Store) {}
+
+  /** Calls `listener` after each stored batch; returns its removal. */
+  onStored(listener: StoredListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Faults: link.unauthentic, link.protocol, link.superseded; storage faults. */
+  async batch(author: Author, signed: Signed): Promise<Verdict> {
+    const { header, flushes } = this.#open(author, signed);
+    const batch: StoredBatch = {
+      log: Buffer.from(header.log),
+      first: header.firstFlush,
+      count: header.flushCount,
+      chain: Buffer.from(header.chain),
+    };
+    const state = author.ledger.log(batch.log);
+    if (state.overlaps(batch.first, batch.count)) return this.#compare(author, batch);
+
+    const times = timesOf(flushes);
+    const entry: LedgerEntry = {
+      flushCount: batch.count,
+      chain: batch.chain,
+      readingCount: header.readingCount,
+      earliestMs: times.earliest,
+      latestMs: times.latest,
+    };
+    const record = Signed.encode(signed).finish();
+    let overtaken = false;
+    await this.store.commit(() => {
+      if (!author.isCurrent()) throw new LinkFault('link.superseded', 'a newer session of this hub has taken over');
+      overtaken = state.overlaps(batch.first, batch.count);
+      if (overtaken) return undefined;
+      state.hold(batch.first, entry);
+      const at = [author.machine, batch.log, u64be(batch.first)] as const;
+      return [
+        { put: tableKey(author.customer, 'batch', ...at), value: record },
+        { put: tableKey(author.customer, 'ledger', ...at), value: LedgerEntry.encode(entry).finish() },
+      ];
+    });
+    if (overtaken) return this.#compare(author, batch);
+    for (const listener of this.#listeners) listener(author, batch.log, flushes);
+    return { kind: 'stored', batch };
+  }
+
+  /** Records a gap. Faults as for batch(). */
+  async gap(author: Author, signed: Signed): Promise<Gap> {
+    const key = author.verifyKey(signed.keyId);
+    if (!key || !verifySigned(key, TAGS.GAP, signed)) {
+      throw new LinkFault('link.unauthentic', 'the signature of a gap does not verify');
+    }
+    const gap = parse('gap', () => Gap.decode(signed.content));
+    if (!author.machine.equals(gap.machineId))
+      throw new LinkFault('link.unauthentic', "a gap of another machine's log");
+    checkRange(gap.log, gap.firstFlush, gap.flushCount);
+    if (gap.witness !== Witness.HUB) throw new LinkFault('link.protocol', 'a hub can be witness for itself only');
+    await this.recordGap(author, gap, signed);
+    return gap;
+  }
+
+  /** Stores a verified gap, whoever noticed it. */
+  async recordGap(author: Author, gap: Gap, signed: Signed): Promise<void> {
+    const state = author.ledger.log(gap.log);
+    await this.store.commit(() => {
+      if (!author.isCurrent()) throw new LinkFault('link.superseded', 'a newer session of this hub has taken over');
+      const known = state.gaps.some(
+        (g) => g.first === gap.firstFlush && g.count === gap.flushCount && g.witness === gap.witness,
+      );
+      if (known) return undefined;
+      state.gaps.push(knownGap(gap));
+      const at = [author.machine, Buffer.from(gap.log), u64be(gap.firstFlush), Buffer.of(gap.witness)] as const;
+      return [{ put: tableKey(author.customer, 'gap', ...at), value: Signed.encode(signed).finish() }];
+    });
+  }
+
+  #open(
+    author: Author,
+    signed: Signed,
+  ): { header: ReturnType<typeof unpackBatch>['header']; flushes: readonly Flush[] } {
+    const key = author.verifyKey(signed.keyId);
+    if (!key || !verifySigned(key, TAGS.BATCH, signed)) {
+      throw new LinkFault('link.unauthentic', 'the signature of a batch does not verify');
+    }
+    return parse('batch', () => {
+      const { header, flushes } = unpackBatch(signed.content);
+      if (!author.machine.equals(header.machineId))
+        throw new LinkFault('link.unauthentic', 'a batch of another machine');
+      checkRange(header.log, header.firstFlush, header.flushCount);
+      return { header, flushes: flushes() };
+    });
+  }
+
+  /** The range is held at least in part: the very same batch, or one that contradicts it? */
+  async #compare(author: Author, batch: StoredBatch): Promise<Verdict> {
+    const key = tableKey(author.customer, 'ledger', author.machine, batch.log, u64be(batch.first));
+    const value = await this.store.get(key);
+    if (value) {
+      const entry = LedgerEntry.decode(value);
+      if (entry.flushCount === batch.count && batch.chain.equals(entry.chain)) return { kind: 'held', batch };
+    }
+    return { kind: 'conflict', batch };
+  }
+}
+
+function parse<T>(what: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (cause) {
+    if (cause instanceof LinkFault) throw cause;
+    throw new LinkFault('link.protocol', `a signed ${what} does not parse: ${toError(cause).message}`, { cause });
+  }
+}
+
+function checkRange(log: Uint8Array, first: number, count: number): void {
+  if (log.length !== 16 || count < 1 || first + count > MAX_FLUSH) {
+    throw new LinkFault('link.protocol', 'a log or a range of flushes that cannot be');
+  }
+}
+
+function timesOf(flushes: readonly Flush[]): { earliest: number; latest: number } {
+  let earliest = Number.POSITIVE_INFINITY;
+  let latest = Number.NEGATIVE_INFINITY;
+  for (const flush of flushes) {
+    for (const { takenAt } of flush.readings) {
+      if (takenAt < earliest) earliest = takenAt;
+      if (takenAt > latest) latest = takenAt;
+    }
+  }
+  return earliest <= latest ? { earliest, latest } : { earliest: 0, latest: 0 };
+}

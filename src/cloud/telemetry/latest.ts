@@ -1,0 +1,78 @@
+// The latest reading of every sensor, in memory. "Latest" follows log order, not the clock: a log with a later birth is
+// later, in a log the higher flush, in a flush the higher position.
+
+import { Signed } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { rangeOf } from '../../storage/keys.js';
+import type { Store } from '../../storage/store.js';
+import { unpackBatch } from '../../telemetry/batch.js';
+import type { Flush, Reading } from '../../telemetry/reading.js';
+import { tableKey } from '../tables.js';
+import type { HubKey } from './ledger.js';
+
+/** A reading with its identity. */
+export interface PlacedReading {
+  readonly reading: Reading;
+  readonly log: Buffer;
+  readonly flush: number;
+  readonly position: number;
+}
+
+const isLater = (a: PlacedReading, b: PlacedReading): boolean => {
+  const byLog = Buffer.compare(a.log, b.log);
+  if (byLog !== 0) return byLog > 0;
+  if (a.flush !== b.flush) return a.flush > b.flush;
+  return a.position > b.position;
+};
+
+export class LatestReadings {
+  readonly #hubs = new Map<string, Map<number, PlacedReading>>();
+
+  /** Takes in what was just stored, live or backlog. */
+  stored(hub: HubKey, log: Buffer, flushes: readonly Flush[]): void {
+    const sensors = this.#sensors(hub);
+    for (const flush of flushes) {
+      for (let position = 0; position < flush.readings.length; position++) {
+        const reading = flush.readings[position];
+        if (!reading) continue;
+        const placed = { reading, log, flush: flush.number, position };
+        const known = sensors.get(reading.sensor);
+        if (!known || isLater(placed, known)) sensors.set(reading.sensor, placed);
+      }
+    }
+  }
+
+  /** By sensor number. */
+  of(hub: HubKey): PlacedReading[] {
+    const sensors = this.#hubs.get(hub.machine.toString('hex'));
+    return sensors ? [...sensors.entries()].sort(([a], [b]) => a - b).map(([, placed]) => placed) : [];
+  }
+
+  /**
+   * Reads a hub's latest values back from the store after a start: newest batches first, until every one of `sensors`
+   * has been seen or there is nothing more.
+   */
+  async load(hub: HubKey, store: Store, sensors: ReadonlySet<number>): Promise<void> {
+    const missing = new Set(sensors);
+    const range = { ...rangeOf(tableKey(hub.customer, 'batch', hub.machine)), reverse: true, limit: MOST_BATCHES };
+    for await (const { key, value } of store.entries(range)) {
+      const log = Buffer.from(key.subarray(-24, -8));
+      const flushes = unpackBatch(Signed.decode(value).content).flushes();
+      this.stored(hub, log, flushes);
+      for (const flush of flushes) for (const reading of flush.readings) missing.delete(reading.sensor);
+      if (missing.size === 0) return;
+    }
+  }
+
+  #sensors(hub: HubKey): Map<number, PlacedReading> {
+    const name = hub.machine.toString('hex');
+    let sensors = this.#hubs.get(name);
+    if (!sensors) {
+      sensors = new Map();
+      this.#hubs.set(name, sensors);
+    }
+    return sensors;
+  }
+}
+
+/** A sensor that has said nothing for this many batches is not looked for at a start. */
+const MOST_BATCHES = 500;

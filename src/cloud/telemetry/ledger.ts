@@ -1,0 +1,126 @@
+// What the cloud holds of every hub's logs. Derived from the ledger entries in the store, which are written in the same
+// commit as the readings they stand for; this is only their sum, read when a hub is first asked for and thrown away
+// when a write has failed.
+import type { Holding } from '../../../gen/occmesh/link/v1/link.js';
+import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
+import { Gap, type GapReason, Signed, type Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { rangeOf, readU64be } from '../../storage/keys.js';
+import type { Store } from '../../storage/store.js';
+import { RangeSet } from '../../telemetry/ranges.js';
+import { tableKey } from '../tables.js';
+
+/** A hub as the store's keys name it. */
+export interface HubKey {
+  readonly customer: Buffer;
+  readonly machine: Buffer;
+}
+
+export interface KnownGap {
+  readonly first: number;
+  readonly count: number;
+  readonly reason: GapReason;
+  readonly witness: Witness;
+  readonly noticedAtMs: number;
+  readonly readingCount: number;
+}
+
+/** One log of one hub. */
+export class LogState {
+  readonly held: RangeSet = new RangeSet();
+  readonly gaps: KnownGap[] = [];
+  readings = 0;
+  /** Chain after the last flush held; empty while nothing is. */
+  chain: Buffer = Buffer.alloc(0);
+  /** Highest durable tail that the hub announced. */
+  announced = 0;
+
+  constructor(readonly id: Buffer) {}
+
+  overlaps(first: number, count: number): boolean {
+    return this.held.within({ first, count }).size > 0;
+  }
+
+  /** Records a stored batch. */
+  hold(first: number, entry: { flushCount: number; readingCount: number; chain: Uint8Array }): void {
+    if (first + entry.flushCount >= this.held.end) this.chain = Buffer.from(entry.chain);
+    this.held.add({ first, count: entry.flushCount });
+    this.readings += entry.readingCount;
+    this.announced = Math.max(this.announced, this.held.end);
+  }
+
+  /** Flushes known to be gone: gaps minus what is held. */
+  get lost(): RangeSet {
+    return RangeSet.from(this.gaps).subtract(this.held);
+  }
+
+  holding(): Holding {
+    const gaps = RangeSet.from(this.gaps);
+    return { log: this.id, held: this.held.toProto(), chain: this.chain, gaps: gaps.toProto() };
+  }
+}
+
+/** All logs of one hub. */
+export class HubLedger {
+  readonly logs: Map<string, LogState> = new Map();
+
+  log(id: Uint8Array): LogState {
+    const name = Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('hex');
+    let state = this.logs.get(name);
+    if (!state) {
+      state = new LogState(Buffer.from(id));
+      this.logs.set(name, state);
+    }
+    return state;
+  }
+}
+
+const LOG_BYTES = 16;
+
+export class Ledger {
+  readonly #hubs = new Map<string, Promise<HubLedger>>();
+
+  constructor(private readonly store: Store) {}
+
+  /** The hub's ledger, read from the store the first time. */
+  of(hub: HubKey): Promise<HubLedger> {
+    const name = hub.machine.toString('hex');
+    let ledger = this.#hubs.get(name);
+    if (!ledger) {
+      ledger = this.#read(hub);
+      this.#hubs.set(name, ledger);
+      ledger.catch(() => this.#hubs.delete(name));
+    }
+    return ledger;
+  }
+
+  /** Forgets everything, to be read again: after a failed write, what was counted in may not be there. */
+  reset(): void {
+    this.#hubs.clear();
+  }
+
+  async #read(hub: HubKey): Promise<HubLedger> {
+    const ledger = new HubLedger();
+    const ledgerPrefix = tableKey(hub.customer, 'ledger', hub.machine);
+    for await (const { key, value } of this.store.entries(rangeOf(ledgerPrefix))) {
+      const id = key.subarray(ledgerPrefix.length, ledgerPrefix.length + LOG_BYTES);
+      const first = readU64be(key, ledgerPrefix.length + LOG_BYTES);
+      ledger.log(id).hold(first, LedgerEntry.decode(value));
+    }
+    for await (const { value } of this.store.entries(rangeOf(tableKey(hub.customer, 'gap', hub.machine)))) {
+      const gap = Gap.decode(Signed.decode(value).content);
+      ledger.log(gap.log).gaps.push(knownGap(gap));
+    }
+    return ledger;
+  }
+}
+
+export function knownGap(gap: Gap): KnownGap {
+  return {
+    first: gap.firstFlush,
+    count: gap.flushCount,
+    reason: gap.reason,
+    witness: gap.witness,
+    noticedAtMs: gap.noticedAtMs,
+    readingCount: gap.readingCount,
+  };
+}

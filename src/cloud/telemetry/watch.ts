@@ -1,0 +1,87 @@
+// Readings as they are stored, for whoever watches. Each watcher has its own bounded queue: one that does not keep up
+// is ended, and nobody else notices.
+import type { Flush } from '../../telemetry/reading.js';
+import type { PlacedReading } from './latest.js';
+import type { HubKey } from './ledger.js';
+
+/** A watcher that is this many readings behind is ended. */
+export const MOST_BEHIND = 10_000;
+
+export interface WatchedReading extends PlacedReading {
+  readonly hub: HubKey;
+}
+
+export interface WatchFilter {
+  readonly customer?: Buffer;
+  readonly machine?: Buffer;
+}
+
+class Watcher {
+  #queue: WatchedReading[] = [];
+  #wake: () => void = () => undefined;
+  #overrun = false;
+
+  constructor(readonly filter: WatchFilter) {}
+
+  push(readings: readonly WatchedReading[]): void {
+    if (this.#overrun) return;
+    if (this.#queue.length + readings.length > MOST_BEHIND) {
+      this.#overrun = true;
+      this.#queue = [];
+    } else {
+      this.#queue.push(...readings);
+    }
+    this.#wake();
+  }
+
+  /** What has come since, at least one; 'overrun' when too much did; undefined when aborted. */
+  async next(signal: AbortSignal): Promise<readonly WatchedReading[] | 'overrun' | undefined> {
+    if (this.#queue.length === 0 && !this.#overrun && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        signal.addEventListener('abort', () => resolve(), { once: true });
+      });
+    }
+    if (this.#overrun) return 'overrun';
+    if (signal.aborted) return undefined;
+    const readings = this.#queue;
+    this.#queue = [];
+    return readings;
+  }
+}
+
+export class Watchers {
+  readonly #all = new Set<Watcher>();
+
+  stored(hub: HubKey, log: Buffer, flushes: readonly Flush[]): void {
+    if (this.#all.size === 0) return;
+    const readings: WatchedReading[] = [];
+    for (const { number: flush, readings: inFlush } of flushes) {
+      inFlush.forEach((reading, position) => {
+        readings.push({ hub, reading, log, flush, position });
+      });
+    }
+    for (const watcher of this.#all) {
+      const { customer, machine } = watcher.filter;
+      if (customer && !customer.equals(hub.customer)) continue;
+      if (machine && !machine.equals(hub.machine)) continue;
+      watcher.push(readings);
+    }
+  }
+
+  /** Yields what is stored from now on until the signal is aborted; ends early, yielding 'overrun', for a slow watcher. */
+  async *watch(filter: WatchFilter, signal: AbortSignal): AsyncGenerator<readonly WatchedReading[] | 'overrun'> {
+    const watcher = new Watcher(filter);
+    this.#all.add(watcher);
+    try {
+      for (;;) {
+        const next = await watcher.next(signal);
+        if (next === undefined) return;
+        yield next;
+        if (next === 'overrun') return;
+      }
+    } finally {
+      this.#all.delete(watcher);
+    }
+  }
+}

@@ -1,0 +1,242 @@
+// What one session delivers from the log: gaps first, then readings as they become durable (LIVE, bounded by the
+// window), then what waited (BACKFILL, newest first, bounded by credit). Boundaries of batches live only here: the log
+// knows flushes, and what is unacknowledged when the session ends is simply sent again by the next one.
+import { Lane } from '../../gen/occmesh/link/v1/link.js';
+import type { SigningKey } from '../identity/keys.js';
+import { signContent } from '../identity/signed.js';
+import { TAGS } from '../identity/tags.js';
+import { toError } from '../kernel/fault.js';
+import type { Logger } from '../kernel/log.js';
+import type { HubSession } from '../link/hub-session.js';
+import { packBatch } from '../telemetry/batch.js';
+import { RangeSet } from '../telemetry/ranges.js';
+import type { StoredFlush, Wal } from '../wal/wal.js';
+
+/** A batch is closed at whichever comes first. */
+const BATCH_READINGS = 1_000;
+const BATCH_BYTES = 48 * 1024;
+/** The carrier is given no more than this ahead, so that live readings need not wait in it. */
+const CARRIER_AHEAD = 256 * 1024;
+/** Live flushes that could not be sent for this many readings are no longer live. */
+const STALE_LIVE_READINGS = 5_000;
+/** With this many holes in what the cloud holds of a log, the oldest is filled first. */
+const MANY_HOLES = 32;
+
+interface InFlight {
+  readonly first: number;
+  readonly count: number;
+  readonly bytes: number;
+  readonly lane: Lane;
+}
+
+export interface DeliveryModules {
+  readonly session: HubSession;
+  readonly wal: Wal;
+  readonly machineId: Buffer;
+  readonly key: SigningKey;
+  readonly log: Logger;
+  /** The log could not be read: the session cannot go on. */
+  readonly onFailure: (error: Error) => void;
+}
+
+export class Delivery {
+  readonly #inFlight = new Map<string, InFlight[]>();
+  readonly #stopWatching: () => void;
+  /** Where live begins in the open log; flushes of later logs are all live. */
+  #live: { log: string; next: number };
+  #liveBytes = 0;
+  #credit = 0;
+  #flushesPerBatch = 64;
+  #pumping = false;
+  #again = false;
+  #ended = false;
+  /** Logs that parted from what the cloud holds: nothing of them is sent until that is resolved. */
+  readonly #suspended = new Set<string>();
+
+  constructor(
+    private readonly liveWindow: number,
+    private readonly modules: DeliveryModules,
+  ) {
+    const { wal } = modules;
+    const open = wal.openLog;
+    this.#live = open ? { log: hex(open.log), next: open.next } : { log: '', next: 0 };
+    this.#stopWatching = wal.onDurable(() => this.pump());
+    this.#sendGaps();
+    this.pump();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#stopWatching();
+  }
+
+  /** The cloud grants more backlog. */
+  credit(bytes: number): void {
+    this.#credit += bytes;
+    this.pump();
+  }
+
+  /** The cloud holds these flushes. */
+  acked(log: Uint8Array, ranges: RangeSet): void {
+    const sent = this.#inFlight.get(hex(log));
+    if (sent) {
+      const open = sent.filter((batch) => {
+        if (!ranges.contains(batch)) return true;
+        if (batch.lane === Lane.LIVE) this.#liveBytes -= batch.bytes;
+        return false;
+      });
+      if (open.length > 0) this.#inFlight.set(hex(log), open);
+      else this.#inFlight.delete(hex(log));
+    }
+    this.pump();
+  }
+
+  suspend(log: Uint8Array): void {
+    this.#suspended.add(hex(log));
+  }
+
+  resume(log: Uint8Array): void {
+    this.#suspended.delete(hex(log));
+    this.#inFlight.delete(hex(log));
+    this.pump();
+  }
+
+  /** New gaps are to be sent. */
+  gapsChanged(): void {
+    this.#sendGaps();
+  }
+
+  /** Sends what may be sent; one run at a time. */
+  pump(): void {
+    if (this.#pumping) {
+      this.#again = true;
+      return;
+    }
+    this.#pumping = true;
+    this.#run()
+      .catch((thrown) => {
+        if (!this.#ended) this.modules.onFailure(toError(thrown));
+      })
+      .finally(() => {
+        this.#pumping = false;
+        if (this.#again && !this.#ended) {
+          this.#again = false;
+          this.pump();
+        }
+      });
+  }
+
+  async #run(): Promise<void> {
+    const { session } = this.modules;
+    while (!this.#ended && session.state === 'up') {
+      if (session.queuedBytes >= CARRIER_AHEAD) await session.drained();
+      else if (!(await this.#sendLive()) && !(await this.#sendBackfill())) return;
+    }
+  }
+
+  async #sendLive(): Promise<boolean> {
+    const open = this.modules.wal.openLog;
+    if (!open) return false;
+    const name = hex(open.log);
+    if (name !== this.#live.log) this.#live = { log: name, next: 0 };
+    if (this.#suspended.has(name) || this.#liveBytes >= this.liveWindow || open.next <= this.#live.next) return false;
+    const flushes = await this.modules.wal.read(open.log, this.#live.next, {
+      maxReadings: STALE_LIVE_READINGS,
+      maxBytes: this.liveWindow,
+      until: open.next,
+    });
+    const batch = takeBatch(flushes);
+    const last = flushes.at(-1);
+    if (!last || batch.length === 0) {
+      // Dropped or acknowledged in the meantime: nothing is live any more.
+      this.#live.next = open.next;
+      return true;
+    }
+    if (last.number + 1 < open.next) {
+      // So much has piled up that it is a backlog by now; the newest stays live.
+      this.#live.next = last.number + 1;
+      return true;
+    }
+    this.#live.next = batchEnd(batch);
+    this.#send(open.log, batch, Lane.LIVE);
+    return true;
+  }
+
+  async #sendBackfill(): Promise<boolean> {
+    if (this.#credit <= 0) return false;
+    for (const { log, ranges, oldestFirst } of this.#backlog()) {
+      const range = oldestFirst ? ranges.toProto()[0] : ranges.toProto().at(-1);
+      if (!range) continue;
+      const end = range.first + range.count;
+      const from = oldestFirst ? range.first : Math.max(range.first, end - this.#flushesPerBatch);
+      const flushes = await this.modules.wal.read(log, from, {
+        maxReadings: BATCH_READINGS,
+        maxBytes: BATCH_BYTES,
+        until: end,
+      });
+      const batch = takeBatch(flushes);
+      if (batch.length === 0) continue;
+      this.#adapt(batch);
+      this.#credit -= this.#send(log, batch, Lane.BACKFILL);
+      return true;
+    }
+    return false;
+  }
+
+  /** What waits and is not live, newest log first. */
+  *#backlog(): Generator<{ log: Buffer; ranges: RangeSet; oldestFirst: boolean }> {
+    const unacked = this.modules.wal.unacked();
+    for (const { log, waiting, holes } of [...unacked].reverse()) {
+      const name = hex(log);
+      if (this.#suspended.has(name)) continue;
+      const ranges = waiting.subtract(RangeSet.from(this.#inFlight.get(name) ?? []));
+      if (name === this.#live.log && ranges.end > this.#live.next) {
+        ranges.remove({ first: this.#live.next, count: ranges.end - this.#live.next });
+      }
+      if (ranges.size > 0) yield { log, ranges, oldestFirst: holes >= MANY_HOLES };
+    }
+  }
+
+  #adapt(batch: readonly StoredFlush[]): void {
+    const readings = batch.reduce((sum, flush) => sum + flush.readings.length, 0);
+    const perFlush = Math.max(1, readings / batch.length);
+    this.#flushesPerBatch = Math.min(4_096, Math.max(1, Math.floor(BATCH_READINGS / perFlush)));
+  }
+
+  #send(log: Buffer, batch: readonly StoredFlush[], lane: Lane): number {
+    const [first, last] = [batch[0], batch.at(-1)];
+    if (!first || !last) return 0;
+    const { machineId, key, session } = this.modules;
+    const content = packBatch({ machineId, log, firstFlush: first.number, flushes: batch, chain: last.chain });
+    const bytes = session.sendContent({ $case: 'batch', value: signContent(key, TAGS.BATCH, content) }, lane);
+    const name = hex(log);
+    const sent = this.#inFlight.get(name) ?? [];
+    sent.push({ first: first.number, count: batch.length, bytes, lane });
+    this.#inFlight.set(name, sent);
+    if (lane === Lane.LIVE) this.#liveBytes += bytes;
+    return bytes;
+  }
+
+  #sendGaps(): void {
+    for (const { signed } of this.modules.wal.gaps()) {
+      this.modules.session.sendContent({ $case: 'gap', value: signed }, Lane.CONTROL);
+    }
+  }
+}
+
+/** The contiguous flushes at the beginning that fit one batch; at least one. */
+function takeBatch(flushes: readonly StoredFlush[]): StoredFlush[] {
+  const batch: StoredFlush[] = [];
+  let readings = 0;
+  for (const flush of flushes) {
+    const previous = batch.at(-1);
+    if (previous && (flush.number !== previous.number + 1 || readings + flush.readings.length > BATCH_READINGS)) break;
+    batch.push(flush);
+    readings += flush.readings.length;
+  }
+  return batch;
+}
+
+const batchEnd = (batch: readonly StoredFlush[]): number => (batch.at(-1)?.number ?? -1) + 1;
+
+const hex = (log: Uint8Array): string => Buffer.from(log.buffer, log.byteOffset, log.byteLength).toString('hex');

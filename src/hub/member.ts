@@ -1,0 +1,206 @@
+// The hub behind its sessions: what it says of itself, what it does with what the cloud says. One for all sessions;
+// what lives only as long as one session is in Delivery.
+import {
+  ByeReason,
+  type Command,
+  type Heartbeat,
+  type Hello,
+  Outcome,
+  type Path,
+  type Result,
+  type Welcome,
+} from '../../gen/occmesh/link/v1/link.js';
+import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
+import type { SigningKey, VerifyKey } from '../identity/keys.js';
+import { type Clock, sleep } from '../kernel/clock.js';
+import { milliseconds } from '../kernel/duration.js';
+import { describe } from '../kernel/fault.js';
+import type { Logger } from '../kernel/log.js';
+import type { DownMessage } from '../link/envelope.js';
+import type { HubMember, HubSession } from '../link/hub-session.js';
+import { ending } from '../link/pipe.js';
+import { RangeSet } from '../telemetry/ranges.js';
+import type { Reading } from '../telemetry/reading.js';
+import type { Wal } from '../wal/wal.js';
+import { Delivery } from './delivery.js';
+import type { DesiredStateKeeper } from './desired-state.js';
+import { readGeneration, writeGeneration } from './generation-file.js';
+import type { Reconciler } from './reconcile.js';
+
+export interface MemberModules {
+  readonly directory: string;
+  readonly machineId: Buffer;
+  readonly key: SigningKey;
+  readonly certificate: () => Buffer;
+  readonly bootId: Buffer;
+  readonly software: string;
+  readonly wal: Wal;
+  readonly reconciler: Reconciler;
+  readonly desired: DesiredStateKeeper;
+  readonly verifyCloud: (certificate: Uint8Array) => VerifyKey;
+  readonly runSensor: (sensor: number) => Promise<Reading>;
+  /** Readings that never became durable. */
+  readonly droppedBeforeLog: () => number;
+  readonly onRevoked: (keyIds: readonly Uint8Array[]) => void;
+  readonly onReturnToConnector: () => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/** A member on one path: sessions differ only in how they say they travel. */
+export class Member implements HubMember {
+  readonly key: SigningKey;
+  #delivery: Delivery | undefined;
+  #session: HubSession | undefined;
+  #parted: Buffer[] = [];
+
+  private constructor(
+    private readonly modules: MemberModules,
+    private readonly path: Path,
+    private readonly shared: { generation: number; previousEnd: string },
+  ) {
+    this.key = modules.key;
+  }
+
+  /** Reads the generation once; the returned function makes the member of each session. */
+  static async factory(modules: MemberModules): Promise<(path: Path) => Member> {
+    const shared = { generation: await readGeneration(modules.directory), previousEnd: '' };
+    return (path) => new Member(modules, path, shared);
+  }
+
+  hello(): Omit<Hello, 'nonce' | 'version'> {
+    const { modules, shared } = this;
+    return {
+      machineId: modules.machineId,
+      certificate: modules.certificate(),
+      bootId: modules.bootId,
+      generation: shared.generation,
+      logs: modules.wal.logs(),
+      configVersion: modules.desired.version,
+      capabilities: [],
+      clockMs: modules.clock.now(),
+      path: this.path,
+      software: modules.software,
+      previousEnd: shared.previousEnd,
+    };
+  }
+
+  verifyCloud(certificate: Uint8Array): VerifyKey {
+    return this.modules.verifyCloud(certificate);
+  }
+
+  async welcomed(welcome: Welcome): Promise<void> {
+    await writeGeneration(this.modules.directory, welcome.generation);
+    this.shared.generation = welcome.generation;
+    this.#parted = await this.modules.reconciler.welcomed(welcome.holdings, welcome.quarantined);
+  }
+
+  up(session: HubSession, welcome: Welcome): void {
+    const { wal, machineId, key, log } = this.modules;
+    this.#session = session;
+    this.modules.onRevoked(welcome.revokedKeys);
+    const onFailure = (error: Error) => {
+      log.error({ cause: describe(error) }, 'readings cannot be read back from the log');
+      session.close(ending(CloseCode.INTERNAL, 'the hub cannot read its log'));
+    };
+    const delivery = new Delivery(welcome.liveWindow, { session, wal, machineId, key, log, onFailure });
+    this.#delivery = delivery;
+    for (const parted of this.#parted) void this.#resolve(parted).catch(onFailure);
+    void session.ended.then((why) => {
+      delivery.end();
+      this.shared.previousEnd = `${CloseCode[why.code]}: ${why.message}`.slice(0, 256);
+    });
+  }
+
+  received(message: DownMessage): Promise<void> | undefined {
+    switch (message.$case) {
+      case 'ack':
+        return this.#acked(message.value);
+      case 'credit':
+        this.#delivery?.credit(message.value.backfillBytes);
+        return undefined;
+      case 'gapAck':
+        return message.value.range && this.modules.wal.gapAcked(Buffer.from(message.value.log), message.value.range);
+      case 'desiredState':
+        return this.#desired(message.value);
+      case 'command':
+        // Not awaited: a slow sensor does not hold acknowledgements up.
+        void this.#run(message.value).then((value) => this.#session?.send({ $case: 'result', value }));
+        return undefined;
+      case 'conflict':
+        return this.#resolve(Buffer.from(message.value.log));
+      case 'digestAnswer':
+        return this.#compared(message.value);
+      case 'advice':
+        void this.#follow(message.value.reconnectWithinMs, message.value.returnToConnector);
+        return undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  heartbeat(): Omit<Heartbeat, 'number'> {
+    const { wal, clock } = this.modules;
+    const oldest = wal.oldestUnackedAt;
+    return {
+      log: wal.openLog?.log ?? new Uint8Array(0),
+      next: wal.openLog?.next ?? 0,
+      queuedReadings: wal.queuedReadings,
+      queuedAgeMs: oldest === undefined ? 0 : Math.max(0, clock.now() - oldest),
+      droppedReadings: wal.droppedReadings + this.modules.droppedBeforeLog(),
+      clockMs: clock.now(),
+      backlogBytes: wal.backlogBytes,
+    };
+  }
+
+  /** Says goodbye, so that silence is not taken for loss. */
+  bye(reason: ByeReason): void {
+    this.#session?.send({ $case: 'bye', value: { reason } });
+  }
+
+  async #acked(ack: Parameters<Reconciler['acked']>[0]): Promise<void> {
+    // The delivery learns of it first: what is acknowledged must not be taken for backlog again.
+    if (await this.modules.reconciler.acked(ack)) this.#delivery?.acked(ack.log, RangeSet.from(ack.ranges));
+    else await this.#resolve(Buffer.from(ack.log));
+  }
+
+  async #desired(signed: Parameters<DesiredStateKeeper['receive']>[0]): Promise<void> {
+    const applied = await this.modules.desired.receive(signed);
+    this.#session?.send({ $case: 'applied', value: applied });
+  }
+
+  async #run(command: Command): Promise<Result> {
+    const failed = (message: string): Result => ({ commandId: command.id, outcome: Outcome.FAILED, message, state: 0 });
+    if (command.action?.$case !== 'runSensor') return failed('this hub does not know that command');
+    try {
+      const reading = await this.modules.runSensor(command.action.value.sensor);
+      return { commandId: command.id, outcome: Outcome.DONE, message: reading.message, state: reading.state };
+    } catch (thrown) {
+      return failed(describe(thrown));
+    }
+  }
+
+  /** A log that two machines wrote: nothing of it is sent until the cloud has told its digests. */
+  async #resolve(log: Buffer): Promise<void> {
+    this.#delivery?.suspend(log);
+    const questions = await this.modules.reconciler.questions(log);
+    for (const range of questions) this.#session?.send({ $case: 'digestRequest', value: { log, range } });
+    if (questions.length === 0) this.#delivery?.resume(log);
+  }
+
+  async #compared(answer: Parameters<Reconciler['compared']>[0]): Promise<void> {
+    await this.modules.reconciler.compared(answer);
+    this.#delivery?.resume(answer.log);
+  }
+
+  async #follow(withinMs: number, returnToConnector: boolean): Promise<void> {
+    const session = this.#session;
+    if (!session) return;
+    if (returnToConnector) this.modules.onReturnToConnector();
+    const quit = new AbortController();
+    void session.ended.then(() => quit.abort());
+    await sleep(this.modules.clock, milliseconds(withinMs), quit.signal).catch(() => undefined);
+    this.bye(ByeReason.PATH_CHANGE);
+    session.close(ending(CloseCode.DONE, 'advised to connect again'));
+  }
+}

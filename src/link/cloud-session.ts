@@ -1,0 +1,186 @@
+// The cloud's end of one session: handshake, signatures, the order of frames. Who is admitted, what is stored and what
+// is answered is the CloudHost's business (src/cloud/sessions).
+import { Challenge, type Hello, Lane, type SignedByCloud, type Welcome } from '../../gen/occmesh/link/v1/link.js';
+import type { SigningKey, VerifyKey } from '../identity/keys.js';
+import type { Clock, Timer } from '../kernel/clock.js';
+import { seconds } from '../kernel/duration.js';
+import { describe } from '../kernel/fault.js';
+import type { Logger } from '../kernel/log.js';
+import { type Edges, StateMachine } from '../kernel/machine.js';
+import type { Random } from '../kernel/random.js';
+import {
+  bareEnvelope,
+  type DownMessage,
+  decodeEnvelope,
+  decodeUp,
+  encodeDown,
+  MAX_ENVELOPE_BYTES,
+  signedEnvelope,
+  type UpMessage,
+} from './envelope.js';
+import { endingOf, LinkFault } from './fault.js';
+import { Inbox } from './inbox.js';
+import type { Ending, Pipe } from './pipe.js';
+import { FrameSigner, FrameVerifier, helloInput, sessionId, welcomeInput } from './signatures.js';
+import { PROTOCOL_VERSION } from './version.js';
+
+export type CloudSessionState = 'awaiting-hello' | 'admitting' | 'up' | 'ended';
+
+export const CLOUD_SESSION_EDGES: Edges<CloudSessionState> = {
+  'awaiting-hello': ['admitting', 'ended'],
+  admitting: ['up', 'ended'],
+  up: ['ended'],
+  ended: [],
+};
+
+/** A peer that has not said Hello by then gives up its place. */
+const HELLO_LIMIT = seconds(20);
+
+/** What the host says to a Hello. */
+export interface Admission {
+  readonly welcome: Omit<Welcome, 'certificate'>;
+}
+
+/** The cloud behind a session. */
+export interface CloudHost {
+  /** Signs for this cloud node. */
+  readonly key: SigningKey;
+  /** This node's certificate, DER. */
+  readonly certificate: Buffer;
+  /** The key of the hub that this Hello may speak for. Throws LinkFault when it may not be on this carrier at all. */
+  verifyHub(hello: Hello): VerifyKey;
+  /** Makes the session the hub's current one, durably. Throws LinkFault to refuse. */
+  admit(session: CloudSession, hello: Hello): Promise<Admission>;
+  /** The session is up; Welcome has been sent. */
+  up(session: CloudSession, hello: Hello): void;
+  /** A message of the hub; batches and gaps are for the host to verify, all else is verified. */
+  received(session: CloudSession, message: UpMessage, lane: Lane, bytes: number): Promise<void> | undefined;
+  /** The session has ended; called once, also when it never was up. */
+  ended(session: CloudSession, why: Ending): void;
+}
+
+export interface CloudSessionModules {
+  readonly pipe: Pipe;
+  readonly host: CloudHost;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+export class CloudSession {
+  readonly #state = new StateMachine<CloudSessionState>('cloud session', CLOUD_SESSION_EDGES, 'awaiting-hello');
+  readonly #challenge: Uint8Array;
+  readonly #inbox: Inbox;
+  #timer: Timer | undefined;
+  #signer: FrameSigner | undefined;
+  #verifier: FrameVerifier | undefined;
+
+  constructor(private readonly modules: CloudSessionModules) {
+    this.#inbox = new Inbox(
+      (envelope) => this.#receive(envelope),
+      (thrown) => this.fail(thrown),
+      4 * MAX_ENVELOPE_BYTES,
+    );
+    const nonce = modules.random.bytes(32);
+    this.#challenge = encodeDown({
+      $case: 'challenge',
+      value: Challenge.fromPartial({ nonce, versions: [PROTOCOL_VERSION] }),
+    });
+    this.#timer = modules.clock.after(HELLO_LIMIT, () => this.fail(new LinkFault('link.silent', 'no Hello in time')));
+    modules.pipe.listen({
+      message: (envelope) => this.#inbox.push(envelope),
+      closed: (why) => this.#finish(why),
+    });
+    modules.pipe.send(bareEnvelope(Lane.CONTROL, this.#challenge), Lane.CONTROL);
+  }
+
+  get state(): CloudSessionState {
+    return this.#state.state;
+  }
+
+  /** Sends a frame signed for this session. Ignored unless the session is up. */
+  send(message: DownMessage): void {
+    if (!this.#state.is('up') || !this.#signer) return;
+    const payload = encodeDown(message);
+    const { counter, signature } = this.#signer.sign(payload);
+    this.modules.pipe.send(signedEnvelope(payload, counter, signature), Lane.CONTROL);
+  }
+
+  /** Sends a desired state, which carries its own lasting signature. */
+  sendDesiredState(state: SignedByCloud): void {
+    if (!this.#state.is('up')) return;
+    this.modules.pipe.send(
+      bareEnvelope(Lane.CONTROL, encodeDown({ $case: 'desiredState', value: state })),
+      Lane.CONTROL,
+    );
+  }
+
+  /** Ends the session because of a fault: the hub is told its code, the log its cause. */
+  fail(thrown: unknown): void {
+    if (this.#state.is('ended')) return;
+    this.modules.log.warn({ cause: describe(thrown) }, 'session ended by the cloud');
+    this.close(endingOf(thrown));
+  }
+
+  close(why: Ending): void {
+    this.modules.pipe.close(why);
+    this.#finish(why);
+  }
+
+  #receive(bytes: Uint8Array): Promise<void> | undefined {
+    const envelope = decodeEnvelope(bytes);
+    const { payload } = envelope;
+    const message = decodeUp(payload);
+    switch (message.$case) {
+      case 'hello':
+        return this.#admit(payload, envelope.signature, message.value);
+      case 'batch':
+      case 'gap':
+        this.#mustBeUp();
+        return this.modules.host.received(this, message, envelope.lane, bytes.length);
+      default:
+        this.#mustBeUp().verify(payload, envelope.counter, envelope.signature);
+        return this.modules.host.received(this, message, envelope.lane, bytes.length);
+    }
+  }
+
+  #mustBeUp(): FrameVerifier {
+    if (!this.#verifier || !this.#state.is('up'))
+      throw new LinkFault('link.protocol', 'content before the session is up');
+    return this.#verifier;
+  }
+
+  async #admit(payload: Uint8Array, signature: Uint8Array, hello: Hello): Promise<void> {
+    if (!this.#state.is('awaiting-hello')) throw new LinkFault('link.protocol', 'a second Hello');
+    const { host, pipe } = this.modules;
+    if (hello.version !== PROTOCOL_VERSION) throw new LinkFault('link.protocol', `unknown version ${hello.version}`);
+    if (hello.nonce.length !== 32) throw new LinkFault('link.protocol', 'Hello without a nonce of 32 bytes');
+    const hub = host.verifyHub(hello);
+    if (!hub.verify(helloInput(this.#challenge, payload), signature)) {
+      throw new LinkFault('link.unauthentic', 'the signature of Hello does not verify');
+    }
+    this.#state.to('admitting');
+    const helloBytes = Uint8Array.from(payload);
+    const { welcome } = await host.admit(this, hello);
+    if (!this.#state.is('admitting')) return;
+    this.#timer?.disarm();
+    const id = sessionId(this.#challenge, helloBytes);
+    this.#signer = new FrameSigner(host.key, id, 'D');
+    this.#verifier = new FrameVerifier(hub, id, 'U');
+    this.#state.to('up');
+    const answer = encodeDown({ $case: 'welcome', value: { ...welcome, certificate: host.certificate } });
+    pipe.send(
+      signedEnvelope(answer, 0, host.key.sign(welcomeInput(this.#challenge, helloBytes, answer))),
+      Lane.CONTROL,
+    );
+    host.up(this, hello);
+  }
+
+  #finish(why: Ending): void {
+    if (this.#state.is('ended')) return;
+    this.#state.to('ended');
+    this.#timer?.disarm();
+    this.#inbox.close();
+    this.modules.host.ended(this, why);
+  }
+}

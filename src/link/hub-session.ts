@@ -1,0 +1,233 @@
+// The hub's end of one session: handshake, signatures, heartbeats. What is delivered, and what is done with what comes
+// in, is the HubMember's business; which path is taken is decided in src/hub.
+import { type Heartbeat, type Hello, Lane, type Welcome } from '../../gen/occmesh/link/v1/link.js';
+import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
+import type { SigningKey, VerifyKey } from '../identity/keys.js';
+import { type Clock, every, type Timer } from '../kernel/clock.js';
+import { milliseconds, seconds } from '../kernel/duration.js';
+import { describe } from '../kernel/fault.js';
+import type { Logger } from '../kernel/log.js';
+import { type Edges, StateMachine } from '../kernel/machine.js';
+import {
+  bareEnvelope,
+  type DownMessage,
+  decodeDown,
+  decodeEnvelope,
+  encodeUp,
+  MAX_ENVELOPE_BYTES,
+  signedEnvelope,
+  type UpMessage,
+} from './envelope.js';
+import { endingOf, LinkFault } from './fault.js';
+import { Inbox } from './inbox.js';
+import { type Ending, ending, type Pipe } from './pipe.js';
+import { FrameSigner, FrameVerifier, helloInput, sessionId, welcomeInput } from './signatures.js';
+import { PROTOCOL_VERSION } from './version.js';
+
+export type HubSessionState = 'awaiting-challenge' | 'awaiting-welcome' | 'welcoming' | 'up' | 'ended';
+
+export const HUB_SESSION_EDGES: Edges<HubSessionState> = {
+  'awaiting-challenge': ['awaiting-welcome', 'ended'],
+  'awaiting-welcome': ['welcoming', 'ended'],
+  welcoming: ['up', 'ended'],
+  up: ['ended'],
+  ended: [],
+};
+
+/** A path that says nothing for this long during the handshake is no path. */
+const HANDSHAKE_LIMIT = seconds(15);
+/** A path whose heartbeats go unanswered this many times in a row is no path. */
+const MISSED_HEARTBEATS = 3;
+
+/** The hub behind a session. */
+export interface HubMember {
+  readonly key: SigningKey;
+  /** What the hub says of itself, in everything but nonce and version. */
+  hello(): Omit<Hello, 'nonce' | 'version'>;
+  /** The key of a cloud node's certificate, verified up to the mesh CA. Throws when it is not one. */
+  verifyCloud(certificate: Uint8Array): VerifyKey;
+  /** The session is proved: write the generation down, compare logs. Nothing is sent before it resolves. */
+  welcomed(welcome: Welcome): Promise<void>;
+  /** The session is up. */
+  up(session: HubSession, welcome: Welcome): void;
+  /** A verified message; those with a lasting signature are for the member to verify. */
+  received(message: DownMessage): Promise<void> | undefined;
+  /** The next sign of life. */
+  heartbeat(): Omit<Heartbeat, 'number'>;
+}
+
+export interface HubSessionModules {
+  readonly pipe: Pipe;
+  readonly member: HubMember;
+  readonly clock: Clock;
+  readonly nonce: Buffer;
+  readonly log: Logger;
+}
+
+export class HubSession {
+  readonly #state = new StateMachine<HubSessionState>('hub session', HUB_SESSION_EDGES, 'awaiting-challenge');
+  readonly #inbox: Inbox;
+  readonly #timers = new Set<Timer>();
+  readonly #ended: Promise<Ending>;
+  #resolveEnded: (why: Ending) => void = () => undefined;
+  #challenge: Uint8Array = new Uint8Array(0);
+  #hello: Uint8Array = new Uint8Array(0);
+  #signer: FrameSigner | undefined;
+  #verifier: FrameVerifier | undefined;
+  #beats = 0;
+  #answered = 0;
+
+  constructor(private readonly modules: HubSessionModules) {
+    this.#ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    this.#inbox = new Inbox(
+      (envelope) => this.#receive(envelope),
+      (thrown) => this.#fail(thrown),
+      4 * MAX_ENVELOPE_BYTES,
+    );
+    this.#arm(HANDSHAKE_LIMIT, () => this.#fail(new LinkFault('link.silent', 'no answer during the handshake')));
+    modules.pipe.listen({
+      message: (envelope) => this.#inbox.push(envelope),
+      closed: (why) => this.#finish(why),
+    });
+  }
+
+  get state(): HubSessionState {
+    return this.#state.state;
+  }
+
+  /** Resolves when the session has ended, with the reason; never rejects. */
+  get ended(): Promise<Ending> {
+    return this.#ended;
+  }
+
+  /** Bytes that the carrier has not taken yet. */
+  get queuedBytes(): number {
+    return this.modules.pipe.queuedBytes;
+  }
+
+  drained(): Promise<void> {
+    return this.modules.pipe.drained();
+  }
+
+  /** Sends a frame signed for this session. Ignored unless the session is up. */
+  send(message: UpMessage): void {
+    if (!this.#state.is('up') || !this.#signer) return;
+    const payload = encodeUp(message);
+    const { counter, signature } = this.#signer.sign(payload);
+    this.modules.pipe.send(signedEnvelope(payload, counter, signature), Lane.CONTROL);
+  }
+
+  /** Sends content that carries its own lasting signature; returns the bytes that travel, 0 unless the session is up. */
+  sendContent(message: UpMessage, lane: Lane): number {
+    if (!this.#state.is('up')) return 0;
+    const envelope = bareEnvelope(lane, encodeUp(message));
+    this.modules.pipe.send(envelope, lane);
+    return envelope.length;
+  }
+
+  close(why: Ending): void {
+    this.modules.pipe.close(why);
+    this.#finish(why);
+  }
+
+  #receive(bytes: Uint8Array): Promise<void> | undefined {
+    const envelope = decodeEnvelope(bytes);
+    const { payload } = envelope;
+    const message = decodeDown(payload);
+    switch (message.$case) {
+      case 'challenge':
+        return this.#answerChallenge(payload, message.value.versions, message.value.nonce);
+      case 'welcome':
+        return this.#takeWelcome(payload, envelope.signature, message.value);
+      case 'desiredState':
+        this.#mustBeUp();
+        return this.modules.member.received(message);
+      default:
+        this.#mustBeUp().verify(payload, envelope.counter, envelope.signature);
+        if (message.$case === 'heartbeatAnswer') this.#answered = Math.max(this.#answered, message.value.number);
+        return this.modules.member.received(message);
+    }
+  }
+
+  #mustBeUp(): FrameVerifier {
+    if (!this.#verifier || !this.#state.is('up')) throw new LinkFault('link.protocol', 'content before the welcome');
+    return this.#verifier;
+  }
+
+  #answerChallenge(payload: Uint8Array, versions: readonly number[], nonce: Uint8Array): undefined {
+    if (nonce.length !== 32) throw new LinkFault('link.protocol', 'challenge without a nonce of 32 bytes');
+    if (!versions.includes(PROTOCOL_VERSION)) {
+      throw new LinkFault(
+        'link.protocol',
+        `the cloud speaks protocol versions ${versions.join(', ')}, this hub ${PROTOCOL_VERSION}`,
+      );
+    }
+    this.#state.to('awaiting-welcome');
+    const { member, pipe } = this.modules;
+    // Kept by copy: decoded bytes are views into the carrier's buffer.
+    this.#challenge = Uint8Array.from(payload);
+    this.#hello = encodeUp({
+      $case: 'hello',
+      value: { ...member.hello(), nonce: this.modules.nonce, version: PROTOCOL_VERSION },
+    });
+    const signature = member.key.sign(helloInput(this.#challenge, this.#hello));
+    pipe.send(signedEnvelope(this.#hello, 0, signature), Lane.CONTROL);
+  }
+
+  async #takeWelcome(payload: Uint8Array, signature: Uint8Array, welcome: Welcome): Promise<void> {
+    if (!this.#state.is('awaiting-welcome')) throw new LinkFault('link.protocol', 'a welcome that was not due');
+    const { member } = this.modules;
+    const cloud = member.verifyCloud(welcome.certificate);
+    if (!cloud.verify(welcomeInput(this.#challenge, this.#hello, payload), signature)) {
+      throw new LinkFault(
+        'link.unauthentic',
+        'the welcome is not signed by a cloud node of this mesh for this session',
+      );
+    }
+    this.#state.to('welcoming');
+    const id = sessionId(this.#challenge, this.#hello);
+    this.#signer = new FrameSigner(member.key, id, 'U');
+    this.#verifier = new FrameVerifier(cloud, id, 'D');
+    await member.welcomed(welcome);
+    if (!this.#state.is('welcoming')) return;
+    this.#disarm();
+    this.#state.to('up');
+    this.#beat();
+    this.#timers.add(every(this.modules.clock, milliseconds(Math.max(100, welcome.heartbeatMs)), () => this.#beat()));
+    member.up(this, welcome);
+  }
+
+  #beat(): void {
+    if (this.#beats - this.#answered >= MISSED_HEARTBEATS) {
+      this.#fail(new LinkFault('link.silent', `${MISSED_HEARTBEATS} heartbeats without an answer from the cloud`));
+      return;
+    }
+    this.#beats += 1;
+    this.send({ $case: 'heartbeat', value: { ...this.modules.member.heartbeat(), number: this.#beats } });
+  }
+
+  #fail(thrown: unknown): void {
+    if (this.#state.is('ended')) return;
+    this.modules.log.warn({ cause: describe(thrown) }, 'session ended by this hub');
+    this.close(thrown instanceof LinkFault ? endingOf(thrown) : ending(CloseCode.INTERNAL, describe(thrown)));
+  }
+
+  #finish(why: Ending): void {
+    if (this.#state.is('ended')) return;
+    this.#state.to('ended');
+    this.#inbox.close();
+    this.#disarm();
+    this.#resolveEnded(why);
+  }
+
+  #arm(delay: Parameters<Clock['after']>[0], action: () => void): void {
+    this.#timers.add(this.modules.clock.after(delay, action));
+  }
+
+  #disarm(): void {
+    for (const timer of this.#timers) timer.disarm();
+    this.#timers.clear();
+  }
+}

@@ -1,0 +1,4 @@
+// The protocol versions that this program speaks.
+
+/** link.v1, first version. */
+export const PROTOCOL_VERSION = 1;

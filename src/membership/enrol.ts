@@ -1,0 +1,125 @@
+// Becoming a member: keys are made and written down, then asked for in one sealed request that any carrier may bring to
+// the cloud. Asking again with the same keys gives the same identity, so a lost answer costs nothing.
+import {
+  EnrolAnswer,
+  EnrollmentFailureCode,
+  type EnrollmentToken,
+  EnrolRequest,
+  type IdentityRequest,
+  type IssuedIdentity,
+  type MachineInfo,
+  Role,
+  type Sealed,
+  type SealedAnswer,
+} from '../../gen/occmesh/enrollment/v1/enrollment.js';
+import { type MeshCertificate, TrustBundle } from '../identity/certificates.js';
+import { createCsr } from '../identity/csr.js';
+import { sealRequest } from '../identity/enrollment-envelope.js';
+import { signContent } from '../identity/signed.js';
+import { roleFromProto } from '../identity/spiffe.js';
+import { TAGS } from '../identity/tags.js';
+import { uuidText } from '../identity/uuid.js';
+import type { EpochMs } from '../kernel/duration.js';
+import { MembershipFault } from './fault.js';
+import { ensureKeys, type MachineKeys, saveMembership } from './machine-files.js';
+
+/** Brings a sealed request to the cloud, directly or through a connector. Rejects when nobody answers. */
+export type EnrollmentCall = (method: 'Enrol' | 'Renew', sealed: Sealed) => Promise<SealedAnswer>;
+
+export interface EnrolOptions {
+  readonly token: EnrollmentToken;
+  /** One directory per identity that the token's role yields. */
+  readonly directories: { readonly hub: string; readonly connector?: string };
+  readonly info: MachineInfo;
+  readonly now: EpochMs;
+}
+
+/** Faults: membership.refused; what `call` rejects with. */
+export async function enrol(options: EnrolOptions, call: EnrollmentCall): Promise<void> {
+  const { token, directories } = options;
+  const wanted: { role: Role; directory: string; keys: MachineKeys }[] = [];
+  if (token.role === Role.CONNECTOR) {
+    if (directories.connector === undefined) throw wrongRole('a connector', 'occ connector');
+    wanted.push({
+      role: Role.CONNECTOR,
+      directory: directories.connector,
+      keys: await ensureKeys(directories.connector),
+    });
+  } else if (directories.connector !== undefined) {
+    throw wrongRole('a hub', 'occ hub');
+  }
+  wanted.push({ role: Role.HUB, directory: directories.hub, keys: await ensureKeys(directories.hub) });
+
+  const request = EnrolRequest.encode({
+    tokenId: token.tokenId,
+    secret: token.secret,
+    identities: await Promise.all(wanted.map(({ role, keys }) => identityRequest(role, keys))),
+    info: options.info,
+  }).finish();
+  const { sealed, openAnswer } = await sealRequest(token.enrollmentKey, 'Enrol', request);
+  const { result } = EnrolAnswer.decode(await openAnswer(await call('Enrol', sealed)));
+  if (result?.$case === 'failure') throw refused(result.value.code, result.value.message);
+  if (!result) throw refused(EnrollmentFailureCode.UNSPECIFIED, 'the answer is of a newer protocol version');
+
+  // The token's CA decides what is believed; the answer may only add to it.
+  const trust = new TrustBundle(token.caCertificates);
+  for (const { role, directory, keys } of wanted) {
+    const issued = result.value.identities.find((identity) => identity.role === role);
+    const certificate = requireOurs(issued, keys, trust, role, token, options.now);
+    await saveMembership(directory, certificate, trust, {
+      v: 1,
+      cloud: token.cloud,
+      enrollmentKey: Buffer.from(token.enrollmentKey).toString('base64'),
+      fingerprint: options.info.fingerprint,
+      enrolledAt: new Date(options.now).toISOString(),
+      connectors: token.connectors,
+    });
+  }
+}
+
+async function identityRequest(role: Role, keys: MachineKeys): Promise<IdentityRequest> {
+  const none = new Uint8Array(0);
+  const sealing = role === Role.HUB ? keys.sealing.publicKey : none;
+  return {
+    role,
+    csr: await createCsr(keys.identity),
+    sealingKey: sealing,
+    sealingKeySignature: role === Role.HUB ? signContent(keys.identity, TAGS.SEALING_KEY, sealing).signature : none,
+  };
+}
+
+function requireOurs(
+  issued: IssuedIdentity | undefined,
+  keys: MachineKeys,
+  trust: TrustBundle,
+  role: Role,
+  token: EnrollmentToken,
+  now: EpochMs,
+): MeshCertificate {
+  if (!issued) throw refused(EnrollmentFailureCode.UNSPECIFIED, 'the answer lacks an identity that was asked for');
+  const meshRole = roleFromProto(role);
+  const certificate = trust.verify(issued.certificate, now, {
+    allowNotYetValid: true,
+    ...(meshRole === undefined ? {} : { role: meshRole }),
+  });
+  if (
+    !certificate.key.equals(keys.identity.publicKey) ||
+    certificate.identity.customerId !== uuidText(token.customerId)
+  ) {
+    throw refused(EnrollmentFailureCode.UNSPECIFIED, 'the certificate in the answer is not for this machine');
+  }
+  return certificate;
+}
+
+function refused(code: EnrollmentFailureCode, message: string): MembershipFault {
+  return new MembershipFault('membership.refused', message, {
+    permanent: true,
+    advice: code === EnrollmentFailureCode.WRONG_ROLE ? 'Use a token for this role.' : 'Ask for a new token.',
+  });
+}
+
+const wrongRole = (what: string, program: string): MembershipFault =>
+  new MembershipFault('membership.refused', `this token is for ${what}`, {
+    permanent: true,
+    advice: `Use it with "${program}".`,
+  });

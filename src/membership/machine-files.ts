@@ -1,0 +1,150 @@
+// A machine's membership on its disk, one directory per identity:
+//   identity.key  P-256 private key, PEM, 0600      written first, before anybody hears of it
+//   sealing.key   X25519 private key, PEM, 0600     (hubs only)
+//   identity.crt  the certificate, PEM              replaced by each renewal
+//   ca.crt        the mesh CA bundle, PEM
+//   machine.json  who and where (below)             written last: without it there is no membership
+// Each file is replaced atomically, so a crash leaves either a membership or keys that the next try uses again.
+import { mkdir, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { MeshCertificate, TrustBundle } from '../identity/certificates.js';
+import { isMissing, readSecretFile, writeFileDurably, writeSecretFile } from '../identity/key-file.js';
+import { SigningKey } from '../identity/keys.js';
+import { SealingKeyPair } from '../identity/sealing-keys.js';
+import { toError } from '../kernel/fault.js';
+import { MembershipFault } from './fault.js';
+
+const RECORD = z.object({
+  v: z.literal(1),
+  /** host:port of the cloud. */
+  cloud: z.string(),
+  /** The cloud's enrolment key, base64: renewals are sealed to it. */
+  enrollmentKey: z.string(),
+  /** SHA-256 of the operating system's machine id, hex; empty where there is none. */
+  fingerprint: z.string(),
+  enrolledAt: z.string(),
+  /** Connectors (host:port) that the token named. */
+  connectors: z.array(z.string()),
+});
+
+export type MachineRecord = z.infer<typeof RECORD>;
+
+export interface MachineKeys {
+  readonly identity: SigningKey;
+  readonly sealing: SealingKeyPair;
+}
+
+export interface Membership extends MachineKeys {
+  readonly directory: string;
+  readonly certificate: MeshCertificate;
+  readonly trust: TrustBundle;
+  readonly record: MachineRecord;
+}
+
+/** The keys of `directory`, made now if there are none: a repeated enrolment uses the same ones. */
+export async function ensureKeys(directory: string): Promise<MachineKeys> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const read = async <K>(
+    name: string,
+    parse: (pem: string) => K,
+    make: () => K,
+    pem: (key: K) => string,
+  ): Promise<K> => {
+    const path = join(directory, name);
+    try {
+      return parse((await readSecretFile(path)).toString());
+    } catch (thrown) {
+      if (!isMissing(thrown)) throw thrown;
+      const key = make();
+      await writeSecretFile(path, pem(key));
+      return key;
+    }
+  };
+  return {
+    identity: await read('identity.key', SigningKey.fromPem, SigningKey.generate, (key) => key.toPem()),
+    sealing: await read('sealing.key', SealingKeyPair.fromPem, SealingKeyPair.generate, (key) => key.toPem()),
+  };
+}
+
+/** Writes a membership down; the record last. */
+export async function saveMembership(
+  directory: string,
+  certificate: MeshCertificate,
+  trust: TrustBundle,
+  record: MachineRecord,
+): Promise<void> {
+  await saveCertificate(directory, certificate);
+  await writeFileDurably(join(directory, 'ca.crt'), trust.pems.join(''), 0o644);
+  await writeFileDurably(join(directory, 'machine.json'), `${JSON.stringify(record, undefined, 2)}\n`, 0o644);
+}
+
+export async function saveCertificate(directory: string, certificate: MeshCertificate): Promise<void> {
+  await writeFileDurably(join(directory, 'identity.crt'), certificate.pem, 0o644);
+}
+
+/**
+ * Reads a membership; undefined when there is none yet. `fingerprint` is this machine's, if it has one.
+ * Faults: membership.damaged, membership.other-machine; identity faults of its files.
+ */
+export async function loadMembership(
+  directory: string,
+  fingerprint: string | undefined,
+): Promise<Membership | undefined> {
+  const text = await readFile(join(directory, 'machine.json'), 'utf8').catch((thrown) => {
+    if (isMissing(thrown)) return undefined;
+    throw thrown;
+  });
+  if (text === undefined) return undefined;
+  try {
+    const record = RECORD.parse(JSON.parse(text));
+    const certificate = MeshCertificate.parse(
+      pemToDer(await readFile(join(directory, 'identity.crt'), 'utf8'))[0] ?? EMPTY,
+    );
+    const trust = new TrustBundle(pemToDer(await readFile(join(directory, 'ca.crt'), 'utf8')));
+    const identity = SigningKey.fromPem((await readSecretFile(join(directory, 'identity.key'))).toString());
+    const sealing = SealingKeyPair.fromPem((await readSecretFile(join(directory, 'sealing.key'))).toString());
+    if (!identity.publicKey.equals(certificate.key)) throw new Error('the certificate is for another key');
+    requireSameMachine(directory, record, fingerprint);
+    return { directory, record, certificate, trust, identity, sealing };
+  } catch (cause) {
+    if (cause instanceof MembershipFault) throw cause;
+    throw new MembershipFault(
+      'membership.damaged',
+      `the membership in ${directory} cannot be used: ${toError(cause).message}`,
+      {
+        cause,
+        permanent: true,
+        advice: 'Restore the directory, or forget this identity (occ hub reset-identity) and enrol with a new token.',
+      },
+    );
+  }
+}
+
+function requireSameMachine(directory: string, record: MachineRecord, fingerprint: string | undefined): void {
+  if (record.fingerprint === '' || fingerprint === undefined || record.fingerprint === fingerprint) return;
+  throw new MembershipFault(
+    'membership.other-machine',
+    `${directory} belongs to another machine (a copied disk or a cloned VM)`,
+    {
+      permanent: true,
+      advice: 'Run "occ hub reset-identity" here and enrol this machine with a token of its own.',
+    },
+  );
+}
+
+/** Forgets who this machine is: keys, certificate, record. What else the directory holds stays. */
+export async function forgetMembership(directory: string): Promise<void> {
+  for (const name of ['machine.json', 'identity.crt', 'ca.crt', 'identity.key', 'sealing.key']) {
+    await rm(join(directory, name), { force: true });
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+/** All certificates of a PEM text, DER. */
+function pemToDer(pem: string): Buffer[] {
+  return [...pem.matchAll(/-----BEGIN CERTIFICATE-----([\sA-Za-z0-9+/=]+)-----END CERTIFICATE-----/g)].map((match) =>
+    Buffer.from(match[1] ?? '', 'base64'),
+  );
+}

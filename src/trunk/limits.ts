@@ -1,0 +1,12 @@
+// Limits of a trunk that both ends keep.
+
+/** Channel 0 is the trunk itself. */
+export const TRUNK_CHANNEL = 0;
+/** A channel whose queue towards the hub passes this is closed: a hub that does not read costs only itself. */
+export const MAX_DOWNLINK_BYTES: number = 256 * 1024;
+/** A message may carry one frame of the largest size beyond its usual size. */
+export const MAX_MESSAGE_BYTES: number = 2 * 1024 * 1024;
+/** No connector carries more hubs than this. */
+export const MAX_CHANNELS = 10_000;
+/** Between heartbeats of the trunk, milliseconds; three unanswered end it. */
+export const TRUNK_HEARTBEAT_MS = 10_000;

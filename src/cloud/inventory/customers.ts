@@ -1,0 +1,89 @@
+// Customers: their names, which are unique, and the policy that their hubs follow.
+
+import { uuidText } from '../../identity/uuid.js';
+import type { Clock } from '../../kernel/clock.js';
+import { type Random, uuid7 } from '../../kernel/random.js';
+import { bumpHubs, DEFAULT_FALLBACK_AFTER } from './desired-state.js';
+import { InventoryFault, notFound } from './faults.js';
+import type { Journal } from './journal.js';
+import type { CustomerRecord } from './records.js';
+import { once, type Request } from './requests.js';
+import type { Tables } from './tables.js';
+
+export interface CustomerChange {
+  readonly name?: string | undefined;
+  readonly directAllowed?: boolean | undefined;
+  readonly fallbackAfterMs?: number | undefined;
+}
+
+export class Customers {
+  readonly #tables: Tables;
+
+  constructor(private readonly modules: { journal: Journal; clock: Clock; random: Random }) {
+    this.#tables = modules.journal.tables;
+  }
+
+  get(id: string): CustomerRecord | undefined {
+    return this.#tables.customers.get(id);
+  }
+
+  all(): Iterable<CustomerRecord> {
+    return this.#tables.customers.all();
+  }
+
+  /** Faults: inventory.exists, inventory.invalid (request id), inventory.not-found (what it made is gone). */
+  create(name: string, request: Request): Promise<CustomerRecord> {
+    const { clock, random, journal } = this.modules;
+    return journal.transact(() => {
+      const now = clock.now();
+      const made = once(this.#tables, undefined, request, now, () => {
+        const id = uuidText(uuid7(random, now));
+        newCustomer(this.#tables, { id, name, createdAtMs: now });
+        return id;
+      });
+      return found(this.#tables, made);
+    });
+  }
+
+  /** Hubs whose desired state the change touches get a new version. Faults: inventory.not-found, inventory.exists. */
+  update(id: string, change: CustomerChange): Promise<CustomerRecord> {
+    return this.modules.journal.transact(() => {
+      const old = found(this.#tables, id);
+      const next: CustomerRecord = {
+        ...old,
+        name: change.name ?? old.name,
+        directAllowed: change.directAllowed ?? old.directAllowed,
+        fallbackAfterMs: change.fallbackAfterMs ?? old.fallbackAfterMs,
+      };
+      if (next.name !== old.name) requireFreeName(this.#tables, next.name);
+      const direct = next.directAllowed !== old.directAllowed;
+      const fallback = next.fallbackAfterMs !== old.fallbackAfterMs;
+      if (direct || fallback) {
+        bumpHubs(this.#tables, id, (hub) => fallback || (direct && hub.directAllowed === undefined));
+      }
+      return direct || fallback || next.name !== old.name ? this.#tables.customers.put(next) : old;
+    });
+  }
+}
+
+/** Inside a transaction. Faults: inventory.exists. */
+export function newCustomer(tables: Tables, facts: { id: string; name: string; createdAtMs: number }): CustomerRecord {
+  requireFreeName(tables, facts.name);
+  return tables.customers.put({ v: 1, directAllowed: false, fallbackAfterMs: DEFAULT_FALLBACK_AFTER, ...facts });
+}
+
+function found(tables: Tables, id: string): CustomerRecord {
+  const customer = tables.customers.latest(id);
+  if (!customer) throw notFound('customer');
+  return customer;
+}
+
+function requireFreeName(tables: Tables, name: string): void {
+  for (const other of tables.customers.latestAll()) {
+    if (other.name === name) {
+      throw new InventoryFault('inventory.exists', `a customer named ${JSON.stringify(name)} exists already`, {
+        permanent: true,
+      });
+    }
+  }
+}

@@ -1,0 +1,25 @@
+// What can go wrong in the inventory. The API turns these into statuses (../api/errors.ts), enrolment into failures.
+import { Fault } from '../../kernel/fault.js';
+
+export type InventoryCode =
+  /** There is no such thing, or none that the caller may know of. */
+  | 'inventory.not-found'
+  /** The name is taken. */
+  | 'inventory.exists'
+  /** The thing is in a state in which this cannot be done: retired, or a connector where a hub is needed. */
+  | 'inventory.unsuitable'
+  /** A value breaks its limits. */
+  | 'inventory.invalid'
+  /** A limit on how many or how much has been reached. */
+  | 'inventory.exhausted'
+  /** The machine or its key has been revoked. */
+  | 'inventory.revoked'
+  /** A record or the revocation log cannot be read: written by a newer program, or damaged. */
+  | 'inventory.damaged';
+
+export class InventoryFault extends Fault<InventoryCode> {}
+
+/** The one answer for what does not exist and for what belongs to somebody else. */
+export function notFound(what: 'customer' | 'machine' | 'sensor' | 'token'): InventoryFault {
+  return new InventoryFault('inventory.not-found', `no such ${what}`, { permanent: true });
+}

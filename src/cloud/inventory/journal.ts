@@ -1,0 +1,86 @@
+// The inventory's only way to its store: transactions that are durable before anybody sees them, and loading.
+import type { Store } from '../../storage/store.js';
+import { TABLES } from '../tables.js';
+import type { Pending } from './table.js';
+import { damaged, type Tables } from './tables.js';
+
+const FIRST = Math.min(TABLES.customer, TABLES.machine, TABLES.sensor, TABLES.token, TABLES.request);
+const LAST = Math.max(TABLES.customer, TABLES.machine, TABLES.sensor, TABLES.token, TABLES.request);
+
+export class Journal {
+  readonly #stopListening: () => void;
+
+  constructor(
+    private readonly store: Store,
+    readonly tables: Tables,
+  ) {
+    this.#stopListening = store.onReset(() => this.load());
+  }
+
+  /**
+   * Runs `body` as one transaction: it reads with `latest…`, checks, and changes tables with `put` and `remove`. When
+   * the promise resolves, all of it is durable and visible to readers; when it rejects, none of it counts. `body` is
+   * synchronous; what it throws rejects. Faults: those of the store, and of `body`.
+   */
+  async transact<T>(body: () => T): Promise<T> {
+    const done: { value: T; pending: Pending[] }[] = [];
+    try {
+      await this.store.commit(() => {
+        for (const table of this.tables.list) table.begin();
+        let value: T;
+        try {
+          value = body();
+        } catch (thrown) {
+          for (const table of this.tables.list) table.abort();
+          throw thrown;
+        }
+        const pending = this.tables.list.map((table): Pending => table.seal());
+        done.push({ value, pending });
+        const ops = pending.flatMap((one) => one.ops);
+        return ops.length > 0 ? ops : undefined;
+      });
+    } catch (thrown) {
+      for (const { pending } of done) for (const one of pending) one.drop();
+      throw thrown;
+    }
+    const [result] = done;
+    if (!result) throw new TypeError('the store resolved a commit that it never built');
+    const tells = result.pending.map((one) => one.settle());
+    for (const tell of tells) tell();
+    return result.value;
+  }
+
+  /** Reads everything anew. Faults: inventory.damaged, storage.damaged. */
+  async load(): Promise<void> {
+    const rows = new Map<number, unknown[]>(this.tables.list.map((table) => [TABLES[table.name], []]));
+    // Customers are found by leaping from one key prefix to the next, so that their telemetry, which lies between, is
+    // not read. Keys that begin with 0x00 are the store's own.
+    const end = Buffer.alloc(17, 0xff);
+    let from = Buffer.of(0x01);
+    for (;;) {
+      let customer: Buffer | undefined;
+      for await (const entry of this.store.entries({ from, until: end, limit: 1 }))
+        customer = entry.key.subarray(0, 16);
+      if (!customer) break;
+      const range = {
+        from: Buffer.concat([customer, Buffer.of(FIRST)]),
+        until: Buffer.concat([customer, Buffer.of(LAST + 1)]),
+      };
+      for await (const entry of this.store.entries(range)) rows.get(entry.key[16] ?? 0)?.push(parse(entry));
+      from = Buffer.concat([customer, Buffer.of(0xff)]);
+    }
+    for (const table of this.tables.list) table.fill(rows.get(TABLES[table.name]) ?? []);
+  }
+
+  close(): void {
+    this.#stopListening();
+  }
+}
+
+function parse(entry: { key: Buffer; value: Buffer }): unknown {
+  try {
+    return JSON.parse(entry.value.toString());
+  } catch (thrown) {
+    throw damaged(`the record at key ${entry.key.toString('hex')}`, thrown);
+  }
+}

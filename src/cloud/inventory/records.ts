@@ -1,0 +1,129 @@
+// Everything the inventory keeps in the store, as schemas, in one place. Records are JSON. Each states with `v` the
+// version of its form, and each field below the program version it was born in (0.1 unless it says otherwise). A field
+// is never reused with another meaning; a form that an older program would misread gets the next `v`.
+import { z } from 'zod';
+
+const id = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+const time = z.int();
+const base64 = z.base64();
+
+export const customerSchema = z.object({
+  v: z.literal(1),
+  id,
+  name: z.string(),
+  directAllowed: z.boolean(),
+  fallbackAfterMs: z.int().positive(),
+  createdAtMs: time,
+});
+export type CustomerRecord = Readonly<z.infer<typeof customerSchema>>;
+
+export const machineSchema = z.object({
+  v: z.literal(1),
+  id,
+  customerId: id,
+  role: z.enum(['hub', 'connector']),
+  name: z.string(),
+  /** What it said of itself when it enrolled. */
+  info: z.object({
+    hostname: z.string(),
+    os: z.string(),
+    osVersion: z.string(),
+    arch: z.string(),
+    fingerprint: z.string(),
+    software: z.string(),
+  }),
+  /** Every identity key it ever had, oldest first: batches are verified against all of them. */
+  keys: z.array(z.object({ keyId: z.string().regex(/^[0-9a-f]{16}$/), spki: base64, fromMs: time })).min(1),
+  /** X25519, and the statement of its identity key about it. Absent for a connector and for a machine re-adopted. */
+  sealing: z.object({ key: base64, signature: base64 }).optional(),
+  /** The last certificate issued, DER: repeated requests get it again. */
+  certificate: base64,
+  certificateExpiresAtMs: time,
+  /** The connector of this embedded hub, or the embedded hub of this connector. */
+  companionId: id.optional(),
+  enrolledAtMs: time,
+  /** The token it enrolled with. Absent for a machine re-adopted. */
+  enrolledBy: id.optional(),
+  retiredAtMs: time.optional(),
+  /** Why nothing is given out to it. */
+  quarantined: z.string().optional(),
+  /** Absent: as the customer says. */
+  directAllowed: z.boolean().optional(),
+  /** Version of its desired state; rises for ever. */
+  configVersion: z.int().nonnegative(),
+  /** As it reported last. */
+  running: z.object({
+    version: z.int().nonnegative(),
+    error: z.string(),
+    failures: z.array(z.object({ sensor: z.int(), error: z.string() })),
+  }),
+  /** Of a connector: where hubs reach it, host:port, sorted. */
+  lanAddresses: z.array(z.string()),
+});
+export type MachineRecord = Readonly<z.infer<typeof machineSchema>>;
+export type MachineRole = MachineRecord['role'];
+
+export const thresholdSchema = z.object({ metric: z.string(), warning: z.string(), critical: z.string() });
+
+export const sensorSchema = z.object({
+  v: z.literal(1),
+  machineId: id,
+  /** Its machine's customer: part of the key. */
+  customerId: id,
+  number: z.int().positive(),
+  name: z.string(),
+  kind: z.string(),
+  settings: z.record(z.string(), z.json()),
+  intervalMs: z.int().positive(),
+  timeoutMs: z.int().positive(),
+  thresholds: z.array(thresholdSchema),
+  paused: z.boolean(),
+});
+export type SensorRecord = Readonly<z.infer<typeof sensorSchema>>;
+
+const tokenBase = {
+  v: z.literal(1),
+  id,
+  name: z.string(),
+  /** SHA-256 of the secret, hex. */
+  secretHash: z.string().regex(/^[0-9a-f]{64}$/),
+  createdAtMs: time,
+  /** 0: never. */
+  expiresAtMs: time,
+  revokedAtMs: time.optional(),
+};
+
+export const tokenSchema = z.discriminatedUnion('kind', [
+  z.object({
+    ...tokenBase,
+    kind: z.literal('enrollment'),
+    customerId: id,
+    role: z.enum(['hub', 'connector']),
+    uses: z.int().positive(),
+    /** How many are taken; by whom says MachineRecord.enrolledBy. */
+    used: z.int().nonnegative(),
+  }),
+  z.object({
+    ...tokenBase,
+    kind: z.literal('api'),
+    /** Absent for an operator. */
+    customerId: id.optional(),
+    caller: z.enum(['operator', 'customer-admin', 'customer-reader']),
+  }),
+]);
+export type TokenRecord = Readonly<z.infer<typeof tokenSchema>>;
+export type EnrollmentTokenRecord = Extract<TokenRecord, { kind: 'enrollment' }>;
+export type ApiTokenRecord = Extract<TokenRecord, { kind: 'api' }>;
+
+export const requestSchema = z.object({
+  v: z.literal(1),
+  /** The customer it was made for; absent for requests that are nobody's. */
+  customerId: id.optional(),
+  requestId: z.string(),
+  /** SHA-256 of what was asked, hex: the same id with another content is a mistake of the caller. */
+  digest: z.string(),
+  /** Id of what it made. */
+  made: z.string(),
+  atMs: time,
+});
+export type RequestRecord = Readonly<z.infer<typeof requestSchema>>;

@@ -1,0 +1,169 @@
+// Sensors: what is to be watched on a hub. Numbers come from the hub's version of desired state (desired-state.ts).
+// Whether settings fit their kind is the caller's business: it knows the catalogue.
+import { SensorConfig } from '../../../gen/occmesh/link/v1/link.js';
+import type { Clock } from '../../kernel/clock.js';
+import { bumped, renderSensor } from './desired-state.js';
+import { InventoryFault, notFound } from './faults.js';
+import type { Journal } from './journal.js';
+import type { MachineRecord, SensorRecord } from './records.js';
+import { once, type Request } from './requests.js';
+import { sensorId, type Tables } from './tables.js';
+
+/** All sensors of a hub together, encoded. A desired state has to fit a message of 1 MiB with room to spare. */
+const MAX_HUB_BYTES = 512 * 1024;
+const MAX_PER_HUB = 1_000;
+
+/** Everything about a sensor but where it is. Without a name it is called after its kind. */
+export type NewSensor = Omit<SensorRecord, 'v' | 'machineId' | 'customerId' | 'number' | 'name'> & { name?: string };
+export type SensorChange = {
+  readonly [K in 'name' | 'settings' | 'intervalMs' | 'timeoutMs' | 'thresholds' | 'paused']?:
+    | SensorRecord[K]
+    | undefined;
+};
+
+export class Sensors {
+  readonly #tables: Tables;
+
+  constructor(private readonly modules: { journal: Journal; clock: Clock }) {
+    this.#tables = modules.journal.tables;
+  }
+
+  /** By API id: machine, slash, number. */
+  get(id: string): SensorRecord | undefined {
+    return this.#tables.sensors.get(id);
+  }
+
+  of(machineId: string): Iterable<SensorRecord> {
+    return this.#tables.sensors.group(machineId);
+  }
+
+  all(): Iterable<SensorRecord> {
+    return this.#tables.sensors.all();
+  }
+
+  /**
+   * Faults: inventory.not-found (the hub, or what an earlier request made), inventory.unsuitable (no hub, retired),
+   * inventory.exists (name), inventory.exhausted, inventory.invalid (request id).
+   */
+  create(machineId: string, sensor: NewSensor, request: Request): Promise<SensorRecord> {
+    return this.modules.journal.transact(() => {
+      const hub = this.#tables.machines.latest(machineId);
+      if (!hub) throw notFound('machine');
+      const make = () => {
+        requireHub(hub);
+        const [added] = addSensors(this.#tables, hub, [sensor]);
+        return added ? sensorId(machineId, added.number) : '';
+      };
+      return this.#found(once(this.#tables, hub.customerId, request, this.modules.clock.now(), make));
+    });
+  }
+
+  /** Faults: inventory.not-found, inventory.exists, inventory.unsuitable, inventory.invalid, inventory.exhausted. */
+  update(id: string, change: SensorChange): Promise<SensorRecord> {
+    return this.modules.journal.transact(() => {
+      const old = this.#found(id);
+      const hub = this.#hubOf(old);
+      requireHub(hub);
+      const next: SensorRecord = {
+        ...old,
+        name: change.name ?? old.name,
+        settings: change.settings ?? old.settings,
+        intervalMs: change.intervalMs ?? old.intervalMs,
+        timeoutMs: change.timeoutMs ?? old.timeoutMs,
+        thresholds: change.thresholds ?? old.thresholds,
+        paused: change.paused ?? old.paused,
+      };
+      // Checked here and not only by the caller: each half may come from another change.
+      if (next.timeoutMs >= next.intervalMs) {
+        throw new InventoryFault('inventory.invalid', 'timeout_ms: must be less than interval_ms', { permanent: true });
+      }
+      if (JSON.stringify(next) === JSON.stringify(old)) return old;
+      const others = [...this.#tables.sensors.latestGroup(hub.id)].filter((other) => other.number !== old.number);
+      requireFreeName(others, next.name);
+      this.#tables.sensors.put(next);
+      requireRoom([...others, next]);
+      this.#tables.machines.put(bumped(hub));
+      return next;
+    });
+  }
+
+  /** Faults: inventory.not-found, inventory.unsuitable. */
+  remove(id: string): Promise<void> {
+    return this.modules.journal.transact(() => {
+      const hub = this.#hubOf(this.#found(id));
+      requireHub(hub);
+      this.#tables.sensors.remove(id);
+      this.#tables.machines.put(bumped(hub));
+    });
+  }
+
+  #found(id: string): SensorRecord {
+    const sensor = this.#tables.sensors.latest(id);
+    if (!sensor) throw notFound('sensor');
+    return sensor;
+  }
+
+  #hubOf(sensor: SensorRecord): MachineRecord {
+    const hub = this.#tables.machines.latest(sensor.machineId);
+    if (!hub) throw notFound('machine');
+    return hub;
+  }
+}
+
+/**
+ * Inside a transaction: adds sensors to a hub, which gets one new version for each. `hub` must be its latest record.
+ * Faults: inventory.exists, inventory.exhausted.
+ */
+export function addSensors(tables: Tables, hub: MachineRecord, sensors: readonly NewSensor[]): SensorRecord[] {
+  const all = [...tables.sensors.latestGroup(hub.id)];
+  const added: SensorRecord[] = [];
+  for (const sensor of sensors) {
+    const name = sensor.name ?? freeName(all, sensor.kind);
+    requireFreeName(all, name);
+    const number = bumped(hub, added.length + 1).configVersion;
+    const record: SensorRecord = { v: 1, machineId: hub.id, customerId: hub.customerId, ...sensor, number, name };
+    added.push(tables.sensors.put(record));
+    all.push(record);
+  }
+  requireRoom(all);
+  tables.machines.put(bumped(hub, added.length));
+  return added;
+}
+
+function requireHub(machine: MachineRecord): void {
+  if (machine.role !== 'hub') {
+    throw new InventoryFault('inventory.unsuitable', `${machine.name} is a connector and has no sensors`, {
+      permanent: true,
+      advice: 'Use the hub of the same machine: its id is the companion_id of the connector.',
+    });
+  }
+  if (machine.retiredAtMs !== undefined) {
+    throw new InventoryFault('inventory.unsuitable', `${machine.name} is retired`, { permanent: true });
+  }
+}
+
+function requireFreeName(others: readonly SensorRecord[], name: string): void {
+  if (!others.some((other) => other.name === name)) return;
+  throw new InventoryFault('inventory.exists', `the hub has a sensor named ${JSON.stringify(name)} already`, {
+    permanent: true,
+  });
+}
+
+function freeName(others: readonly SensorRecord[], kind: string): string {
+  const taken = new Set(others.map((other) => other.name));
+  for (let n = 1; ; n++) {
+    const name = n === 1 ? kind : `${kind} ${n}`;
+    if (!taken.has(name)) return name;
+  }
+}
+
+function requireRoom(all: readonly SensorRecord[]): void {
+  let bytes = 0;
+  for (const sensor of all) bytes += SensorConfig.encode(renderSensor(sensor)).finish().length;
+  if (all.length <= MAX_PER_HUB && bytes <= MAX_HUB_BYTES) return;
+  throw new InventoryFault(
+    'inventory.exhausted',
+    `a hub has at most ${MAX_PER_HUB} sensors, whose configurations take at most ${MAX_HUB_BYTES / 1024} KiB together`,
+    { permanent: true },
+  );
+}

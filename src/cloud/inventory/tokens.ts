@@ -1,0 +1,185 @@
+// Tokens: for enrolment, and for people and services at the API. Of a secret only the SHA-256 is kept (secrets are 32
+// random bytes, so nothing slower is needed), and each is shown exactly once, to whoever made it. How an enrolment token
+// is used is in admission.ts.
+import { Caller } from '../../../gen/occmesh/access/v1/access.js';
+import { createApiToken, parseApiToken } from '../../identity/api-token.js';
+import { hashSecret, secretMatches, TOKEN_SECRET_LENGTH } from '../../identity/secret-hash.js';
+import { uuidText } from '../../identity/uuid.js';
+import type { Clock } from '../../kernel/clock.js';
+import type { EpochMs } from '../../kernel/duration.js';
+import { type Random, uuid7 } from '../../kernel/random.js';
+import { notFound } from './faults.js';
+import type { Journal } from './journal.js';
+import type { ApiTokenRecord, EnrollmentTokenRecord, MachineRole, TokenRecord } from './records.js';
+import type { Revocations } from './revocations.js';
+import type { Tables } from './tables.js';
+
+/** Callers that come with a token. */
+export type UserCaller = Caller.OPERATOR | Caller.CUSTOMER_ADMIN | Caller.CUSTOMER_READER;
+
+/** Who a valid API token speaks for; without a customer an operator. */
+export interface TokenBearer {
+  readonly kind: 'user';
+  readonly tokenId: string;
+  readonly caller: UserCaller;
+  readonly customerId?: string;
+}
+
+export interface NewEnrollmentToken {
+  readonly customerId: string;
+  readonly role: MachineRole;
+  readonly uses: number;
+  readonly lifetimeMs: number;
+  readonly name: string;
+}
+
+export interface NewApiToken {
+  readonly caller: UserCaller;
+  /** Of everybody but operators. */
+  readonly customerId: string | undefined;
+  /** 0: for ever. */
+  readonly lifetimeMs: number;
+  readonly name: string;
+}
+
+const CALLERS = {
+  operator: Caller.OPERATOR,
+  'customer-admin': Caller.CUSTOMER_ADMIN,
+  'customer-reader': Caller.CUSTOMER_READER,
+} as const satisfies Record<ApiTokenRecord['caller'], UserCaller>;
+
+export const callerOf = (token: ApiTokenRecord): UserCaller => CALLERS[token.caller];
+
+export class Tokens {
+  readonly #tables: Tables;
+
+  constructor(private readonly modules: { journal: Journal; revocations: Revocations; clock: Clock; random: Random }) {
+    this.#tables = modules.journal.tables;
+  }
+
+  get(id: string): TokenRecord | undefined {
+    return this.#tables.tokens.get(id);
+  }
+
+  /** Of one customer, or of all, operators' included. */
+  list(customerId: string | undefined): Iterable<TokenRecord> {
+    return customerId === undefined ? this.#tables.tokens.all() : this.#tables.tokens.group(customerId);
+  }
+
+  /** Faults: inventory.not-found (customer). */
+  async createEnrollment(wanted: NewEnrollmentToken): Promise<{ token: EnrollmentTokenRecord; secret: Buffer }> {
+    const { customerId, role, uses, lifetimeMs, name } = wanted;
+    const now = this.modules.clock.now();
+    const secret = this.modules.random.bytes(TOKEN_SECRET_LENGTH);
+    const token: EnrollmentTokenRecord = {
+      v: 1,
+      kind: 'enrollment',
+      id: uuidText(uuid7(this.modules.random, now)),
+      customerId,
+      role,
+      uses,
+      used: 0,
+      name,
+      secretHash: hashSecret(secret).toString('hex'),
+      createdAtMs: now,
+      expiresAtMs: now + lifetimeMs,
+    };
+    await this.#record(token);
+    return { token, secret };
+  }
+
+  /** Faults: inventory.not-found (customer). */
+  async createApi(wanted: NewApiToken): Promise<{ token: ApiTokenRecord; text: string }> {
+    const { token, text } = this.#newApi(wanted);
+    await this.#record(token);
+    return { token, text };
+  }
+
+  /** Who the bearer of this token is; undefined for whatever is not the text of a valid one. */
+  authenticate(text: string): TokenBearer | undefined {
+    const presented = parseApiToken(text);
+    if (!presented) return undefined;
+    const token = this.get(uuidText(presented.id));
+    if (token?.kind !== 'api' || !secretMatches(presented.secret, Buffer.from(token.secretHash, 'hex')))
+      return undefined;
+    if (!this.#isValid(token)) return undefined;
+    const bearer = { kind: 'user', tokenId: token.id, caller: callerOf(token) } as const;
+    return token.customerId === undefined ? bearer : { ...bearer, customerId: token.customerId };
+  }
+
+  /** Whether some operator can still log in. */
+  get hasOperator(): boolean {
+    for (const token of this.list('')) {
+      if (token.kind === 'api' && token.caller === 'operator' && this.#isValid(token)) return true;
+    }
+    return false;
+  }
+
+  /**
+   * Makes an operator's token unless there is a valid one. `keep` puts its text where the operator will find it, before
+   * the token is recorded: a crash in between leaves a useless text, which the next start replaces, and never a token
+   * that nobody knows. Returns whether one was made. Faults: those of `keep`; storage.*.
+   */
+  async ensureOperator(keep: (text: string) => Promise<void>): Promise<boolean> {
+    if (this.hasOperator) return false;
+    const wanted = { caller: Caller.OPERATOR, customerId: undefined, lifetimeMs: 0, name: 'first operator' } as const;
+    const { token, text } = this.#newApi(wanted);
+    await keep(text);
+    await this.#record(token);
+    return true;
+  }
+
+  /** Ends a token, also against a restored backup. Faults: inventory.not-found; storage.*. */
+  async revoke(id: string): Promise<TokenRecord> {
+    if (!this.get(id)) throw notFound('token');
+    const now = this.modules.clock.now();
+    await this.modules.revocations.add([{ v: 1, atMs: now, tokenId: id }]);
+    return this.modules.journal.transact(() => {
+      revokeIn(this.#tables, id, now);
+      const token = this.#tables.tokens.latest(id);
+      if (!token) throw notFound('token');
+      return token;
+    });
+  }
+
+  #newApi({ caller, customerId, lifetimeMs, name }: NewApiToken): { token: ApiTokenRecord; text: string } {
+    const now = this.modules.clock.now();
+    const { id, hash, text } = createApiToken(this.modules.random, uuid7(this.modules.random, now));
+    const token: ApiTokenRecord = {
+      v: 1,
+      kind: 'api',
+      id: uuidText(id),
+      caller: nameOf(caller),
+      ...(customerId === undefined ? {} : { customerId }),
+      name,
+      secretHash: hash.toString('hex'),
+      createdAtMs: now,
+      expiresAtMs: lifetimeMs === 0 ? 0 : now + lifetimeMs,
+    };
+    return { token, text };
+  }
+
+  #record(token: TokenRecord): Promise<unknown> {
+    return this.modules.journal.transact(() => {
+      if (token.customerId !== undefined && !this.#tables.customers.latest(token.customerId))
+        throw notFound('customer');
+      return this.#tables.tokens.put(token);
+    });
+  }
+
+  #isValid(token: TokenRecord): boolean {
+    if (token.revokedAtMs !== undefined || this.modules.revocations.hasToken(token.id)) return false;
+    return token.expiresAtMs === 0 || this.modules.clock.now() < token.expiresAtMs;
+  }
+}
+
+/** Inside a transaction. Nothing happens to a token that is unknown or revoked already. */
+export function revokeIn(tables: Tables, id: string, now: EpochMs): void {
+  const token = tables.tokens.latest(id);
+  if (token && token.revokedAtMs === undefined) tables.tokens.put({ ...token, revokedAtMs: now });
+}
+
+function nameOf(caller: UserCaller): ApiTokenRecord['caller'] {
+  if (caller === Caller.OPERATOR) return 'operator';
+  return caller === Caller.CUSTOMER_ADMIN ? 'customer-admin' : 'customer-reader';
+}

@@ -1,0 +1,69 @@
+// The sensor port: what a kind of sensor is, what it is given and what it hands back. Kinds are in kinds/, their list in
+// registry.ts, their descriptions (for whoever configures but never measures) in catalogue.ts.
+import type { z } from 'zod';
+import type { Threshold } from '../../gen/occmesh/link/v1/link.js';
+import type { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
+import type { Clock } from '../kernel/clock.js';
+import type { Duration } from '../kernel/duration.js';
+import type { Logger } from '../kernel/log.js';
+import type { Random } from '../kernel/random.js';
+import type { MetricValue } from '../telemetry/reading.js';
+
+export type { MetricValue } from '../telemetry/reading.js';
+
+/** What is said of a kind to people and to the cloud. */
+export interface SensorDescription<S> {
+  /** Unique, lower case; never changed once released. */
+  readonly name: string;
+  /** One line for people. */
+  readonly summary: string;
+  /** Checks and completes the settings of a configuration. */
+  readonly settings: z.ZodType<S>;
+  /** What a new sensor gets unless its creator says otherwise. */
+  readonly defaults: { readonly interval: Duration; readonly timeout: Duration; readonly thresholds: Threshold[] };
+}
+
+export interface SensorKind<S> extends SensorDescription<S> {
+  /** Starts a process with each run; such kinds share a concurrency limit of their own. */
+  readonly spawns?: boolean;
+  /** Makes a sensor; opens and reads nothing yet. Heavy libraries are imported by the first run, not here. */
+  create(settings: S, modules: SensorModules): Sensor;
+}
+
+/** One configured sensor. The scheduler never runs it twice at the same time. */
+export interface Sensor {
+  /**
+   * Measures once. Throws when it cannot be measured (state UNKNOWN). When the signal aborts, it lets go of everything
+   * and settles soon; where silence is a verdict (a server that does not answer), it may still resolve with that
+   * verdict if the signal's reason has the code `sensor.timeout`.
+   */
+  measure(signal: AbortSignal): Promise<Measurement>;
+  /** Called once, after the last run. */
+  close?(): Promise<void>;
+}
+
+export interface Measurement {
+  readonly values: MetricValue[];
+  /** The sensor's own verdict; thresholds can make it worse, never better. Absent: OK. */
+  readonly state?: State;
+  /** Why, in words. Empty or always the same while all is well: each distinct message is stored and sent. */
+  readonly message?: string;
+}
+
+/** What every sensor is given. */
+export interface SensorModules {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+  /** `process.platform` of the machine. */
+  readonly platform: NodeJS.Platform;
+  readonly exec: ExecPolicy;
+}
+
+/** What the machine's owner, never the cloud, allows sensors of kind `exec`. */
+export interface ExecPolicy {
+  /** Absolute directories; only files below them are run. Empty: none are. */
+  readonly directories: readonly string[];
+  /** Who runs them when the hub is root; without it, a hub that is root refuses. */
+  readonly runAs?: { readonly uid: number; readonly gid: number };
+}

@@ -1,0 +1,42 @@
+// What it means for a machine when a connection to it fails: for a sensor that watches a service, silence and refusal
+// are results (CRITICAL), not failures of the measurement (UNKNOWN).
+import { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
+import { toError } from '../kernel/fault.js';
+import { SensorFault } from './fault.js';
+import type { Measurement } from './kind.js';
+
+const IN_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection closed by the other side',
+  EPIPE: 'connection closed by the other side',
+  ETIMEDOUT: 'no answer',
+  EHOSTUNREACH: 'no route to the host',
+  ENETUNREACH: 'no route to the network',
+  ENOTFOUND: 'there is no host of this name',
+  EAI_AGAIN: 'the name server does not answer',
+};
+
+export const critical = (message: string, values: Measurement['values'] = []): Measurement => ({
+  values,
+  state: State.CRITICAL,
+  message,
+});
+
+/** With several addresses tried (RFC 8305), Node reports one error that holds them all: the first speaks for them. */
+function firstOf(thrown: unknown): NodeJS.ErrnoException {
+  return toError(thrown instanceof AggregateError ? (thrown.errors[0] ?? thrown) : thrown);
+}
+
+/**
+ * The verdict on an error of a connection. A run ended for another reason than its timeout (the sensor was removed)
+ * has no verdict: its reason is thrown again.
+ */
+export function verdictOn(thrown: unknown, signal: AbortSignal): Measurement {
+  if (signal.aborted) {
+    const { reason } = signal;
+    if (!(reason instanceof SensorFault && reason.code === 'sensor.timeout')) throw reason;
+    return critical(`no answer: ${reason.message}`);
+  }
+  const error = firstOf(thrown);
+  return critical(IN_WORDS[error.code ?? ''] ?? error.message);
+}

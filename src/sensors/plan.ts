@@ -1,0 +1,64 @@
+// From a sensor's configuration to what the scheduler runs: everything checked once, with readable reasons.
+import type { SensorConfig } from '../../gen/occmesh/link/v1/link.js';
+import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
+import { toError } from '../kernel/fault.js';
+import { SensorFault } from './fault.js';
+import type { Sensor, SensorKind, SensorModules } from './kind.js';
+import { type ParsedThreshold, parseThreshold } from './thresholds.js';
+
+export type Kinds = ReadonlyMap<string, SensorKind<unknown>>;
+
+export interface SensorPlan {
+  readonly sensor: Sensor;
+  readonly interval: Duration;
+  readonly timeout: Duration;
+  readonly thresholds: readonly ParsedThreshold[];
+  /** Shares the limit of kinds that start processes. */
+  readonly spawns: boolean;
+  /** Why it could not be configured; its sensor then only says so. */
+  readonly failure: string | undefined;
+}
+
+const MIN_INTERVAL = seconds(1);
+const wrong = (message: string) => new SensorFault('sensor.configuration', message, { permanent: true });
+
+function readSettings(kind: SensorKind<unknown>, settings: unknown): unknown {
+  const result = kind.settings.safeParse(settings ?? {});
+  if (result.success) return result.data;
+  const issues = result.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '));
+  throw wrong(`settings of ${kind.name}: ${issues.slice(0, 5).join('; ')}`);
+}
+
+function prepare(config: SensorConfig, kinds: Kinds, modules: SensorModules): SensorPlan {
+  const kind = kinds.get(config.kind);
+  if (!kind) throw wrong(`there is no kind of sensor "${config.kind}"`);
+  if (config.intervalMs < MIN_INTERVAL) throw wrong(`the interval must be at least 1 s, not ${config.intervalMs} ms`);
+  if (config.timeoutMs < 1 || config.timeoutMs >= config.intervalMs) {
+    throw wrong(`the timeout must be less than the interval, not ${config.timeoutMs} ms of ${config.intervalMs} ms`);
+  }
+  return {
+    sensor: kind.create(readSettings(kind, config.settings), modules),
+    interval: milliseconds(config.intervalMs),
+    timeout: milliseconds(config.timeoutMs),
+    thresholds: config.thresholds.map(parseThreshold),
+    spawns: kind.spawns ?? false,
+    failure: undefined,
+  };
+}
+
+/** Never throws: what cannot be configured becomes a sensor that says why at each of its intervals. */
+export function planSensor(config: SensorConfig, kinds: Kinds, modules: SensorModules): SensorPlan {
+  try {
+    return prepare(config, kinds, modules);
+  } catch (thrown) {
+    const fault = toError(thrown);
+    return {
+      sensor: { measure: () => Promise.reject(fault) },
+      interval: milliseconds(config.intervalMs >= MIN_INTERVAL ? config.intervalMs : 60_000),
+      timeout: MIN_INTERVAL,
+      thresholds: [],
+      spawns: false,
+      failure: fault.message,
+    };
+  }
+}

@@ -1,0 +1,29 @@
+// All kinds of sensors, with the code that measures. Only hubs import this.
+import type { SensorKind } from './kind.js';
+import { certificate } from './kinds/certificate.js';
+import { cpu } from './kinds/cpu.js';
+import { disk } from './kinds/disk.js';
+import { exec } from './kinds/exec.js';
+import { http } from './kinds/http.js';
+import { load } from './kinds/load.js';
+import { memory } from './kinds/memory.js';
+import { network } from './kinds/network.js';
+import { ping } from './kinds/ping.js';
+import { processKind } from './kinds/process.js';
+import { tcp } from './kinds/tcp.js';
+
+const ALL: readonly SensorKind<unknown>[] = [
+  cpu,
+  memory,
+  disk,
+  network,
+  load,
+  processKind,
+  tcp,
+  http,
+  certificate,
+  ping,
+  exec,
+] as SensorKind<unknown>[];
+
+export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

@@ -1,0 +1,64 @@
+// What tests of sensors share: modules of a sensor on the real machine, and certificates made on the spot.
+import 'reflect-metadata';
+import { webcrypto } from 'node:crypto';
+import * as x509 from '@peculiar/x509';
+import type { SensorConfig } from '../../../gen/occmesh/link/v1/link.js';
+import { systemClock } from '../../../src/kernel/clock.js';
+import { silentLogger } from '../../../src/kernel/log.js';
+import type { Measurement, Sensor, SensorKind, SensorModules } from '../../../src/sensors/kind.js';
+import { seededRandom, testSeed } from '../../support/seeded-random.js';
+
+x509.cryptoProvider.set(webcrypto);
+
+export const realModules = (changes: Partial<SensorModules> = {}): SensorModules => ({
+  clock: systemClock,
+  random: seededRandom(testSeed),
+  log: silentLogger,
+  platform: process.platform,
+  exec: { directories: [] },
+  ...changes,
+});
+
+/** A sensor of this kind, its settings read as the scheduler reads them. */
+export function sensorOf<S>(kind: SensorKind<S>, settings: unknown = {}, changes: Partial<SensorModules> = {}): Sensor {
+  return kind.create(kind.settings.parse(settings), realModules(changes));
+}
+
+export function measure<S>(kind: SensorKind<S>, settings: unknown = {}, signal?: AbortSignal): Promise<Measurement> {
+  return sensorOf(kind, settings).measure(signal ?? new AbortController().signal);
+}
+
+/** Value by name; NaN when it was not measured, which fails every comparison. */
+export const metricOf = ({ values }: Measurement, name: string): number =>
+  values.find((metric) => metric.name === name)?.value ?? Number.NaN;
+
+export const sensorConfig = (changes: Partial<SensorConfig> & { number: number }): SensorConfig => ({
+  name: `sensor ${changes.number}`,
+  kind: 'probe',
+  settings: {},
+  intervalMs: 60_000,
+  timeoutMs: 10_000,
+  thresholds: [],
+  paused: false,
+  ...changes,
+});
+
+const DAY = 86_400_000;
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+
+/** A self-signed certificate for localhost that ends so many days from now (or ended, if negative), with its key. */
+export async function makeCertificate(daysLeft: number, name = 'localhost'): Promise<{ cert: string; key: string }> {
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: '01',
+    name: `CN=${name}`,
+    notBefore: new Date(systemClock.now() - 400 * DAY),
+    // Half an hour more, so that a slow run does not fall below the number.
+    notAfter: new Date(systemClock.now() + daysLeft * DAY + DAY / 48),
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: [new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: name }])],
+  });
+  const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey));
+  return { cert: certificate.toString('pem'), key: x509.PemConverter.encode(pkcs8, 'PRIVATE KEY') };
+}

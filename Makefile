@@ -1,0 +1,106 @@
+# The operator's menu. `make` or `make help` shows it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN := node_modules/.bin
+OCC := node dist/src/cli/main.js
+DATA ?= .data
+# Extra flags for a role or command: make hub ARGS="--config hub.yaml"
+ARGS ?=
+
+# ── installing and building, on demand ────────────────────────────────────────────────────────────────────────────
+node_modules/.installed: package.json package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+SOURCES := $(shell find src gen -name '*.ts' 2>/dev/null)
+dist/.built: node_modules/.installed tsconfig.json tsconfig.build.json $(SOURCES)
+	$(BIN)/tsc -p tsconfig.build.json
+	@touch $@
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^## / {printf "\n\033[1m%s\033[0m\n", substr($$0, 4)} \
+	  /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Try it
+
+.PHONY: demo
+demo: dist/.built ## A whole mesh on this machine, on loopback, telling its story (DEMO_SECONDS=n: unattended)
+	@node dist/src/demo/main.js
+
+## Run it (data below DATA=.data, more flags with ARGS="…")
+
+.PHONY: cloud connector hub token status
+cloud: dist/.built ## Run a cloud
+	@$(OCC) cloud --data $(DATA)/cloud $(ARGS)
+connector: dist/.built ## Run a connector (first time: ARGS="--token-file FILE")
+	@$(OCC) connector --data $(DATA)/connector $(ARGS)
+hub: dist/.built ## Run a hub (first time: ARGS="--token-file FILE")
+	@$(OCC) hub --data $(DATA)/hub $(ARGS)
+token: dist/.built ## Make an enrolment token: ARGS="--customer NAME --role hub > FILE"
+	@$(OCC) tokens create --client $(DATA)/cloud/client.yaml $(ARGS)
+status: dist/.built ## Show the whole mesh: customers, connectors, hubs, sensors
+	@$(OCC) status --client $(DATA)/cloud/client.yaml $(ARGS)
+
+## Build it
+
+.PHONY: build gen
+build: dist/.built ## Compile to dist/
+gen: node_modules/.installed ## Generate gen/ from proto/
+	$(BIN)/buf format -w
+	rm -rf gen
+	$(BIN)/buf generate
+	$(BIN)/buf build -o gen/descriptors.binpb --as-file-descriptor-set --exclude-source-info
+
+## Check it
+
+.PHONY: check fix check-format fix-format check-types check-proto fix-proto check-gen fix-gen check-breaking
+check: check-format check-types check-proto check-gen check-breaking ## Everything that needs no running
+fix: fix-proto fix-gen fix-format ## Mend what can be mended by a tool
+check-format: node_modules/.installed ## Format and lint of the sources
+	$(BIN)/biome check .
+fix-format: node_modules/.installed ## Format, and apply safe fixes
+	$(BIN)/biome check --write .
+check-types: node_modules/.installed ## Types of sources and tests
+	$(BIN)/tsc -p tsconfig.json
+check-proto: node_modules/.installed ## Lint and format of the contracts
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+fix-proto: node_modules/.installed ## Format the contracts
+	$(BIN)/buf format -w
+check-gen: node_modules/.installed ## gen/ is what proto/ generates
+	@set -e; fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(BIN)/buf generate -o "$$fresh"; \
+	$(BIN)/buf build -o "$$fresh/gen/descriptors.binpb" --as-file-descriptor-set --exclude-source-info; \
+	diff -r gen "$$fresh/gen" || { echo "gen/ is not what proto/ generates: run 'make gen'"; exit 1; }
+fix-gen: gen ## The same as gen
+check-breaking: node_modules/.installed ## The contracts break no released client (against BASE, default: origin/main or the last tag)
+	@base="$(BASE)"; \
+	[ -n "$$base" ] || base=$$(git rev-parse -q --verify origin/main || git describe --tags --abbrev=0 2>/dev/null || true); \
+	if [ -z "$$base" ] || ! git cat-file -e "$$base:proto" 2>/dev/null; then echo "nothing released yet: no breaking check"; \
+	else $(BIN)/buf breaking --against ".git#ref=$$base"; fi
+
+## Test it
+
+MOCHA := $(BIN)/mocha
+.PHONY: test test-unit test-contract test-mesh test-interop test-matrix coverage
+test: test-unit test-contract test-mesh ## All tests that need nothing but npm
+test-unit: node_modules/.installed ## Single parts, virtual time
+	$(MOCHA) 'test/unit/**/*.test.ts'
+test-contract: node_modules/.installed ## The contracts: wire bytes, access rules, storage suite
+	$(MOCHA) 'test/contract/**/*.test.ts'
+test-mesh: dist/.built ## Real processes, real TLS, real multicast on loopback
+	$(MOCHA) --timeout 120000 'test/mesh/**/*.test.ts'
+test-interop: dist/.built ## Against other people's programs (Debian's; missing ones are skipped, in CI they fail)
+	$(MOCHA) --timeout 120000 'test/interop/**/*.test.ts'
+test-matrix: node_modules/.installed ## make test on Node 20, 22 and 24
+	@set -e; for version in 20 22 24; do \
+	  echo "── Node $$version"; npm exec --yes --package=node@$$version -- bash -c 'node --version && $(MAKE) test'; done
+coverage: node_modules/.installed ## Coverage of the unit and contract tests
+	$(BIN)/c8 --exclude-after-remap --reporter=text $(MOCHA) 'test/{unit,contract}/**/*.test.ts'
+
+.PHONY: clean
+clean: ## Remove what was built (data stays)
+	rm -rf dist coverage node_modules/.cache

@@ -1,0 +1,99 @@
+// The order of folders: lower ones never import higher ones, roles never import one another, and raw time, randomness,
+// environment and console stay where they belong.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { expect } from 'chai';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const SRC = join(ROOT, 'src');
+
+/** What each folder may import, besides itself and gen. */
+const ALLOWED: Readonly<Record<string, readonly string[]>> = {
+  kernel: [],
+  identity: ['kernel'],
+  storage: ['kernel'],
+  contract: ['kernel'],
+  telemetry: ['kernel'],
+  discovery: ['kernel', 'identity'],
+  sensors: ['kernel', 'telemetry'],
+  wal: ['kernel', 'storage', 'telemetry', 'identity'],
+  link: ['kernel', 'identity', 'telemetry'],
+  trunk: ['kernel', 'link'],
+  membership: ['kernel', 'identity', 'contract', 'discovery'],
+  hub: ['kernel', 'identity', 'storage', 'contract', 'telemetry', 'discovery', 'sensors', 'wal', 'link', 'membership'],
+  connector: ['kernel', 'identity', 'contract', 'telemetry', 'discovery', 'link', 'trunk', 'membership'],
+  cloud: ['kernel', 'identity', 'storage', 'contract', 'telemetry', 'sensors', 'link', 'trunk'],
+  client: ['kernel', 'contract'],
+  cli: ['*'],
+  demo: ['*'],
+};
+
+/** Patterns that only the named folders may contain. */
+const RESERVED: readonly (readonly [RegExp, string, readonly string[]])[] = [
+  [/\bDate\.now\(\)|\bsetTimeout\(|\bsetInterval\(|\bperformance\.now\(/, 'raw time', ['kernel', 'demo']],
+  [/\bMath\.random\(/, 'raw randomness', ['kernel']],
+  [/\bprocess\.(env|argv|exit)\b/, 'environment, arguments, exit', ['cli', 'demo']],
+];
+
+function files(directory: string): string[] {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    return entry.isDirectory() ? files(path) : entry.name.endsWith('.ts') ? [path] : [];
+  });
+}
+
+const folderOf = (path: string): string => relative(SRC, path).split('/')[0] ?? '';
+
+function importsOf(source: string): string[] {
+  return [...source.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map((match) => match[1] ?? '');
+}
+
+describe('architecture', () => {
+  const sources = files(SRC).map((path) => ({ path, text: readFileSync(path, 'utf8') }));
+
+  it('knows every folder of src', () => {
+    expect(new Set(sources.map(({ path }) => folderOf(path)))).to.satisfy((found: Set<string>) =>
+      [...found].every((folder) => folder in ALLOWED),
+    );
+  });
+
+  it('imports only downwards', () => {
+    const wrong = sources.flatMap(({ path, text }) => {
+      const folder = folderOf(path);
+      const allowed = ALLOWED[folder] ?? [];
+      return importsOf(text)
+        .map((target) => relative(ROOT, resolve(dirname(path), target)))
+        .filter((target) => target.startsWith('src/'))
+        .map((target) => target.split('/')[1] ?? '')
+        .filter((target) => target !== folder && !allowed.includes(target) && !allowed.includes('*'))
+        .map((target) => `${relative(ROOT, path)} imports ${target}`);
+    });
+    expect(wrong).to.deep.equal([]);
+    expect(sources.length).to.be.greaterThan(50);
+  });
+
+  for (const [pattern, what, folders] of RESERVED) {
+    it(`keeps ${what} in ${folders.join(' and ')}`, () => {
+      const wrong = sources
+        .filter(({ path, text }) => !folders.includes(folderOf(path)) && pattern.test(stripComments(text)))
+        .map(({ path }) => relative(ROOT, path));
+      expect(wrong).to.deep.equal([]);
+    });
+  }
+
+  it('begins every file with what lives in it', () => {
+    const wrong = sources
+      .filter(({ text }) => !/^(#!.*\n)?(\/\/|\/\*)/.test(text))
+      .map(({ path }) => relative(ROOT, path));
+    expect(wrong).to.deep.equal([]);
+  });
+
+  it('would notice a wrong import (negative control)', () => {
+    expect(importsOf("import { x } from '../cloud/cloud.js';")).to.deep.equal(['../cloud/cloud.js']);
+    expect(/\bDate\.now\(\)/.test(stripComments('const t = Date.now();'))).to.equal(true);
+  });
+});
+
+function stripComments(text: string): string {
+  return text.replaceAll(/\/\*[\s\S]*?\*\//g, '').replaceAll(/(^|\s)\/\/.*$/gm, '');
+}

@@ -1,0 +1,108 @@
+// What a reading is, which readings are valid, and their order in a flush. How they are written is in columns-*.ts.
+import { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
+import type { EpochMs } from '../kernel/duration.js';
+import { TelemetryFault } from './fault.js';
+
+/** One measured quantity. */
+export interface MetricValue {
+  /** 1 to 128 bytes of UTF-8, unique within a reading. */
+  readonly name: string;
+  /** UCUM or Nagios notation, at most 64 bytes; empty for a plain number. */
+  readonly unit: string;
+  /** Finite. */
+  readonly value: number;
+}
+
+/** What one sensor said at one moment. */
+export interface Reading {
+  /** Number of the sensor on its hub, unsigned 32 bits. */
+  readonly sensor: number;
+  readonly takenAt: EpochMs;
+  readonly state: State;
+  /** For people, at most 1,024 bytes of UTF-8; empty for none. */
+  readonly message: string;
+  /** At most 1,024, in the sensor's own order. */
+  readonly values: readonly MetricValue[];
+}
+
+/** What a hub made durable in one step. A reading's position is its index in canonicalOrder(readings). */
+export interface Flush {
+  /** Number within the log, from 0 without holes. */
+  readonly number: number;
+  readonly readings: readonly Reading[];
+}
+
+export const MAX_READINGS = 65_536;
+/** Not in the contract: empty flushes cost nothing to claim and something to hold. */
+export const MAX_FLUSHES = 65_536;
+export const MAX_MESSAGE_BYTES = 1_024;
+export const MAX_NAME_BYTES = 128;
+export const MAX_UNIT_BYTES = 64;
+export const MAX_METRICS = 1_024;
+/** So that the difference of any two timestamps is still an exact integer; about the year 144,000. */
+export const MAX_ABSOLUTE_MS = 2 ** 52 - 1;
+export const MAX_SENSOR = 2 ** 32 - 1;
+
+/** Sorted by sensor; readings of one sensor keep their order. Returns the same array when it is sorted already. */
+export function canonicalOrder(readings: readonly Reading[]): readonly Reading[] {
+  let before = -1;
+  for (const { sensor } of readings) {
+    if (sensor < before) return [...readings].sort((a, b) => a.sensor - b.sensor);
+    before = sensor;
+  }
+  return readings;
+}
+
+/** True for the four states that may be sent. */
+export function isState(value: number): value is State {
+  return value >= State.OK && value <= State.UNKNOWN;
+}
+
+/** Whether `text` takes at most `limit` bytes as UTF-8. One UTF-16 unit takes at most three. */
+export function fitsUtf8(text: string, limit: number): boolean {
+  return text.length * 3 <= limit || (text.length <= limit && Buffer.byteLength(text) <= limit);
+}
+
+// With the flag u, a surrogate matches only where it stands alone. Such text has no UTF-8 form.
+const LONE_SURROGATE = /\p{Surrogate}/u;
+const LONE_SURROGATES = /\p{Surrogate}/gu;
+
+/** `text` as a message may be: well-formed, and cut to 1,024 bytes between two characters. */
+export function fitMessage(text: string): string {
+  const clean = text.replace(LONE_SURROGATES, '\ufffd');
+  if (fitsUtf8(clean, MAX_MESSAGE_BYTES)) return clean;
+  const bytes = Buffer.from(clean.slice(0, MAX_MESSAGE_BYTES));
+  let end = MAX_MESSAGE_BYTES;
+  // Bytes 10xxxxxx continue a character: do not cut in front of one.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end);
+}
+
+/**
+ * Throws TelemetryFault telemetry.invalid when the reading breaks the contract. To be called once, where a reading
+ * enters the hub: one bad reading that got into a batch would make every receiver refuse the whole batch.
+ */
+export function checkReading(reading: Reading): void {
+  const { sensor, takenAt, state, message, values } = reading;
+  if (!Number.isInteger(sensor) || sensor < 0 || sensor > MAX_SENSOR) throw invalid(reading, 'the sensor number');
+  if (!Number.isInteger(takenAt) || Math.abs(takenAt) > MAX_ABSOLUTE_MS) throw invalid(reading, 'the timestamp');
+  if (!Number.isInteger(state) || !isState(state)) throw invalid(reading, 'the state');
+  if (!isText(message, MAX_MESSAGE_BYTES)) throw invalid(reading, 'the message');
+  if (values.length > MAX_METRICS) throw invalid(reading, 'the number of metrics');
+  for (const { name, unit, value } of values) {
+    if (name === '' || !isText(name, MAX_NAME_BYTES)) throw invalid(reading, 'the name of a metric');
+    if (!isText(unit, MAX_UNIT_BYTES)) throw invalid(reading, `the unit of ${name}`);
+    if (!Number.isFinite(value)) throw invalid(reading, `the value of ${name}`);
+  }
+  if (values.length > 1 && new Set(values.map(({ name }) => name)).size !== values.length)
+    throw invalid(reading, 'a metric that occurs twice');
+}
+
+function isText(text: string, limit: number): boolean {
+  return fitsUtf8(text, limit) && !LONE_SURROGATE.test(text);
+}
+
+function invalid(reading: Reading, what: string): TelemetryFault {
+  const message = `invalid reading of sensor ${reading.sensor}: ${what}`;
+  return new TelemetryFault('telemetry.invalid', message, { permanent: true });
+}

@@ -1,0 +1,158 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { Columns } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { epochMs } from '../../../src/kernel/duration.js';
+import { decodeColumns, ReadingTable } from '../../../src/telemetry/columns-decode.js';
+import { encodeColumns } from '../../../src/telemetry/columns-encode.js';
+import { canonicalOrder, type Flush, type Reading } from '../../../src/telemetry/reading.js';
+import { seededRandom, testSeed } from '../../support/seeded-random.js';
+import { anyFlushes, randomWalk, runs } from './arbitraries.js';
+
+const boundsOf = (flushes: readonly Flush[]) => ({
+  firstFlush: flushes[0]?.number ?? 0,
+  flushCount: flushes.length,
+  readingCount: flushes.reduce((sum, { readings }) => sum + readings.length, 0),
+});
+const canonical = (flushes: readonly Flush[]) =>
+  flushes.map(({ number, readings }) => ({ number, readings: [...canonicalOrder(readings)] }));
+
+/** As it travels: encoded, serialised, parsed, decoded. */
+function thereAndBack(flushes: readonly Flush[]): Flush[] {
+  const bytes = Columns.encode(encodeColumns(flushes, flushes[0]?.number ?? 0)).finish();
+  return decodeColumns(Columns.decode(bytes), boundsOf(flushes));
+}
+
+/** One sensor that says these values, one second apart. */
+function saying(...values: readonly number[]): Flush[] {
+  const readings = values.map((value, i) => ({
+    sensor: 1,
+    takenAt: epochMs(1_000 * i),
+    state: 1,
+    message: '',
+    values: [{ name: 'v', unit: '', value }],
+  }));
+  return [{ number: 0, readings }];
+}
+
+const columnsOf = (flushes: readonly Flush[]) => encodeColumns(flushes, flushes[0]?.number ?? 0);
+
+describe('columns', () => {
+  it('give back any readings exactly, in canonical order', () => {
+    fc.assert(
+      fc.property(anyFlushes, (flushes) => {
+        // chai's deep equality tells -0 from 0.
+        expect(thereAndBack(flushes)).to.deep.equal(canonical(flushes));
+      }),
+      runs(500),
+    );
+  });
+
+  it('give back very many readings', () => {
+    const flushes = randomWalk(seededRandom(testSeed), { sensors: 256, readings: 65_536, flushes: 100, step: 1 });
+    expect(thereAndBack(flushes)).to.deep.equal(canonical(flushes));
+  });
+
+  it('give back flushes without a reading', () => {
+    const flushes = [0, 1, 2].map((number) => ({ number, readings: [] }));
+    expect(columnsOf(flushes)).to.deep.equal(Columns.create());
+    expect(thereAndBack(flushes)).to.deep.equal(flushes);
+  });
+
+  it('know the last reading of each sensor and the span of time', () => {
+    fc.assert(
+      fc.property(anyFlushes, (flushes) => {
+        const table = new ReadingTable(columnsOf(flushes), boundsOf(flushes));
+        const all = canonical(flushes).flatMap(({ readings }) => readings);
+        const last = new Map(all.map((reading) => [reading.sensor, reading]));
+        expect(table.latest()).to.deep.equal([...last.values()].sort((a, b) => a.sensor - b.sensor));
+        const times = all.map(({ takenAt }) => takenAt);
+        expect(table.timeSpan()).to.deep.equal({ earliest: Math.min(...times), latest: Math.max(...times) });
+        expect(table.readingCount).to.equal(all.length);
+      }),
+      runs(100),
+    );
+    expect(new ReadingTable(Columns.create(), { firstFlush: 0, flushCount: 1, readingCount: 0 }).timeSpan()).to.equal(
+      undefined,
+    );
+  });
+});
+
+describe('the writer of columns', () => {
+  it('takes the smallest scale that is exact for the whole column', () => {
+    expect(columnsOf(saying(1, 2, 3))).to.deep.include({ scaleRuns: [0, 1], firsts: [1], deltas: [1, 1], doubles: [] });
+    expect(columnsOf(saying(1, 2.5, 0.29))).to.deep.include({ scaleRuns: [2, 1], firsts: [100], deltas: [150, -221] });
+    expect(columnsOf(saying(1e-15))).to.deep.include({ scaleRuns: [15, 1], firsts: [1] });
+  });
+
+  it('keeps as doubles what no integer gives back', () => {
+    for (const value of [-0, 0.1 + 0.2, 1e-16, 5e-324, 2 ** 53, 1e300]) {
+      expect(columnsOf(saying(1, value))).to.deep.include({ scaleRuns: [16, 1], firsts: [], doubles: [1, value] });
+    }
+    expect(columnsOf(saying(0))).to.deep.include({ scaleRuns: [0, 1], firsts: [0] });
+    expect(columnsOf(saying(2 ** 53 - 1))).to.deep.include({ scaleRuns: [0, 1], firsts: [2 ** 53 - 1] });
+  });
+
+  it('cuts a series where a counter starts again', () => {
+    const counter = Array.from({ length: 20 }, (_, i) => (i < 12 ? 5e12 + i : i - 12));
+    const columns = columnsOf(saying(...counter));
+    expect(columns).to.deep.include({ counts: [12, 8], firsts: [5e12, 0], doubles: [] });
+    expect(thereAndBack(saying(...counter))).to.deep.equal(saying(...counter));
+  });
+
+  it('keeps noise as doubles instead of cutting at every reading', () => {
+    const noise = Array.from({ length: 20 }, (_, i) => (i % 2) * 5e12);
+    expect(columnsOf(saying(...noise))).to.deep.include({
+      counts: [20],
+      scaleRuns: [16, 1],
+      deltas: [],
+      doubles: noise,
+    });
+  });
+
+  it('cuts a series where a step of time does not fit, and not before', () => {
+    const at = (...times: number[]): Flush[] => [
+      {
+        number: 0,
+        readings: times.map((time) => ({ sensor: 1, takenAt: epochMs(time), state: 1, message: '', values: [] })),
+      },
+    ];
+    expect(columnsOf(at(0, 2 ** 31 - 1))).to.deep.include({ counts: [2], stepsMs: [2 ** 31 - 1] });
+    expect(columnsOf(at(0, 2 ** 31))).to.deep.include({ counts: [1, 1], startsMs: [0, 2 ** 31], stepsMs: [] });
+    // Each difference fits, the difference of differences does not.
+    expect(columnsOf(at(0, 2e9, 0))).to.deep.include({ counts: [2, 1], startsMs: [0, 0], stepsMs: [2e9] });
+    expect(columnsOf(at(5_000, 4_000, 3_000))).to.deep.include({ baseMs: 5_000, counts: [3], stepsMs: [-1000, 0] });
+  });
+
+  it('cuts a series where the shape changes, and writes each shape once', () => {
+    const make = (i: number, ...names: string[]): Reading => ({
+      sensor: 1,
+      takenAt: epochMs(i),
+      state: 1,
+      message: '',
+      values: names.map((name) => ({ name, unit: '', value: i })),
+    });
+    const readings = [make(0, 'a'), make(1, 'a'), make(2, 'b', 'a'), make(3, 'a'), make(4), make(5, 'a', 'b')];
+    const columns = columnsOf([{ number: 0, readings }]);
+    expect(columns.counts).to.deep.equal([2, 1, 1, 1, 1]);
+    expect(columns.metrics.map(({ name }) => name)).to.deep.equal(['a', 'b']);
+    expect(columns.shapes).to.deep.equal([1, 0, 2, 1, 0, 0, 2, 0, 1]);
+    expect(columns.shapeRuns).to.deep.equal([0, 1, 1, 1, 0, 1, 2, 1, 3, 1]);
+  });
+
+  it('writes messages once, and no column at all when there are none', () => {
+    const flushes = saying(1, 2, 3, 4);
+    expect(columnsOf(flushes)).to.deep.include({ messages: [], messageRuns: [] });
+    const texts = ['', 'hot', 'hot', 'cold'];
+    const readings = (flushes[0]?.readings ?? []).map((reading, i) => ({ ...reading, message: texts[i] ?? '' }));
+    expect(columnsOf([{ number: 0, readings }])).to.deep.include({
+      messages: ['hot', 'cold'],
+      messageRuns: [0, 1, 1, 2, 2, 1],
+    });
+  });
+
+  it('stays linear when nearly every reading calls for a cut', () => {
+    const wild = Array.from({ length: 65_536 }, (_, i) => (i % 9 === 0 ? (i % 2) * 9e15 : i / 100));
+    const flushes = saying(...wild);
+    expect(thereAndBack(flushes)).to.deep.equal(flushes);
+  });
+});

@@ -233,6 +233,14 @@ describe('certificates of members', () => {
     const below = await forge(key, subject, SigningKey.generate(), [spiffeUri(HUB)]);
     expect(verify(below)).to.equal('identity.untrusted');
     expect(codeOf(() => new TrustBundle([certificate.der]))).to.equal('identity.malformed');
+    const lookalike = (isCa: boolean) =>
+      forge(key, 'CN=forged', key, [`spiffe://${MESH}`], [new x509.BasicConstraintsExtension(isCa)]);
+    const [plain, control] = [await lookalike(false), await lookalike(true)];
+    expect(codeOf(() => new TrustBundle([plain]))).to.equal('identity.malformed');
+    expect(
+      codeOf(() => new TrustBundle([control])),
+      'control',
+    ).to.equal('no fault');
   });
 
   it('must be what this mesh issues, even when its own key signed something else', async () => {
@@ -247,6 +255,8 @@ describe('certificates of members', () => {
     );
     expect(verify(await signed([spiffeUri({ ...HUB, mesh: 'other.example' })]))).to.equal('identity.untrusted');
     expect(verify(authority.certificate)).to.equal('identity.malformed');
+    const misnamed = await forge(authority.key, 'CN=forged', SigningKey.generate(), [spiffeUri(HUB)]);
+    expect(verify(misnamed)).to.equal('identity.untrusted');
     const hidden = new x509.SubjectAlternativeNameExtension([{ type: 'dns', value: `a, URI:${spiffeUri(CONNECTOR)}` }]);
     expect(verify(await signed([], [hidden]))).to.equal('identity.malformed');
   });

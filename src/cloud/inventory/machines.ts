@@ -78,11 +78,11 @@ export class Machines {
     return keys;
   }
 
-  /** What the hub should be and do. Faults: inventory.not-found. */
-  desiredState(id: string): DesiredState {
+  /** What the hub should be and do; undefined for an unknown one. */
+  desiredState(id: string): DesiredState | undefined {
     const machine = this.get(id);
     const customer = machine && this.#tables.customers.get(machine.customerId);
-    if (!machine || !customer) throw notFound('machine');
+    if (!machine || !customer) return undefined;
     const connectors = lanAddressesOf(this.#tables.machines.group(machineGroup(customer.id, 'connector')));
     return renderDesiredState({ machine, customer, sensors: this.#tables.sensors.group(id), connectors });
   }

@@ -16,6 +16,7 @@ import { machineGroup, type Tables } from './tables.js';
 const MAX_TEXT = 1_024;
 const MAX_FAILURES = 1_000;
 const MAX_ADDRESSES = 16;
+const RECOVERED = 'it is not, or not like this, in the backup from which the cloud was restored';
 
 export class Reports {
   readonly #tables: Tables;
@@ -37,15 +38,18 @@ export class Reports {
   }
 
   /**
-   * Lets the desired state go on at `atLeast` or above: a hub that has seen higher versions than a restored cloud
-   * remembers must get new ones, not old ones again. Faults: inventory.not-found, inventory.invalid (no room above).
+   * A hub has seen this version. If that is above what this cloud knows (it was restored from a backup), the desired
+   * state goes on one above: the hub must not be given another content under a number that it knows. Faults:
+   * inventory.not-found, inventory.invalid.
    */
-  async raiseConfigVersion(id: string, atLeast: number): Promise<void> {
-    // The hub says what it has seen. It may lie, but must not be able to use up its own numbers by accident.
-    if (!Number.isSafeInteger(atLeast) || atLeast < 0 || atLeast > MAX_VERSION / 2) {
-      throw new InventoryFault('inventory.invalid', `${atLeast} is no version of a desired state`, { permanent: true });
+  async raiseConfigVersion(id: string, seen: number): Promise<void> {
+    // The hub may lie, but it should not use up its own numbers by a mistake.
+    if (!Number.isSafeInteger(seen) || seen < 0 || seen > MAX_VERSION / 2) {
+      throw new InventoryFault('inventory.invalid', `${seen} is no version of a desired state`, { permanent: true });
     }
-    await this.#change(id, (old) => (old.configVersion >= atLeast ? old : { ...old, configVersion: atLeast }));
+    const known = this.#tables.machines.get(id);
+    if (known && known.configVersion >= seen) return;
+    await this.#change(id, (old) => (old.configVersion >= seen ? old : { ...old, configVersion: seen + 1 }));
   }
 
   /**
@@ -75,47 +79,61 @@ export class Reports {
    * (it may have expired) and that its holder has the key. It begins in quarantine. Faults: inventory.revoked,
    * inventory.invalid (a cloud node, or an identity that contradicts the record).
    */
-  readopt(certificate: MeshCertificate): Promise<MachineRecord> {
+  async readopt(certificate: MeshCertificate): Promise<MachineRecord> {
+    // Nearly always it is known, and nothing is to be written. Only what is durable counts here.
+    const known = this.#tables.machines.byAlias(certificate.key.keyId.toString('hex'));
+    if (known) this.#requireConsistent(certificate, known);
+    return known ?? this.modules.journal.transact(() => this.#adopt(certificate));
+  }
+
+  #adopt(certificate: MeshCertificate): MachineRecord {
     const { identity, key, der, notAfter } = certificate;
     const { machineId: id, customerId, role } = identity;
-    return this.modules.journal.transact(() => {
-      const now = this.modules.clock.now();
-      if (role === 'cloud') throw new InventoryFault('inventory.invalid', 'a cloud node is not a machine');
-      const known = this.#tables.machines.latest(id);
-      const { revocations } = this.modules;
-      if (revocations.hasMachine(id) || revocations.hasKey(key.keyId) || known?.retiredAtMs !== undefined) {
-        throw new InventoryFault('inventory.revoked', 'this machine has been retired', { permanent: true });
-      }
-      const entry = { keyId: key.keyId.toString('hex'), spki: key.spki.toString('base64'), fromMs: now };
-      const other = this.#tables.machines.latestByAlias(entry.keyId);
-      if ((known && (known.customerId !== customerId || known.role !== role)) || (other && other.id !== id)) {
-        throw new InventoryFault('inventory.invalid', 'this identity contradicts what is on record', {
-          permanent: true,
-        });
-      }
-      if (other) return other;
-      const quarantined = 'it is not, or not like this, in the backup from which the cloud was restored';
-      const latest = { certificate: der.toString('base64'), certificateExpiresAtMs: notAfter, quarantined };
-      if (known) return this.#tables.machines.put({ ...known, ...latest, keys: [...known.keys, entry] });
-      if (!this.#tables.customers.latest(customerId)) {
-        newCustomer(this.#tables, { id: customerId, name: `recovered ${customerId}`, createdAtMs: now });
-      }
-      return this.#tables.machines.put({
-        v: 1,
-        id,
-        customerId,
-        role,
-        // The last digits: the first ones are the time of birth, and alike for machines enrolled together.
-        name: `recovered ${id.slice(-12)}`,
-        info: { hostname: '', os: '', osVersion: '', arch: '', fingerprint: '', software: '' },
-        keys: [entry],
-        ...latest,
-        enrolledAtMs: now,
-        configVersion: 1,
-        running: { version: 0, error: '', failures: [] },
-        lanAddresses: [],
-      });
+    if (role === 'cloud') throw new InventoryFault('inventory.invalid', 'a cloud node is not a machine');
+    const now = this.modules.clock.now();
+    const entry = { keyId: key.keyId.toString('hex'), spki: key.spki.toString('base64'), fromMs: now };
+    const sameKey = this.#tables.machines.latestByAlias(entry.keyId);
+    const known = sameKey ?? this.#tables.machines.latest(id);
+    this.#requireConsistent(certificate, known);
+    if (sameKey) return sameKey;
+    const latest = { certificate: der.toString('base64'), certificateExpiresAtMs: notAfter, quarantined: RECOVERED };
+    if (known) return this.#tables.machines.put({ ...known, ...latest, keys: [...known.keys, entry] });
+    if (!this.#tables.customers.latest(customerId)) {
+      newCustomer(this.#tables, { id: customerId, name: `recovered ${customerId}`, createdAtMs: now });
+    }
+    return this.#tables.machines.put({
+      v: 1,
+      id,
+      customerId,
+      role,
+      // The last digits: the first ones are the time of birth, and alike for machines enrolled together.
+      name: `recovered ${id.slice(-12)}`,
+      info: { hostname: '', os: '', osVersion: '', arch: '', fingerprint: '', software: '' },
+      keys: [entry],
+      ...latest,
+      enrolledAtMs: now,
+      configVersion: 1,
+      running: { version: 0, error: '', failures: [] },
+      lanAddresses: [],
     });
+  }
+
+  #requireConsistent({ identity, key }: MeshCertificate, known: MachineRecord | undefined): void {
+    const { revocations } = this.modules;
+    if (
+      revocations.hasMachine(identity.machineId) ||
+      revocations.hasKey(key.keyId) ||
+      known?.retiredAtMs !== undefined
+    ) {
+      throw new InventoryFault('inventory.revoked', 'this machine has been retired', {
+        permanent: true,
+        advice: 'To let it in again, reset its identity and enrol it with a new token.',
+      });
+    }
+    const { machineId, customerId, role } = identity;
+    if (known && (known.id !== machineId || known.customerId !== customerId || known.role !== role)) {
+      throw new InventoryFault('inventory.invalid', 'this identity contradicts what is on record', { permanent: true });
+    }
   }
 
   /** Where hubs reach a connector (host:port). All hubs of its customer learn it. Faults: inventory.not-found. */

@@ -2,6 +2,7 @@
 // random bytes, so nothing slower is needed), and each is shown exactly once, to whoever made it. How an enrolment token
 // is used is in admission.ts.
 import { Caller } from '../../../gen/occmesh/access/v1/access.js';
+import type { Principal, UserCaller } from '../../contract/access.js';
 import { createApiToken, parseApiToken } from '../../identity/api-token.js';
 import { hashSecret, secretMatches, TOKEN_SECRET_LENGTH } from '../../identity/secret-hash.js';
 import { uuidText } from '../../identity/uuid.js';
@@ -14,16 +15,8 @@ import type { ApiTokenRecord, EnrollmentTokenRecord, MachineRole, TokenRecord } 
 import type { Revocations } from './revocations.js';
 import type { Tables } from './tables.js';
 
-/** Callers that come with a token. */
-export type UserCaller = Caller.OPERATOR | Caller.CUSTOMER_ADMIN | Caller.CUSTOMER_READER;
-
-/** Who a valid API token speaks for; without a customer an operator. */
-export interface TokenBearer {
-  readonly kind: 'user';
-  readonly tokenId: string;
-  readonly caller: UserCaller;
-  readonly customerId?: string;
-}
+/** Who a valid API token speaks for. */
+export type TokenBearer = Extract<Principal, { kind: 'user' }>;
 
 export interface NewEnrollmentToken {
   readonly customerId: string;

@@ -1,0 +1,43 @@
+// Pages of lists. A page token is where the last page ended, not how far it was: what is added or removed in between
+// neither repeats nor hides anything else. It is opaque to callers and good for nothing but going on.
+import { invalid } from '../../contract/status.js';
+
+const DEFAULT_SIZE = 200;
+const MAX_SIZE = 1_000;
+
+export interface PageRequest {
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+export interface Page<T> {
+  readonly items: T[];
+  readonly nextPageToken: string;
+}
+
+/** The page of `items`, in the order of their keys (by code unit), which must be unique. */
+export function page<T>(items: Iterable<T>, keyOf: (item: T) => string, request: PageRequest): Page<T> {
+  const size = request.pageSize === 0 ? DEFAULT_SIZE : request.pageSize;
+  if (size > MAX_SIZE) throw invalid('page_size', `must be 1 to ${MAX_SIZE}, is ${size}`);
+  const after = decode(request.pageToken);
+  const rest: { key: string; item: T }[] = [];
+  for (const item of items) {
+    const key = keyOf(item);
+    if (after === undefined || key > after) rest.push({ key, item });
+  }
+  rest.sort((a, b) => (a.key < b.key ? -1 : 1));
+  const taken = rest.slice(0, size);
+  const last = taken.at(-1);
+  const more = rest.length > taken.length && last !== undefined;
+  return { items: taken.map(({ item }) => item), nextPageToken: more ? encode(last.key) : '' };
+}
+
+// The first character is the version of the form.
+const encode = (key: string): string => `1${Buffer.from(key).toString('base64url')}`;
+
+function decode(token: string): string | undefined {
+  if (token === '') return undefined;
+  const key = Buffer.from(token.slice(1), 'base64url').toString();
+  if (encode(key) !== token) throw invalid('page_token', 'is not one that this service has given out');
+  return key;
+}

@@ -1,0 +1,164 @@
+// readings.v1.ReadingService: latest values, ranges, what is being stored, and the ledger.
+import type {
+  GetLatestRequest,
+  GetLatestResponse,
+  GetLedgerRequest,
+  GetLedgerResponse,
+  LogLedger,
+  LostRange,
+  QueryReadingsRequest,
+  QueryReadingsResponse,
+  Reading,
+  WatchReadingsRequest,
+  WatchReadingsResponse,
+} from '../../../gen/occmesh/readings/v1/readings.js';
+import { ApiFault } from '../../contract/fault.js';
+import { uuidBytes } from '../../identity/uuid.js';
+import type { Store } from '../../storage/store.js';
+import { RangeSet } from '../../telemetry/ranges.js';
+import type { Inventory } from '../inventory/inventory.js';
+import type { MachineRecord } from '../inventory/records.js';
+import type { LatestReadings, PlacedReading } from '../telemetry/latest.js';
+import type { HubKey, Ledger, LogState } from '../telemetry/ledger.js';
+import { queryReadings } from '../telemetry/query.js';
+import type { Watchers } from '../telemetry/watch.js';
+import { type Call, View } from './tenancy.js';
+
+/** Readings in one message of a stream. */
+const PAGE = 1_000;
+
+export interface ReadingServiceModules {
+  readonly inventory: Inventory;
+  readonly store: Store;
+  readonly ledger: Ledger;
+  readonly latest: LatestReadings;
+  readonly watchers: Watchers;
+}
+
+export class ReadingService {
+  constructor(private readonly modules: ReadingServiceModules) {}
+
+  readonly getLatest = async (request: GetLatestRequest, call: Call): Promise<GetLatestResponse> => {
+    const view = View.of(this.modules.inventory, call.principal);
+    const readings = this.#hubs(view, request).flatMap((machine) =>
+      this.modules.latest.of(keyOf(machine)).map((placed) => toProto(machine.id, placed)),
+    );
+    return { readings };
+  };
+
+  readonly queryReadings = async function* (
+    this: ReadingService,
+    request: QueryReadingsRequest,
+    call: Call,
+  ): AsyncGenerator<QueryReadingsResponse> {
+    const view = View.of(this.modules.inventory, call.principal);
+    const machine = view.machine('machine_id', request.machineId);
+    const until = request.untilMs === 0 ? Number.POSITIVE_INFINITY : request.untilMs;
+    if (until <= request.fromMs) throw new ApiFault('api.invalid', 'must be after from_ms', { field: 'until_ms' });
+    const query = { sensor: request.sensor, from: request.fromMs, until };
+    let page: Reading[] = [];
+    for await (const found of queryReadings(this.modules.store, keyOf(machine), query)) {
+      call.signal.throwIfAborted();
+      for (const placed of found) page.push(toProto(machine.id, placed));
+      if (page.length < PAGE) continue;
+      yield { readings: page };
+      page = [];
+    }
+    if (page.length > 0) yield { readings: page };
+  }.bind(this);
+
+  readonly watchReadings = async function* (
+    this: ReadingService,
+    request: WatchReadingsRequest,
+    call: Call,
+  ): AsyncGenerator<WatchReadingsResponse> {
+    const view = View.of(this.modules.inventory, call.principal);
+    const customer = view.filter('customer_id', request.customerId);
+    const machine = request.machineId === '' ? undefined : view.machine('machine_id', request.machineId);
+    const filter = {
+      ...(customer === undefined ? {} : { customer: uuidBytes(customer) }),
+      ...(machine === undefined ? {} : { machine: uuidBytes(machine.id) }),
+    };
+    const names = new Map<string, string>();
+    for await (const stored of this.modules.watchers.watch(filter, call.signal)) {
+      if (stored === 'overrun') {
+        throw new ApiFault('api.exhausted', 'too far behind: read faster, or watch less', { advice: 'Query what was missed.' });
+      }
+      for (let at = 0; at < stored.length; at += PAGE) {
+        const readings = stored.slice(at, at + PAGE).map((watched) => toProto(nameOf(names, watched.hub.machine), watched));
+        yield { readings };
+      }
+    }
+  }.bind(this);
+
+  readonly getLedger = async (request: GetLedgerRequest, call: Call): Promise<GetLedgerResponse> => {
+    const view = View.of(this.modules.inventory, call.principal);
+    const machine = view.machine('machine_id', request.machineId);
+    const ledger = await this.modules.ledger.of(keyOf(machine));
+    const logs = [...ledger.logs.values()].sort((a, b) => Buffer.compare(a.id, b.id)).map(ledgerOf);
+    return { logs };
+  };
+
+  #hubs(view: View, request: { customerId: string; machineId: string }): MachineRecord[] {
+    if (request.machineId !== '') return [view.machine('machine_id', request.machineId)];
+    const { machines } = this.modules.inventory;
+    const customer = view.filter('customer_id', request.customerId);
+    return [...(customer === undefined ? machines.all() : machines.ofCustomer(customer))]
+      .filter((machine) => machine.role === 'hub')
+      .sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+}
+
+const keyOf = (machine: MachineRecord): HubKey => ({
+  customer: uuidBytes(machine.customerId),
+  machine: uuidBytes(machine.id),
+});
+
+function nameOf(names: Map<string, string>, machine: Buffer): string {
+  const hex = machine.toString('hex');
+  let text = names.get(hex);
+  if (text === undefined) {
+    text = hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+    names.set(hex, text);
+  }
+  return text;
+}
+
+function toProto(machineId: string, { reading, log, flush, position }: PlacedReading): Reading {
+  return {
+    machineId,
+    sensor: reading.sensor,
+    takenAtMs: reading.takenAt,
+    state: reading.state,
+    message: reading.message,
+    values: reading.values.map(({ name, unit, value }) => ({ name, unit, value })),
+    id: { log, flush, position },
+  };
+}
+
+function ledgerOf(state: LogState): LogLedger {
+  const lost: LostRange[] = [];
+  const told = new RangeSet();
+  // Where several gaps speak of the same flushes, the first one recorded counts.
+  for (const gap of state.gaps) {
+    const range = RangeSet.from([gap]).subtract(state.held).subtract(told);
+    for (const part of range.toProto()) {
+      const whole = part.count === gap.count;
+      lost.push({
+        range: part,
+        reason: gap.reason,
+        witness: gap.witness,
+        noticedAtMs: gap.noticedAtMs,
+        readingCount: whole ? gap.readingCount : 0,
+      });
+    }
+    told.addAll(range);
+  }
+  return {
+    log: state.id,
+    held: state.held.toProto(),
+    readingCount: state.readings,
+    announcedNext: state.announced,
+    lost,
+  };
+}

@@ -1,0 +1,127 @@
+// inventory.v1.SensorService.
+import type {
+  CreateSensorRequest,
+  DeleteSensorRequest,
+  DeleteSensorResponse,
+  ListSensorsRequest,
+  ListSensorsResponse,
+  RunSensorRequest,
+  RunSensorResponse,
+  Sensor,
+  UpdateSensorRequest,
+} from '../../../gen/occmesh/inventory/v1/inventory.js';
+import { InventoryFault } from '../inventory/faults.js';
+import type { Inventory } from '../inventory/inventory.js';
+import type { SensorRecord } from '../inventory/records.js';
+import { sensorId } from '../inventory/tables.js';
+import { page } from './paging.js';
+import type { Commands } from './ports.js';
+import {
+  requireInterval,
+  requireKind,
+  requireSettings,
+  requireThresholds,
+  requireTimeout,
+  requireTimes,
+} from './sensor-settings.js';
+import { type Call, View } from './tenancy.js';
+import { optionalName, requireName, requireRequestId } from './validation.js';
+
+export class SensorService {
+  constructor(private readonly modules: { inventory: Inventory; commands: Commands }) {}
+
+  readonly createSensor = async (request: CreateSensorRequest, call: Call): Promise<Sensor> => {
+    const machine = this.#view(call).machine('machine_id', request.machineId);
+    const { defaults } = requireKind(request.kind);
+    const { requestId: _, ...content } = request;
+    const name = optionalName('name', request.name);
+    const sensor = {
+      kind: request.kind,
+      settings: requireSettings(request.kind, request.settings),
+      ...requireTimes(request.kind, request),
+      thresholds: requireThresholds(request.thresholds.length > 0 ? request.thresholds : defaults.thresholds),
+      paused: false,
+      ...(name === '' ? {} : { name }),
+    };
+    const requestId = requireRequestId(request.requestId);
+    const repeatable = { requestId, content: `sensor ${JSON.stringify(content)}` };
+    return this.#sensorOf(await this.modules.inventory.sensors.create(machine.id, sensor, repeatable));
+  };
+
+  readonly listSensors = async (request: ListSensorsRequest, call: Call): Promise<ListSensorsResponse> => {
+    const { items, nextPageToken } = page(this.#listed(request, this.#view(call)), keyOf, request);
+    return { sensors: items.map((sensor) => this.#sensorOf(sensor)), nextPageToken };
+  };
+
+  readonly updateSensor = async (request: UpdateSensorRequest, call: Call): Promise<Sensor> => {
+    const { kind } = this.#view(call).sensor('id', request.id);
+    const { name, settings, intervalMs, timeoutMs, thresholds, paused } = request;
+    const change = {
+      name: name === undefined ? undefined : requireName('name', name),
+      settings: settings === undefined ? undefined : requireSettings(kind, settings),
+      intervalMs: intervalMs === undefined ? undefined : requireInterval(intervalMs),
+      timeoutMs: timeoutMs === undefined ? undefined : requireTimeout(timeoutMs),
+      thresholds: thresholds === undefined ? undefined : requireThresholds(thresholds.thresholds),
+      paused,
+    };
+    return this.#sensorOf(await this.modules.inventory.sensors.update(request.id, change));
+  };
+
+  readonly deleteSensor = async (request: DeleteSensorRequest, call: Call): Promise<DeleteSensorResponse> => {
+    this.#view(call).sensor('id', request.id);
+    await this.modules.inventory.sensors.remove(request.id);
+    return {};
+  };
+
+  readonly runSensor = async (request: RunSensorRequest, call: Call): Promise<RunSensorResponse> => {
+    const { machineId, number } = this.#view(call).sensor('id', request.id);
+    const machine = this.modules.inventory.machines.get(machineId);
+    if (!machine || machine.retiredAtMs !== undefined || machine.quarantined !== undefined) {
+      const why = machine?.quarantined === undefined ? 'retired' : 'in quarantine';
+      throw new InventoryFault('inventory.unsuitable', `the hub is ${why} and gets no commands`, { permanent: true });
+    }
+    const { outcome, message, state } = await this.modules.commands.runSensor(machineId, number, call.signal);
+    return { outcome, message, state };
+  };
+
+  #view(call: Call): View {
+    return View.of(this.modules.inventory, call.principal);
+  }
+
+  /** Sensors of retired hubs are history: they are listed when their hub is asked for. */
+  *#listed(request: ListSensorsRequest, view: View): Iterable<SensorRecord> {
+    const { machines, sensors } = this.modules.inventory;
+    const customerId = view.filter('customer_id', request.customerId);
+    if (request.machineId !== '') {
+      const machine = view.machine('machine_id', request.machineId);
+      if (customerId === undefined || machine.customerId === customerId) yield* sensors.of(machine.id);
+      return;
+    }
+    for (const machine of customerId === undefined ? machines.all() : machines.ofCustomer(customerId)) {
+      if (machine.retiredAtMs === undefined) yield* sensors.of(machine.id);
+    }
+  }
+
+  #sensorOf(sensor: SensorRecord): Sensor {
+    const { machineId, number, name, kind, settings, intervalMs, timeoutMs, paused } = sensor;
+    const failures = this.modules.inventory.machines.get(machineId)?.running.failures ?? [];
+    return {
+      id: sensorId(machineId, number),
+      machineId,
+      number,
+      name,
+      kind,
+      settings,
+      intervalMs,
+      timeoutMs,
+      thresholds: [...sensor.thresholds],
+      paused,
+      configError: failures.find((failure) => failure.sensor === number)?.error ?? '',
+    };
+  }
+}
+
+/** Orders by hub, then number. */
+function keyOf(sensor: SensorRecord): string {
+  return `${sensor.machineId}/${String(sensor.number).padStart(10, '0')}`;
+}

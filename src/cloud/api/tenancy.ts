@@ -1,0 +1,74 @@
+// Who may see what. A principal that is bound to a customer gets the same answer for what belongs to another customer
+// as for what does not exist. Which RPC a principal may call at all was decided before: by the access interceptor.
+import { Caller } from '../../../gen/occmesh/access/v1/access.js';
+import type { Principal } from '../../contract/access.js';
+import { ApiFault } from '../../contract/fault.js';
+import type { CallContext } from '../../contract/handlers.js';
+import { notFound } from '../inventory/faults.js';
+import type { Inventory } from '../inventory/inventory.js';
+import type { CustomerRecord, MachineRecord, SensorRecord, TokenRecord } from '../inventory/records.js';
+import { requireId } from './validation.js';
+
+export type UserPrincipal = Extract<Principal, { kind: 'user' }>;
+
+/** What handlers here use of a call. */
+export type Call = Pick<CallContext, 'principal' | 'signal'>;
+
+/** The inventory as one principal sees it. */
+export class View {
+  private constructor(
+    private readonly inventory: Inventory,
+    readonly user: UserPrincipal,
+  ) {}
+
+  /** Faults: api.denied for anybody but people and services, and for a principal that is neither bound nor an operator. */
+  static of(inventory: Inventory, principal: Principal): View {
+    // Whoever is bound to no customer sees everything: that must be said, not left out by mistake.
+    if (principal.kind !== 'user' || (principal.caller !== Caller.OPERATOR && !principal.customerId)) {
+      throw new ApiFault('api.denied', 'this service is for people and services with a token');
+    }
+    return new View(inventory, principal);
+  }
+
+  get isOperator(): boolean {
+    return this.user.caller === Caller.OPERATOR;
+  }
+
+  /** The only customer that this principal sees, or undefined for all. */
+  get bound(): string | undefined {
+    return this.isOperator ? undefined : this.user.customerId;
+  }
+
+  sees(customerId: string | undefined): boolean {
+    return this.isOperator || (customerId !== undefined && customerId === this.user.customerId);
+  }
+
+  customer(field: string, id: string): CustomerRecord {
+    const customer = this.inventory.customers.get(requireId(field, id));
+    if (!customer || !this.sees(customer.id)) throw notFound('customer');
+    return customer;
+  }
+
+  machine(field: string, id: string): MachineRecord {
+    const machine = this.inventory.machines.get(requireId(field, id));
+    if (!machine || !this.sees(machine.customerId)) throw notFound('machine');
+    return machine;
+  }
+
+  sensor(field: string, id: string): SensorRecord {
+    const sensor = this.inventory.sensors.get(requireId(field, id));
+    if (!sensor || !this.sees(sensor.customerId)) throw notFound('sensor');
+    return sensor;
+  }
+
+  token(field: string, id: string): TokenRecord {
+    const token = this.inventory.tokens.get(requireId(field, id));
+    if (!token || !this.sees(token.customerId)) throw notFound('token');
+    return token;
+  }
+
+  /** The customer that a list is limited to: the one asked for, else the principal's own, else none. */
+  filter(field: string, asked: string): string | undefined {
+    return asked === '' ? this.bound : this.customer(field, asked).id;
+  }
+}

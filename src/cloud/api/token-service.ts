@@ -1,0 +1,137 @@
+// inventory.v1.TokenService.
+import { Caller } from '../../../gen/occmesh/access/v1/access.js';
+import { Role } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
+import {
+  type CreateApiTokenRequest,
+  type CreateApiTokenResponse,
+  type CreateEnrollmentTokenRequest,
+  type CreateEnrollmentTokenResponse,
+  type ListTokensRequest,
+  type ListTokensResponse,
+  type RevokeTokenRequest,
+  type Token,
+  TokenKind,
+} from '../../../gen/occmesh/inventory/v1/inventory.js';
+import type { UserCaller } from '../../contract/access.js';
+import { ApiFault } from '../../contract/fault.js';
+import { invalid } from '../../contract/status.js';
+import { roleFromProto, roleToProto } from '../../identity/spiffe.js';
+import { formatEnrollmentToken } from '../../identity/token-text.js';
+import { uuidBytes } from '../../identity/uuid.js';
+import type { Inventory } from '../inventory/inventory.js';
+import type { MachineRole, TokenRecord } from '../inventory/records.js';
+import { callerOf } from '../inventory/tokens.js';
+import { page } from './paging.js';
+import type { MeshFacts } from './ports.js';
+import { type Call, View } from './tenancy.js';
+import { optionalName, requireAddress, requireRange } from './validation.js';
+
+const DEFAULT_LIFETIME_MS = 3_600_000;
+const MIN_LIFETIME_MS = 60_000;
+const MAX_LIFETIME_MS = 2_592_000_000;
+/** Ten years; for longer there is 0. */
+const MAX_API_LIFETIME_MS = 315_360_000_000;
+const MAX_USES = 10_000;
+const MAX_CONNECTORS = 16;
+
+export class TokenService {
+  constructor(private readonly modules: { inventory: Inventory; mesh: MeshFacts }) {}
+
+  readonly createEnrollmentToken = async (
+    request: CreateEnrollmentTokenRequest,
+    call: Call,
+  ): Promise<CreateEnrollmentTokenResponse> => {
+    const customerId = this.#view(call).customer('customer_id', request.customerId).id;
+    const role = requireMachineRole(request.role);
+    const uses = requireRange('uses', request.uses || 1, 1, MAX_USES);
+    const asked = request.lifetimeMs || DEFAULT_LIFETIME_MS;
+    const lifetimeMs = requireRange('lifetime_ms', asked, MIN_LIFETIME_MS, MAX_LIFETIME_MS);
+    if (request.connectors.length > MAX_CONNECTORS)
+      throw invalid('connectors', `there may be at most ${MAX_CONNECTORS}`);
+    const connectors = request.connectors.map((address, i) => requireAddress(`connectors[${i}]`, address));
+    const name = optionalName('name', request.name);
+    const { inventory, mesh } = this.modules;
+    const { token, secret } = await inventory.tokens.createEnrollment({ customerId, role, uses, lifetimeMs, name });
+    const text = formatEnrollmentToken({
+      cloud: mesh.cloud,
+      caCertificates: [...mesh.caCertificates],
+      enrollmentKey: mesh.enrollmentKey,
+      tokenId: uuidBytes(token.id),
+      secret,
+      customerId: uuidBytes(customerId),
+      role: request.role,
+      expiresAtMs: token.expiresAtMs,
+      connectors,
+    });
+    return { token: tokenOf(token), text };
+  };
+
+  readonly createApiToken = async (request: CreateApiTokenRequest, call: Call): Promise<CreateApiTokenResponse> => {
+    const view = this.#view(call);
+    const caller = requireUserCaller(request.caller);
+    const operator = caller === Caller.OPERATOR;
+    if (operator && !view.isOperator) {
+      throw new ApiFault('api.denied', 'only an operator makes tokens for operators');
+    }
+    if (operator && request.customerId !== '') throw invalid('customer_id', 'must be empty for an operator');
+    const customerId = operator ? undefined : view.customer('customer_id', request.customerId).id;
+    const lifetimeMs =
+      request.lifetimeMs === 0
+        ? 0
+        : requireRange('lifetime_ms', request.lifetimeMs, MIN_LIFETIME_MS, MAX_API_LIFETIME_MS);
+    const name = optionalName('name', request.name);
+    const { token, text } = await this.modules.inventory.tokens.createApi({ caller, customerId, lifetimeMs, name });
+    return { token: tokenOf(token), text };
+  };
+
+  readonly listTokens = async (request: ListTokensRequest, call: Call): Promise<ListTokensResponse> => {
+    const customerId = this.#view(call).filter('customer_id', request.customerId);
+    const all = this.modules.inventory.tokens.list(customerId);
+    const { items, nextPageToken } = page(all, (token) => token.id, request);
+    return { tokens: items.map(tokenOf), nextPageToken };
+  };
+
+  readonly revokeToken = async (request: RevokeTokenRequest, call: Call): Promise<Token> => {
+    const { id } = this.#view(call).token('id', request.id);
+    return tokenOf(await this.modules.inventory.tokens.revoke(id));
+  };
+
+  #view(call: Call): View {
+    return View.of(this.modules.inventory, call.principal);
+  }
+}
+
+function requireMachineRole(role: Role): MachineRole {
+  const name = roleFromProto(role);
+  if (name !== 'hub' && name !== 'connector') throw invalid('role', 'must be ROLE_HUB or ROLE_CONNECTOR');
+  return name;
+}
+
+function requireUserCaller(caller: Caller): UserCaller {
+  switch (caller) {
+    case Caller.OPERATOR:
+    case Caller.CUSTOMER_ADMIN:
+    case Caller.CUSTOMER_READER:
+      return caller;
+    default:
+      throw invalid('caller', 'must be CALLER_OPERATOR, CALLER_CUSTOMER_ADMIN or CALLER_CUSTOMER_READER');
+  }
+}
+
+/** Never with the secret's hash. */
+function tokenOf(token: TokenRecord): Token {
+  const enrollment = token.kind === 'enrollment';
+  return {
+    id: token.id,
+    kind: enrollment ? TokenKind.ENROLLMENT : TokenKind.API,
+    customerId: token.customerId ?? '',
+    role: enrollment ? roleToProto(token.role) : Role.UNSPECIFIED,
+    caller: enrollment ? Caller.UNSPECIFIED : callerOf(token),
+    name: token.name,
+    createdAtMs: token.createdAtMs,
+    expiresAtMs: token.expiresAtMs,
+    uses: enrollment ? token.uses : 0,
+    used: enrollment ? token.used : 0,
+    revoked: token.revokedAtMs !== undefined,
+  };
+}

@@ -1,0 +1,43 @@
+// Checks of single fields of requests. Each fault is api.invalid and begins with the field's name in the contract.
+import { invalid } from '../../contract/status.js';
+
+// Control characters, and those that change the direction of what follows, have no place in a name on a screen.
+const UNPRINTABLE = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
+
+/** A display name: 1 to 64 characters. */
+export function requireName(field: string, name: string): string {
+  const length = [...name].length;
+  if (length < 1 || length > 64) throw invalid(field, `must have 1 to 64 characters, has ${length}`);
+  if (UNPRINTABLE.test(name)) throw invalid(field, 'must not contain control characters');
+  if (name.trim() !== name) throw invalid(field, 'must not begin or end with white space');
+  return name;
+}
+
+/** A name that may be left out. */
+export function optionalName(field: string, name: string): string {
+  return name === '' ? name : requireName(field, name);
+}
+
+export function requireId(field: string, id: string): string {
+  if (id === '') throw invalid(field, 'is missing');
+  return id;
+}
+
+export function requireRange(field: string, n: number, min: number, max: number): number {
+  if (!Number.isInteger(n) || n < min || n > max) throw invalid(field, `must be ${min} to ${max}, is ${n}`);
+  return n;
+}
+
+export function requireRequestId(requestId: string): string {
+  if (requestId.length > 64) throw invalid('request_id', 'must have at most 64 characters');
+  return requestId;
+}
+
+const ADDRESS = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?):(\d{1,5})$/;
+
+/** `host:port`, an IPv6 address in brackets. */
+export function requireAddress(field: string, address: string): string {
+  const port = Number(ADDRESS.exec(address)?.[1]);
+  if (!(port >= 1 && port <= 65_535)) throw invalid(field, 'must be host:port');
+  return address;
+}

@@ -130,10 +130,12 @@ export function closed(): StorageFault {
   return new StorageFault('storage.closed', 'the store has been closed', { permanent: true });
 }
 
-/** The bytes of an operation. Keys that begin with 0x00 belong to the store itself. */
+/** The bytes of an operation. Keys that begin with 0x00 belong to the store; none with 0xff, so that "all" has an end. */
 function checkedLength(op: Op): number {
   const key = 'put' in op ? op.put : op.del;
-  if (key.length === 0 || key[0] === 0) throw new TypeError('a key must not be empty or begin with a zero byte');
+  if (key.length === 0 || key[0] === 0x00 || key[0] === 0xff) {
+    throw new TypeError('a key must not be empty, nor begin with 0x00 or 0xff');
+  }
   return key.length + ('put' in op ? op.value.length : 0);
 }
 

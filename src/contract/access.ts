@@ -1,0 +1,191 @@
+// Who may call what: the one interceptor through which every call of a server passes. Deny by default. It stands in
+// front of the handlers and not inside them, because a refused caller's request is then neither read nor parsed; it
+// looks at metadata only, so a stream pays nothing per message that can be measured. Who a credential belongs to is
+// decided by `authenticate`, which is handed in.
+import {
+  type Metadata,
+  ServerInterceptingCall,
+  type ServerInterceptingCallInterface,
+  type ServerInterceptor,
+} from '@grpc/grpc-js';
+import { Caller } from '../../gen/occmesh/access/v1/access.js';
+import type { AccessRules } from './descriptors.js';
+import { ContractFault } from './fault.js';
+import type { StatusTranslator } from './status.js';
+
+/** What is known about a call before anything of it has been read. */
+export interface CallCredentials {
+  /** `/package.Service/Method`. */
+  readonly path: string;
+  /** The client certificate, DER, when TLS verified it up to the CA; absent otherwise. */
+  readonly certificate?: Buffer;
+  /** The bearer token in the `authorization` metadata, without the word Bearer. */
+  readonly bearer?: string;
+  /** Address and port of the connection, `192.0.2.1:5000`. */
+  readonly peer: string;
+}
+
+export type UserCaller = Caller.OPERATOR | Caller.CUSTOMER_ADMIN | Caller.CUSTOMER_READER;
+
+/** Who is calling, as far as it has been proved. */
+export type Principal =
+  | { readonly kind: 'anonymous' }
+  | {
+      readonly kind: 'machine';
+      readonly role: 'hub' | 'connector';
+      readonly machineId: string;
+      readonly customerId: string;
+      /** DER, as verified. */
+      readonly certificate: Buffer;
+      readonly keyId: Buffer;
+    }
+  | {
+      readonly kind: 'user';
+      readonly caller: UserCaller;
+      /** Absent for operators, who see every customer. */
+      readonly customerId?: string;
+      readonly tokenId: string;
+    };
+
+/** Throws a fault (unauthenticated, revoked …) for a credential that is not good; anonymous for none at all. */
+export type Authenticate = (credentials: CallCredentials) => Principal | Promise<Principal>;
+
+export const ANONYMOUS: Principal = { kind: 'anonymous' };
+
+/** A bearer token longer than this is none of ours. */
+const MAX_BEARER = 4_096;
+
+/** What the interceptor found out, for the handler of the same call. */
+export interface Admission {
+  readonly principal: Principal;
+  readonly peer: string;
+  /** Ends the call's HTTP/2 stream at once, whatever waits in it. */
+  readonly reset: () => void;
+}
+
+// grpc-js hands the same Metadata object from the interceptor to the handler; nothing else is common to both.
+const admitted = new WeakMap<Metadata, Admission>();
+
+/** The admission of a call; a fault for a call that did not come through the interceptor. */
+export function admissionOf(call: { readonly metadata: Metadata }): Admission {
+  const admission = admitted.get(call.metadata);
+  if (!admission) throw new ContractFault('contract.no-rule', 'this call was not admitted', { permanent: true });
+  return admission;
+}
+
+/** Who is calling. Faults: contract.no-rule for a call that did not come through the interceptor. */
+export const principalOf = (call: { readonly metadata: Metadata }): Principal => admissionOf(call).principal;
+
+export interface AccessOptions {
+  readonly rules: AccessRules;
+  readonly authenticate: Authenticate;
+}
+
+export interface AccessModules {
+  readonly translator: StatusTranslator;
+  /** Taken at the beginning of each call: what resets its stream. */
+  readonly resetOfNewCall: () => () => void;
+}
+
+export function accessInterceptor(options: AccessOptions, modules: AccessModules): ServerInterceptor {
+  return (method, next) => {
+    const reset = modules.resetOfNewCall();
+    return new ServerInterceptingCall(next, {
+      start: (begin) =>
+        begin({
+          onReceiveMetadata: (metadata, pass) => {
+            admit(options, method.path, metadata, next).then(
+              (principal) => {
+                admitted.set(metadata, { principal, peer: next.getPeer(), reset });
+                pass(metadata);
+              },
+              (thrown) => next.sendStatus(modules.translator.toStatus(thrown)),
+            );
+          },
+        }),
+    });
+  };
+}
+
+async function admit(
+  options: AccessOptions,
+  path: string,
+  metadata: Metadata,
+  call: ServerInterceptingCallInterface,
+): Promise<Principal> {
+  const allowed = options.rules.get(path) ?? [];
+  if (allowed.length === 0) {
+    throw new ContractFault('contract.no-rule', `nobody may call ${path}`, { permanent: true });
+  }
+  // No look at credentials here: enrolment and renewal must work with a certificate that is expired or refused elsewhere.
+  if (allowed.includes(Caller.ANYONE)) return ANONYMOUS;
+  const certificate = peerOf(call)?.certificate;
+  const bearer = bearerIn(metadata);
+  const principal = await options.authenticate({
+    path,
+    peer: call.getPeer(),
+    ...(certificate ? { certificate } : {}),
+    ...(bearer === undefined ? {} : { bearer }),
+  });
+  const caller = callerOf(principal);
+  if (caller === undefined) throw missingCredential(allowed);
+  if (!allowed.includes(caller)) {
+    throw new ContractFault('contract.denied', `${path} is not for ${nameOf(caller)}`, { permanent: true });
+  }
+  return principal;
+}
+
+/** The certificate that TLS verified up to the CA; undefined for none, and for one that did not verify. */
+export function peerOf(call: {
+  getAuthContext(): { sslPeerCertificate?: { raw?: Buffer } };
+}): { readonly certificate: Buffer; readonly authorized: true } | undefined {
+  const certificate = call.getAuthContext().sslPeerCertificate?.raw;
+  return certificate ? { certificate, authorized: true } : undefined;
+}
+
+function bearerIn(metadata: Metadata): string | undefined {
+  const values = metadata.get('authorization');
+  if (values.length === 0) return undefined;
+  const match = values.length === 1 ? /^bearer +(\S+)$/i.exec(String(values[0])) : null;
+  if (!match?.[1] || match[1].length > MAX_BEARER) {
+    throw new ContractFault('contract.unauthenticated', 'the authorization metadata cannot be read', {
+      permanent: true,
+      advice: 'Send one value: Bearer, a space, and the API token.',
+    });
+  }
+  return match[1];
+}
+
+function callerOf(principal: Principal): Caller | undefined {
+  switch (principal.kind) {
+    case 'anonymous':
+      return undefined;
+    case 'machine':
+      return principal.role === 'hub' ? Caller.HUB : Caller.CONNECTOR;
+    case 'user':
+      return principal.caller;
+  }
+}
+
+const MACHINES: readonly Caller[] = [Caller.HUB, Caller.CONNECTOR];
+
+function missingCredential(allowed: readonly Caller[]): ContractFault {
+  const machine = allowed.some((caller) => MACHINES.includes(caller));
+  const what = machine ? 'a client certificate of this mesh' : 'an API token';
+  return new ContractFault('contract.unauthenticated', `this request needs ${what}, and none that is valid came`, {
+    permanent: true,
+    advice: machine
+      ? 'Enrol this machine, or renew its certificate.'
+      : 'Send an API token in the authorization metadata, as "Bearer <token>".',
+  });
+}
+
+const NAMES: { readonly [caller: number]: string } = {
+  [Caller.HUB]: 'hubs',
+  [Caller.CONNECTOR]: 'connectors',
+  [Caller.OPERATOR]: 'operators',
+  [Caller.CUSTOMER_ADMIN]: 'administrators of a customer',
+  [Caller.CUSTOMER_READER]: 'readers of a customer',
+};
+
+const nameOf = (caller: Caller): string => NAMES[caller] ?? 'this caller';

@@ -1,7 +1,7 @@
 // Discovery over real multicast, on loopback. Sockets are real; time is real only where a search has to last.
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+import type { NetworkInterfaceInfo } from 'node:os';
 import { expect } from 'chai';
 import { INTERFACE_CHECK, SsdpAnnouncer } from '../../src/discovery/announcer.js';
 import { type ConnectorHint, formatAddress } from '../../src/discovery/hint.js';
@@ -37,12 +37,16 @@ class Stranger {
     });
   }
 
-  static async at(scope: Scope, port: number, reuseAddr = true): Promise<Stranger> {
+  static async at(
+    scope: Scope,
+    port: number,
+    { reuseAddr = true, address }: { reuseAddr?: boolean; address?: string } = {},
+  ): Promise<Stranger> {
     const socket = createSocket({ type: 'udp4', reuseAddr });
-    socket.bind(port);
+    socket.bind(address === undefined ? { port } : { port, address });
     await once(socket, 'listening');
     socket.addMembership(SSDP_GROUP, LOOPBACK);
-    socket.setMulticastInterface(LOOPBACK);
+    socket.setMulticastInterface(address ?? LOOPBACK);
     scope.defer(async () => {
       const closed = once(socket, 'close');
       socket.close();
@@ -282,6 +286,27 @@ describe('discovery on loopback', () => {
     });
   }
 
+  it('gives each subnet the address of its own interface, once', async () => {
+    // Two subnets that both lead to loopback: every socket hears every search, as it does with two network cards.
+    const subnets = ['127.0.0.1', '127.0.1.1'];
+    const interfaces = () => ({ lo: subnets.flatMap((address) => loopbackAs(address, '255.255.255.0')) });
+    const clock = new FakeClock();
+    const announcer = new SsdpAnnouncer(
+      { machineId: 'connector-1', port: 11_000, interfaces: ['lo'], ssdpPort, notifyEvery: minutes(5) },
+      { clock, random: atOnce, log: silentLogger, interfaces },
+    );
+    await scope.own(announcer).start();
+    expect(announcer.addresses).to.deep.equal(subnets);
+    for (const address of subnets) {
+      const asker = await Stranger.at(scope, 0, { address: address.replace(/1$/, '9') });
+      await asker.send(question(CONNECTOR_TYPE), ssdpPort);
+      await asker.send(question('upnp:rootdevice'), ssdpPort);
+      await answered(clock, asker, 2);
+      expect(asker.heard).to.have.length(2);
+      for (const { text } of asker.heard) expect(text).to.include(`LOCATION: https://${address}:11000/\r\n`);
+    }
+  });
+
   it('survives what no device should be asked, and answers none of it', async () => {
     const clock = new FakeClock();
     await announce('connector-1', 11_000, { clock });
@@ -326,7 +351,7 @@ describe('discovery on loopback', () => {
   it('starts without the port, and takes it as soon as it is free', async () => {
     const clock = new FakeClock();
     const blocking = new Scope();
-    await Stranger.at(blocking, ssdpPort, false);
+    await Stranger.at(blocking, ssdpPort, { reuseAddr: false });
     const announcer = await announce('connector-1', 11_000, { clock });
     expect(announcer.addresses).to.deep.equal([]);
     await blocking.stop();
@@ -337,7 +362,7 @@ describe('discovery on loopback', () => {
 
   it('follows the interfaces as they come and go', async () => {
     const neighbour = await Stranger.at(scope, ssdpPort);
-    let present: ReturnType<typeof networkInterfaces> = {};
+    let present: NodeJS.Dict<NetworkInterfaceInfo[]> = {};
     const announcer = scope.own(
       new SsdpAnnouncer(
         { machineId: 'connector-1', port: 11_000, interfaces: ['lo'], ssdpPort, notifyEvery: minutes(5) },
@@ -368,8 +393,12 @@ async function answered(clock: FakeClock, asker: Stranger, count: number): Promi
   while (waiting) await clock.advance(milliseconds(0));
 }
 
-/** The loopback interface has another name on other systems. */
+/** One more address of the loopback interface; all of 127.0.0.0/8 leads there (on Linux without further ado). */
+function loopbackAs(address: string, netmask: string): NetworkInterfaceInfo[] {
+  return [{ address, netmask, family: 'IPv4', internal: true, mac: '00:00:00:00:00:00', cidr: null }];
+}
+
+/** The loopback interface, which has another name on other systems. */
 function loopbackAsLo(): NodeJS.Dict<NetworkInterfaceInfo[]> {
-  const all = Object.values(networkInterfaces()).flatMap((infos) => infos ?? []);
-  return { lo: all.filter((info) => info.internal && info.address === LOOPBACK) };
+  return { lo: loopbackAs(LOOPBACK, '255.0.0.0') };
 }

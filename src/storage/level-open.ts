@@ -27,9 +27,10 @@ const DAMAGE_ADVICE = 'Set the store aside and build it again from what is still
 export async function openLevel(
   options: LevelOptions,
   mark: number,
+  make: typeof newLevel = newLevel,
 ): Promise<{ level: Level; numbers: CommitNumbers }> {
   await checkFiles(options);
-  const level: Level = newLevel(options);
+  const level = make(options);
   try {
     await level.open();
     return { level, numbers: await CommitNumbers.read(level, mark, options.writeBufferSize ?? DEFAULT_WRITE_BUFFER) };

@@ -16,7 +16,7 @@ import { frame, unframe } from './checksum.js';
 import { CommitMark } from './commit-mark.js';
 import type { CommitNumbers, DelOp, Level, PutOp } from './commit-numbers.js';
 import { closed, GroupCommit } from './group-commit.js';
-import { causes, type LevelOptions, makeDirectory, openFault, openLevel } from './level-open.js';
+import { causes, type LevelOptions, makeDirectory, type newLevel, openFault, openLevel } from './level-open.js';
 import { type Entry, type Op, type Range, StorageFault, type Store } from './store.js';
 
 export interface LevelStoreOptions extends LevelOptions {
@@ -26,6 +26,8 @@ export interface LevelStoreOptions extends LevelOptions {
 
 export interface LevelStoreModules {
   readonly log: Logger;
+  /** Makes the handle that does the work; for tests that let it fail. */
+  readonly newLevel?: typeof newLevel;
 }
 
 /** An operation as it goes to disk: values framed. */
@@ -71,7 +73,7 @@ export class LevelStore implements Store {
       throw openFault(options.directory, thrown);
     });
     try {
-      return new LevelStore(options, modules, mark, await openLevel(options, mark.latest));
+      return new LevelStore(options, modules, mark, await openLevel(options, mark.latest, modules.newLevel));
     } catch (thrown) {
       await mark.stop();
       throw thrown;
@@ -175,7 +177,11 @@ export class LevelStore implements Store {
     try {
       await old?.close();
       // Tables were checked at the start; what was written since has not been at rest for long.
-      const { level, numbers } = await openLevel({ ...this.options, checkTables: false }, this.mark.latest);
+      const { level, numbers } = await openLevel(
+        { ...this.options, checkTables: false },
+        this.mark.latest,
+        this.modules.newLevel,
+      );
       this.#numbers = numbers;
       await this.#undo(level).catch(async (thrown) => {
         await level.close();

@@ -2,6 +2,7 @@
 // over IPv6 has other groups and is not offered.
 import { BlockList, isIPv4 } from 'node:net';
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
+import { formatAddress } from './hint.js';
 
 /** One IPv4 address of this machine. */
 export interface LocalInterface {
@@ -44,4 +45,16 @@ export function localInterface(name: string, address: string, netmask: string): 
 /** 24 for 255.255.255.0. */
 function prefixLength(netmask: string): number {
   return netmask.split('.').reduce((bits, part) => bits + Number(part).toString(2).replaceAll('0', '').length, 0);
+}
+
+/** Where a listener can be reached from its LAN, host:port: its own address, or those of the interfaces when on all. */
+export function lanAddresses(
+  wanted: readonly string[] | undefined,
+  bound: { readonly address: string; readonly port: number },
+): string[] {
+  const everywhere = bound.address === '0.0.0.0' || bound.address === '::';
+  if (!everywhere) return [formatAddress({ host: bound.address, port: bound.port })];
+  return selectInterfaces(systemInterfaces, wanted).map(({ address }) =>
+    formatAddress({ host: address, port: bound.port }),
+  );
 }

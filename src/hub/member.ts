@@ -13,9 +13,10 @@ import {
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
 import type { SigningKey, VerifyKey } from '../identity/keys.js';
 import { type Clock, sleep } from '../kernel/clock.js';
-import { milliseconds } from '../kernel/duration.js';
+import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
+import type { Random } from '../kernel/random.js';
 import type { DownMessage } from '../link/envelope.js';
 import type { HubMember, HubSession } from '../link/hub-session.js';
 import { ending } from '../link/pipe.js';
@@ -43,9 +44,13 @@ export interface MemberModules {
   readonly droppedBeforeLog: () => number;
   readonly onRevoked: (keyIds: readonly Uint8Array[]) => void;
   readonly onReturnToConnector: () => void;
+  readonly onDesiredState: () => void;
   readonly clock: Clock;
+  readonly random: Random;
   readonly log: Logger;
 }
+
+const BYE_LIMIT = seconds(1);
 
 /** A member on one path: sessions differ only in how they say they travel. */
 export class Member implements HubMember {
@@ -53,6 +58,7 @@ export class Member implements HubMember {
   #delivery: Delivery | undefined;
   #session: HubSession | undefined;
   #parted: Buffer[] = [];
+  #onAck: () => void = () => undefined;
 
   private constructor(
     private readonly modules: MemberModules,
@@ -153,20 +159,44 @@ export class Member implements HubMember {
     };
   }
 
-  /** Says goodbye, so that silence is not taken for loss. */
-  bye(reason: ByeReason): void {
-    this.#session?.send({ $case: 'bye', value: { reason } });
+  /**
+   * Ends the session on purpose: waits up to `patience` for what is on its way to be acknowledged, then says goodbye, so
+   * that silence is not taken for loss.
+   */
+  async farewell(reason: ByeReason, patience: Duration): Promise<void> {
+    const session = this.#session;
+    if (session?.state !== 'up') return;
+    const over = new AbortController();
+    void session.ended.then(() => over.abort());
+    const delivered = new Promise<void>((resolve) => {
+      this.#onAck = () => {
+        if (this.modules.wal.queuedReadings === 0) resolve();
+      };
+      this.#onAck();
+    });
+    await Promise.race([
+      delivered,
+      session.ended,
+      sleep(this.modules.clock, patience, over.signal).catch(() => undefined),
+    ]);
+    session.send({ $case: 'bye', value: { reason } });
+    // The cloud closes; a carrier that does not let it through is not waited for.
+    await Promise.race([session.ended, sleep(this.modules.clock, BYE_LIMIT, over.signal).catch(() => undefined)]);
+    session.close(ending(CloseCode.DONE, 'goodbye'));
+    over.abort();
   }
 
   async #acked(ack: Parameters<Reconciler['acked']>[0]): Promise<void> {
     // The delivery learns of it first: what is acknowledged must not be taken for backlog again.
     if (await this.modules.reconciler.acked(ack)) this.#delivery?.acked(ack.log, RangeSet.from(ack.ranges));
     else await this.#resolve(Buffer.from(ack.log));
+    this.#onAck();
   }
 
   async #desired(signed: Parameters<DesiredStateKeeper['receive']>[0]): Promise<void> {
     const applied = await this.modules.desired.receive(signed);
     this.#session?.send({ $case: 'applied', value: applied });
+    this.modules.onDesiredState();
   }
 
   async #run(command: Command): Promise<Result> {
@@ -199,8 +229,10 @@ export class Member implements HubMember {
     if (returnToConnector) this.modules.onReturnToConnector();
     const quit = new AbortController();
     void session.ended.then(() => quit.abort());
-    await sleep(this.modules.clock, milliseconds(withinMs), quit.signal).catch(() => undefined);
-    this.bye(ByeReason.PATH_CHANGE);
+    await sleep(this.modules.clock, milliseconds(this.modules.random.uniform() * withinMs), quit.signal).catch(
+      () => undefined,
+    );
+    session.send({ $case: 'bye', value: { reason: ByeReason.PATH_CHANGE } });
     session.close(ending(CloseCode.DONE, 'advised to connect again'));
   }
 }

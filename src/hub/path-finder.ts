@@ -43,6 +43,14 @@ export interface Route {
   open(signal: AbortSignal): Promise<LiveSession>;
 }
 
+/** A route that did not come up, with the other side's reason. */
+export class PathFailure extends Error {
+  constructor(readonly why: Ending) {
+    super(why.message);
+    this.name = 'PathFailure';
+  }
+}
+
 export interface PathPolicy {
   /** Allowed by the hub's own configuration and by the cloud. */
   readonly directAllowed: boolean;
@@ -194,7 +202,4 @@ export class PathFinder {
   }
 }
 
-function retryAfterOf(thrown: unknown): number {
-  const hint = (thrown as { readonly retryAfterMs?: unknown } | undefined)?.retryAfterMs;
-  return typeof hint === 'number' && Number.isFinite(hint) ? Math.max(0, hint) : 0;
-}
+const retryAfterOf = (thrown: unknown): number => (thrown instanceof PathFailure ? thrown.why.retryAfterMs : 0);

@@ -69,6 +69,8 @@ export class HubSession {
   readonly #inbox: Inbox;
   readonly #timers = new Set<Timer>();
   readonly #ended: Promise<Ending>;
+  readonly #opened: Promise<void>;
+  #resolveOpened: () => void = () => undefined;
   #resolveEnded: (why: Ending) => void = () => undefined;
   #challenge: Uint8Array = new Uint8Array(0);
   #hello: Uint8Array = new Uint8Array(0);
@@ -80,6 +82,9 @@ export class HubSession {
   constructor(private readonly modules: HubSessionModules) {
     this.#ended = new Promise((resolve) => {
       this.#resolveEnded = resolve;
+    });
+    this.#opened = new Promise((resolve) => {
+      this.#resolveOpened = resolve;
     });
     this.#inbox = new Inbox(
       (envelope) => this.#receive(envelope),
@@ -95,6 +100,11 @@ export class HubSession {
 
   get state(): HubSessionState {
     return this.#state.state;
+  }
+
+  /** Resolves with undefined when the session is up, with the reason when it ended before that. */
+  get opened(): Promise<Ending | undefined> {
+    return Promise.race([this.#opened.then(() => undefined), this.#ended]);
   }
 
   /** Resolves when the session has ended, with the reason; never rejects. */
@@ -197,6 +207,7 @@ export class HubSession {
     this.#beat();
     this.#timers.add(every(this.modules.clock, milliseconds(Math.max(100, welcome.heartbeatMs)), () => this.#beat()));
     member.up(this, welcome);
+    this.#resolveOpened();
   }
 
   #beat(): void {

@@ -20,9 +20,15 @@ const TRANSPORT_AHEAD = 256 * 1024;
 /** What a frame costs beside its payload. */
 const FRAME_OVERHEAD = 12;
 
+/** Whose frames wait, where somebody wants to know how many bytes that is. */
+export interface FrameOwner {
+  queuedBytes: number;
+}
+
 interface Waiting {
   readonly frame: Frame;
   readonly bytes: number;
+  readonly owner: FrameOwner | undefined;
 }
 
 /** A queue that does not copy itself at every shift. */
@@ -66,11 +72,12 @@ export class FrameQueue {
     return { messages: this.#messages, frames: this.#frames };
   }
 
-  push(frame: Frame, lane: Lane, payloadBytes = 0): void {
+  push(frame: Frame, lane: Lane, payloadBytes = 0, owner?: FrameOwner): void {
     if (this.#closed) return;
     const bytes = payloadBytes + FRAME_OVERHEAD;
     this.#queuedBytes += bytes;
-    this.#lane(lane).push({ frame, bytes });
+    if (owner) owner.queuedBytes += bytes;
+    this.#lane(lane).push({ frame, bytes, owner });
     this.#schedule();
   }
 
@@ -117,6 +124,7 @@ export class FrameQueue {
         if (!next) break;
         frames.push(next.frame);
         bytes += next.bytes;
+        if (next.owner) next.owner.queuedBytes -= next.bytes;
       }
     }
     this.#queuedBytes -= bytes;

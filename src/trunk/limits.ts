@@ -10,3 +10,5 @@ export const MAX_MESSAGE_BYTES: number = 2 * 1024 * 1024;
 export const MAX_CHANNELS = 10_000;
 /** Between heartbeats of the trunk, milliseconds; three unanswered end it. */
 export const TRUNK_HEARTBEAT_MS = 10_000;
+/** More than this waiting for the cloud from one hub: it does not keep to its window and its credit. */
+export const MAX_UPLINK_BYTES: number = 4 * 1024 * 1024;

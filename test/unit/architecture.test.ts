@@ -17,7 +17,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   discovery: ['kernel', 'identity'],
   sensors: ['kernel', 'telemetry'],
   wal: ['kernel', 'storage', 'telemetry', 'identity'],
-  link: ['kernel', 'identity', 'telemetry'],
+  link: ['kernel', 'identity', 'contract', 'telemetry'],
   trunk: ['kernel', 'link'],
   membership: ['kernel', 'identity', 'contract', 'discovery'],
   hub: ['kernel', 'identity', 'storage', 'contract', 'telemetry', 'discovery', 'sensors', 'wal', 'link', 'membership'],

@@ -11,6 +11,7 @@ import type { Ledger } from '../telemetry/ledger.js';
 import type { CreditBank } from './credit.js';
 import type { Presence } from './presence.js';
 import type { SessionRegistry } from './registry.js';
+import type { TrunkRegistry } from './trunk-registry.js';
 
 /** What sessions ask of the inventory. */
 export interface SessionInventory {
@@ -37,6 +38,7 @@ export interface SessionServices {
   readonly ledger: Ledger;
   readonly ingest: Ingest;
   readonly sessions: SessionRegistry;
+  readonly trunks: TrunkRegistry;
   readonly presence: Presence;
   readonly credit: CreditBank;
   readonly signDesiredState: (state: DesiredState) => SignedByCloud;

@@ -1,0 +1,66 @@
+// The cloud's data directory:
+//   ca/             the mesh CA (identity/authority-folder.ts)
+//   node.json       this node's id
+//   node.key        this node's P-256 key, PEM, 0600: TLS and signatures
+//   enrollment.key  the X25519 key that enrolment requests are sealed to, PEM, 0600
+//   store/          everything else (tables.ts)
+//   revoked.log     append-only, never rewound by a restore
+//   operator.token  the first operator's API token, 0600, made at the first start
+//   client.yaml     how the command line reaches this cloud
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isMissing, readSecretFile, writeFileDurably, writeSecretFile } from '../identity/key-file.js';
+import { SigningKey } from '../identity/keys.js';
+import { SealingKeyPair } from '../identity/sealing-keys.js';
+import { uuidText } from '../identity/uuid.js';
+import type { Clock } from '../kernel/clock.js';
+import { type Random, uuid7 } from '../kernel/random.js';
+
+export interface NodeKeys {
+  readonly nodeId: string;
+  readonly key: SigningKey;
+  readonly enrollment: SealingKeyPair;
+}
+
+export const cloudPaths = (directory: string) =>
+  ({
+    authority: join(directory, 'ca'),
+    store: join(directory, 'store'),
+    operatorToken: join(directory, 'operator.token'),
+    client: join(directory, 'client.yaml'),
+    caBundle: join(directory, 'ca', 'ca.crt'),
+  }) as const;
+
+/** Reads this node's keys; makes them at the first start. */
+export async function openNodeKeys(directory: string, modules: { clock: Clock; random: Random }): Promise<NodeKeys> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const key = await secret(join(directory, 'node.key'), SigningKey.fromPem, () => SigningKey.generate());
+  const enrollment = await secret(join(directory, 'enrollment.key'), SealingKeyPair.fromPem, () =>
+    SealingKeyPair.generate(),
+  );
+  const path = join(directory, 'node.json');
+  let nodeId: string;
+  try {
+    nodeId = String((JSON.parse(await readFile(path, 'utf8')) as { id: unknown }).id);
+  } catch (thrown) {
+    if (!isMissing(thrown)) throw thrown;
+    nodeId = uuidText(uuid7(modules.random, modules.clock.now()));
+    await writeFileDurably(path, `${JSON.stringify({ v: 1, id: nodeId })}\n`, 0o644);
+  }
+  return { nodeId, key, enrollment };
+}
+
+async function secret<K extends { toPem(): string }>(
+  path: string,
+  parse: (pem: string) => K,
+  make: () => K,
+): Promise<K> {
+  try {
+    return parse((await readSecretFile(path)).toString());
+  } catch (thrown) {
+    if (!isMissing(thrown)) throw thrown;
+    const key = make();
+    await writeSecretFile(path, key.toPem());
+    return key;
+  }
+}

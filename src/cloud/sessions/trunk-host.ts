@@ -1,0 +1,224 @@
+// A connector's trunk on the cloud's side: opens a hub session per channel, hands frames to it, and takes its answers.
+// Never stops reading: what arrives is bounded by windows and credit, not by backpressure on everybody.
+import { Lane } from '../../../gen/occmesh/link/v1/link.js';
+import { CloseCode, type Frame, type Open, TrunkFrames, type TrunkHello } from '../../../gen/occmesh/trunk/v1/trunk.js';
+import type { MeshCertificate } from '../../identity/certificates.js';
+import { uuidBytes } from '../../identity/uuid.js';
+import type { Timer } from '../../kernel/clock.js';
+import { milliseconds } from '../../kernel/duration.js';
+import { describe, toError } from '../../kernel/fault.js';
+import type { Logger } from '../../kernel/log.js';
+import { CloudSession } from '../../link/cloud-session.js';
+import { endingOf, LinkFault } from '../../link/fault.js';
+import { type Ending, ending, type Pipe, type PipeHandlers } from '../../link/pipe.js';
+import { FrameQueue, type MessageSink } from '../../trunk/frame-queue.js';
+import { MAX_CHANNELS, MAX_DOWNLINK_BYTES, TRUNK_CHANNEL, TRUNK_HEARTBEAT_MS } from '../../trunk/limits.js';
+import { HubHost } from './hub-host.js';
+import type { SessionServices } from './services.js';
+
+/** The transport of one trunk. */
+export interface TrunkTransport extends MessageSink {
+  end(why: Ending): void;
+}
+
+/** One channel of a trunk, as a pipe. */
+class Channel implements Pipe {
+  #handlers: PipeHandlers | undefined;
+  #open = true;
+
+  constructor(
+    private readonly id: number,
+    private readonly queue: FrameQueue,
+    private readonly forget: () => void,
+  ) {}
+
+  listen(handlers: PipeHandlers): void {
+    this.#handlers = handlers;
+  }
+
+  send(envelope: Uint8Array, lane: Lane): void {
+    if (!this.#open) return;
+    this.queue.push({ channel: this.id, body: { $case: 'envelope', value: envelope } }, lane, envelope.length);
+    // Everything downlink is small and answered for; a queue this long means that the trunk is stuck.
+    if (this.queue.queuedBytes > MAX_CHANNELS * MAX_DOWNLINK_BYTES) {
+      this.close(ending(CloseCode.SLOW, 'the trunk does not drain'));
+    }
+  }
+
+  get queuedBytes(): number {
+    return this.queue.queuedBytes;
+  }
+
+  async drained(): Promise<void> {}
+
+  close(why: Ending): void {
+    if (!this.#open) return;
+    const value = { code: why.code, message: why.message, retryAfterMs: why.retryAfterMs };
+    this.queue.push({ channel: this.id, body: { $case: 'close', value } }, Lane.CONTROL);
+    this.ended(why);
+  }
+
+  arrived(envelope: Uint8Array): void {
+    if (this.#open) this.#handlers?.message(envelope);
+  }
+
+  /** The channel is over, whoever said so. */
+  ended(why: Ending): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.forget();
+    this.#handlers?.closed(why);
+  }
+}
+
+export class TrunkHost {
+  readonly connectorId: string;
+  readonly #queue: FrameQueue;
+  readonly #channels = new Map<number, Channel>();
+  readonly #log: Logger;
+  #highest = TRUNK_CHANNEL;
+  #greeted = false;
+  #ended = false;
+  #silence: Timer | undefined;
+
+  constructor(
+    private readonly services: SessionServices,
+    private readonly certificate: MeshCertificate,
+    private readonly transport: TrunkTransport,
+  ) {
+    this.connectorId = certificate.identity.machineId;
+    this.#queue = new FrameQueue(transport);
+    this.#log = services.log.child({ connector: this.connectorId });
+    this.#heard();
+  }
+
+  /** One message of the connector. */
+  received(message: Uint8Array): void {
+    if (this.#ended) return;
+    this.#heard();
+    try {
+      for (const frame of decodeFrames(message)) this.#frame(frame);
+    } catch (thrown) {
+      this.#log.warn({ cause: describe(thrown) }, 'trunk broken');
+      this.end(endingOf(thrown));
+    }
+  }
+
+  /** Ends the trunk and every session on it. */
+  end(why: Ending): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#silence?.disarm();
+    this.services.trunks.leave(this);
+    const gone = ending(CloseCode.GOING_AWAY, 'the trunk has ended');
+    for (const channel of [...this.#channels.values()]) channel.ended(gone);
+    this.#queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'bye', value: { reason: why.message } } }, Lane.CONTROL);
+    this.#queue.close();
+    this.transport.end(why);
+  }
+
+  /** Closes the channels of a machine that is no longer welcome; the connector itself when it is that. */
+  refuse(machineId: string): void {
+    if (machineId === this.connectorId) this.end(ending(CloseCode.REFUSED, 'this connector has been retired'));
+  }
+
+  #frame({ channel: id, body }: Frame): void {
+    if (!body) throw new LinkFault('link.protocol', 'a frame without content, or of a newer protocol version');
+    if (!this.#greeted && body.$case !== 'hello') throw new LinkFault('link.protocol', 'a trunk begins with hello');
+    switch (body.$case) {
+      case 'hello':
+        return this.#hello(body.value);
+      case 'open':
+        return this.#open(id, body.value);
+      case 'envelope':
+        return this.#channels.get(id)?.arrived(body.value);
+      case 'close':
+        return this.#channels.get(id)?.ended(ending(body.value.code, body.value.message));
+      case 'heartbeat':
+        this.services.presence.heartbeat(this.connectorId, {
+          queuedReadings: 0,
+          queuedAgeMs: 0,
+          clockMs: this.services.clock.now(),
+        });
+        return this.#queue.push(
+          { channel: TRUNK_CHANNEL, body: { $case: 'heartbeatAnswer', value: body.value } },
+          Lane.CONTROL,
+        );
+      case 'bye':
+        this.services.trunks.goodbye(this);
+        return this.end(ending(CloseCode.DONE, 'goodbye'));
+      default:
+        throw new LinkFault('link.protocol', `${body.$case} is not for the cloud`);
+    }
+  }
+
+  #hello(hello: TrunkHello): void {
+    if (this.#greeted) throw new LinkFault('link.protocol', 'a second hello');
+    if (hello.version !== 1) throw new LinkFault('link.protocol', `unknown trunk version ${hello.version}`);
+    this.#greeted = true;
+    const { services, certificate } = this;
+    services.trunks.take(this, hello);
+    this.#queue.push(
+      {
+        channel: TRUNK_CHANNEL,
+        body: {
+          $case: 'welcome',
+          value: {
+            revokedKeys: services.inventory.revokedKeys(certificate.identity.customerId),
+            heartbeatMs: TRUNK_HEARTBEAT_MS,
+            clockMs: services.clock.now(),
+            software: services.software,
+          },
+        },
+      },
+      Lane.CONTROL,
+    );
+    this.#log.info({ software: hello.software, lan: hello.lanAddresses }, 'connector is up');
+  }
+
+  #open(id: number, open: Open): void {
+    if (id <= this.#highest) throw new LinkFault('link.protocol', `channel ${id} was used before`);
+    if (this.#channels.size >= MAX_CHANNELS) throw new LinkFault('link.exhausted', 'too many hubs on one trunk');
+    this.#highest = id;
+    const channel = new Channel(id, this.#queue, () => this.#channels.delete(id));
+    this.#channels.set(id, channel);
+    try {
+      const peer = this.#admissible(open.certificate);
+      const host = new HubHost(this.services, { connectorId: this.connectorId, peer });
+      const { clock, random } = this.services;
+      new CloudSession({ pipe: channel, host, clock, random, log: host.log });
+    } catch (thrown) {
+      // That hub's fault, not the trunk's.
+      this.#log.warn({ address: open.address, cause: describe(thrown) }, 'hub refused');
+      channel.close(endingOf(thrown));
+    }
+  }
+
+  /** The hub's certificate, when it is a hub of this connector's customer that is welcome. */
+  #admissible(der: Uint8Array): MeshCertificate {
+    const peer = this.services.trust.hub(der);
+    if (peer.identity.customerId !== this.certificate.identity.customerId) {
+      throw new LinkFault('link.refused', 'this hub is not of the customer of this connector');
+    }
+    uuidBytes(peer.identity.machineId);
+    if (this.services.inventory.isRevoked(peer.key.keyId))
+      throw new LinkFault('link.refused', 'this machine has been retired');
+    return peer;
+  }
+
+  #heard(): void {
+    this.#silence?.disarm();
+    this.#silence = this.services.clock.after(milliseconds(3 * TRUNK_HEARTBEAT_MS), () => {
+      this.#log.warn('connector fell silent');
+      this.end(ending(CloseCode.GOING_AWAY, 'no sign of life'));
+    });
+  }
+}
+
+function decodeFrames(message: Uint8Array): Frame[] {
+  try {
+    return TrunkFrames.decode(message).frames;
+  } catch (cause) {
+    throw new LinkFault('link.protocol', `a trunk message does not parse: ${toError(cause).message}`, { cause });
+  }
+}

@@ -1,0 +1,97 @@
+// What a connector serves in its LAN: hub sessions, passed on as opaque bytes, and sealed enrolment requests. It knows
+// who connects (mutual TLS) and how much waits; it reads nothing else.
+import type { Sealed, SealedAnswer } from '../../gen/occmesh/enrollment/v1/enrollment.js';
+import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
+import { ANONYMOUS, type Authenticate } from '../contract/access.js';
+import type { ByteStream } from '../contract/byte-stream.js';
+import { ContractFault } from '../contract/fault.js';
+import type { CallContext } from '../contract/handlers.js';
+import type { TrustBundle } from '../identity/certificates.js';
+import { judgePeer } from '../identity/tls.js';
+import type { Clock } from '../kernel/clock.js';
+import type { Logger } from '../kernel/log.js';
+import { MAX_ENVELOPE_BYTES, peekLane } from '../link/envelope.js';
+import { ending } from '../link/pipe.js';
+import { faultOfEnding } from '../link/stream-pipe.js';
+import { MAX_DOWNLINK_BYTES, MAX_UPLINK_BYTES } from '../trunk/limits.js';
+import type { TrunkLink } from './trunk-link.js';
+
+/** Passes a sealed request on to the cloud. Rejects with ContractFault when there is no way to it. */
+export type Relay = (method: 'enrol' | 'renew', sealed: Sealed, signal: AbortSignal) => Promise<SealedAnswer>;
+
+/** Hubs of the connector's own customer that are not revoked; anybody else has no identity here. */
+export function lanAuthenticator(modules: {
+  readonly trust: TrustBundle;
+  readonly customerId: string;
+  readonly isRevoked: (keyId: Buffer) => boolean;
+  readonly clock: Clock;
+}): Authenticate {
+  const { trust, customerId, isRevoked, clock } = modules;
+  return ({ certificate }) => {
+    if (!certificate) return ANONYMOUS;
+    const verified = trust.verify(certificate, clock.now());
+    const mesh = trust.meshes[0] ?? '';
+    const fault = judgePeer(verified, { mesh, role: 'hub', customerId, isRevoked });
+    if (fault)
+      throw new ContractFault('contract.denied', fault.message, { cause: fault, permanent: true, reason: 'REFUSED' });
+    const { machineId } = verified.identity;
+    return {
+      kind: 'machine',
+      role: 'hub',
+      machineId,
+      customerId,
+      certificate: verified.der,
+      keyId: verified.key.keyId,
+    };
+  };
+}
+
+const NO_CLOUD = 'this connector has no way to the cloud now';
+
+/** LinkService.Link, carried. */
+export async function carryLink(
+  trunk: TrunkLink,
+  stream: ByteStream,
+  context: CallContext,
+  log: Logger,
+): Promise<void> {
+  const { principal } = context;
+  if (principal.kind !== 'machine') throw new ContractFault('contract.denied', 'only hubs hold sessions');
+  const hub = principal.machineId;
+  const channel = trunk.open(
+    { certificate: principal.certificate, address: context.peer },
+    {
+      envelope: (bytes) => {
+        stream.write(bytes);
+        if (stream.bufferedBytes <= MAX_DOWNLINK_BYTES) return;
+        log.warn({ hub, bytes: stream.bufferedBytes }, 'hub does not read: its session is closed');
+        const slow = ending(CloseCode.SLOW, 'this hub does not read what is sent to it');
+        channel?.close(slow);
+        stream.close(faultOfEnding(slow));
+      },
+      closed: (why) => {
+        if (why.code === CloseCode.DONE) stream.end();
+        else stream.close(faultOfEnding(why));
+      },
+    },
+  );
+  if (!channel) throw faultOfEnding(ending(CloseCode.NO_CLOUD, NO_CLOUD));
+  log.debug({ hub, address: context.peer }, 'hub connected');
+  try {
+    await stream.forEach((bytes) => {
+      if (bytes.length > MAX_ENVELOPE_BYTES || channel.queuedBytes > MAX_UPLINK_BYTES) {
+        throw faultOfEnding(ending(CloseCode.EXHAUSTED, 'more was sent than window and credit allow'));
+      }
+      channel.send(bytes, peekLane(bytes));
+    });
+  } finally {
+    channel.close(ending(CloseCode.DONE, 'the hub has gone'));
+    log.debug({ hub }, 'hub disconnected');
+  }
+}
+
+/** EnrollmentService, relayed. */
+export const relayedEnrollment = (relay: Relay) => ({
+  enrol: (request: Sealed, { signal }: CallContext) => relay('enrol', request, signal),
+  renew: (request: Sealed, { signal }: CallContext) => relay('renew', request, signal),
+});

@@ -1,0 +1,326 @@
+// The hub: sensors → flusher → log → delivery over whatever path there is. This file puts the parts together and ends
+// them in reverse order; what they do stands beside it and in the lower folders.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ByeReason, LinkServiceService, Path } from '../../gen/occmesh/link/v1/link.js';
+import { ConnectorDirectory } from '../discovery/directory.js';
+import { type ConnectorHint, formatAddress } from '../discovery/hint.js';
+import { SsdpSearcher } from '../discovery/searcher.js';
+import type { MeshCertificate } from '../identity/certificates.js';
+import { machineFingerprint } from '../identity/machine-id.js';
+import { signContent } from '../identity/signed.js';
+import { TAGS } from '../identity/tags.js';
+import { uuidBytes } from '../identity/uuid.js';
+import type { Clock } from '../kernel/clock.js';
+import { type Duration, milliseconds, minutes, seconds } from '../kernel/duration.js';
+import { describe } from '../kernel/fault.js';
+import type { Logger } from '../kernel/log.js';
+import type { Random } from '../kernel/random.js';
+import { Scope, type Stoppable } from '../kernel/scope.js';
+import { SOFTWARE } from '../kernel/software.js';
+import { openStream } from '../link/dial.js';
+import { LinkFault } from '../link/fault.js';
+import { HubSession } from '../link/hub-session.js';
+import { StreamPipe } from '../link/stream-pipe.js';
+import { carrierCall } from '../membership/carrier.js';
+import { MembershipFault } from '../membership/fault.js';
+import { loadMembership, type Membership } from '../membership/machine-files.js';
+import { keepRenewed } from '../membership/renewal.js';
+import { KINDS } from '../sensors/registry.js';
+import { SensorScheduler } from '../sensors/scheduler.js';
+import { Wal } from '../wal/wal.js';
+import { DesiredStateKeeper } from './desired-state.js';
+import { Flusher } from './flusher.js';
+import { Journal } from './journal.js';
+import { Member } from './member.js';
+import { PathFailure, PathFinder, type Route } from './path-finder.js';
+import { Reconciler } from './reconcile.js';
+
+export interface HubOptions {
+  /** Its membership, its log, what it remembers. */
+  readonly directory: string;
+  /** Connectors given by hand, host:port. */
+  readonly connectors: readonly string[];
+  /** May go to the internet itself; the cloud must allow it too. */
+  readonly directAllowed: boolean;
+  readonly multicast: boolean;
+  /** Where to search: names or addresses; default: all but loopback. */
+  readonly interfaces?: readonly string[];
+  readonly ssdpPort?: number;
+  /** For the direct path. */
+  readonly proxy?: string;
+  /** Where `exec` sensors may live; default: none. */
+  readonly execDirectories?: readonly string[];
+  /** See journal.ts. */
+  readonly journal?: string;
+  readonly walBytes?: number;
+  /** Instead of the cloud's. */
+  readonly fallbackAfter?: Duration;
+}
+
+export interface HubModules {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+const DEFAULT_FALLBACK = minutes(5);
+const DEFAULT_LINGER = seconds(2);
+/** At a stop, what is not acknowledged by then stays in the log. */
+const LAST_WORDS = seconds(2);
+
+export class Hub implements Stoppable {
+  private constructor(
+    private readonly scope: Scope,
+    readonly machineId: string,
+    private readonly finder: PathFinder,
+  ) {}
+
+  get path(): PathFinder['state'] {
+    return this.finder.state;
+  }
+
+  /** Faults: membership.missing, membership.damaged, membership.other-machine, storage.in-use, wal.*. */
+  static async start(options: HubOptions, modules: HubModules): Promise<Hub> {
+    const scope = new Scope();
+    try {
+      return await assemble(options, modules, scope, (finder, id) => new Hub(scope, id, finder));
+    } catch (thrown) {
+      await scope.stop();
+      throw thrown;
+    }
+  }
+
+  /** Says goodbye. Idempotent. */
+  stop(): Promise<void> {
+    return this.scope.stop();
+  }
+}
+
+async function assemble(
+  options: HubOptions,
+  modules: HubModules,
+  scope: Scope,
+  made: (finder: PathFinder, machineId: string) => Hub,
+): Promise<Hub> {
+  const { clock, random, log } = modules;
+  const membership = await requireMembership(options.directory);
+  const { trust, identity: key } = membership;
+  const { mesh, customerId, machineId: id } = membership.certificate.identity;
+  const machineId = uuidBytes(id);
+  let { certificate } = membership;
+  const revoked = new Set<string>();
+  const isRevoked = (keyId: Buffer) => revoked.has(keyId.toString('hex'));
+  // A machine that wakes up in 1970 must be able to reach the cloud, which tells it the time.
+  const verifyCloud = (der: Uint8Array) => {
+    try {
+      const node = trust.verify(der, clock.now(), { role: 'cloud', allowNotYetValid: true });
+      return node.key;
+    } catch (cause) {
+      throw new LinkFault('link.unauthentic', describe(cause), { cause });
+    }
+  };
+
+  const walDirectory = join(options.directory, 'log');
+  await mkdir(walDirectory, { recursive: true, mode: 0o700 });
+  const signGap = (content: Uint8Array) => signContent(key, TAGS.GAP, content);
+  const wal = scope.own(
+    await Wal.open(
+      { directory: walDirectory, machineId, ...(options.walBytes === undefined ? {} : { maxBytes: options.walBytes }) },
+      { clock, random, log, signGap },
+    ),
+  );
+  if (options.journal !== undefined) {
+    const journal = scope.own(new Journal(options.journal));
+    wal.onDurable((flush) => journal.record(flush));
+  }
+
+  const directory = await openDirectory(options, membership, modules);
+  const flusher = new Flusher({
+    clock,
+    log,
+    append: (readings) => wal.append(readings),
+    linger: () => milliseconds(desired.running?.lingerMs ?? DEFAULT_LINGER),
+  });
+  const scheduler = new SensorScheduler(
+    { onReading: (reading) => flusher.add(reading) },
+    {
+      clock,
+      random,
+      log,
+      platform: process.platform,
+      exec: { directories: options.execDirectories ?? [] },
+      kinds: KINDS,
+    },
+  );
+  const desired: DesiredStateKeeper = new DesiredStateKeeper({
+    machineId,
+    directory: options.directory,
+    log,
+    verifyCloud,
+    apply: async (state) => {
+      const failures = await scheduler.apply(state.sensors);
+      directory.setAdvertised(state.connectors);
+      return failures;
+    },
+  });
+
+  const newMember = await Member.factory({
+    directory: options.directory,
+    machineId,
+    key,
+    certificate: () => certificate.der,
+    bootId: random.bytes(16),
+    software: SOFTWARE,
+    wal,
+    reconciler: new Reconciler(wal, log),
+    desired,
+    verifyCloud,
+    runSensor: (sensor) => scheduler.runNow(sensor),
+    droppedBeforeLog: () => flusher.dropped,
+    onRevoked: (keyIds) => {
+      revoked.clear();
+      for (const keyId of keyIds) revoked.add(Buffer.from(keyId).toString('hex'));
+    },
+    onReturnToConnector: () => finder.leaveDirect('the cloud asks to look for a connector'),
+    onDesiredState: () => finder.reconsider(),
+    clock,
+    random,
+    log,
+  });
+  let member: Member | undefined;
+  const route = (address: string, path: Path.CONNECTOR | Path.DIRECT, hint?: ConnectorHint): Route => ({
+    name: path === Path.DIRECT ? `direct ${address}` : `connector ${address}`,
+    open: async (signal) => {
+      let peer: MeshCertificate | undefined;
+      const role = path === Path.DIRECT ? 'cloud' : 'connector';
+      const stream = openStream(
+        LinkServiceService.link,
+        {
+          address,
+          credentials: { certificate, key, trust },
+          expected: { mesh, role, isRevoked, ...(role === 'connector' ? { customerId } : {}) },
+          onPeer: (verified) => {
+            peer = verified;
+          },
+          ...(role === 'cloud' && options.proxy !== undefined ? { proxy: options.proxy } : {}),
+        },
+        modules,
+      );
+      const giveUp = () => stream.close(new LinkFault('link.going-away', 'the hub is being stopped'));
+      signal.addEventListener('abort', giveUp, { once: true });
+      void stream.closed.then(() => signal.removeEventListener('abort', giveUp));
+      const own = newMember(path);
+      const session = new HubSession({
+        pipe: new StreamPipe(stream),
+        member: own,
+        clock,
+        nonce: random.bytes(32),
+        log,
+      });
+      const failed = await session.opened;
+      if (failed) throw new PathFailure(failed);
+      member = own;
+      if (hint) await directory.remember({ ...hint, ...(peer ? { machineId: peer.identity.machineId } : {}) });
+      return session;
+    },
+  });
+
+  const { cloud } = membership.record;
+  const finder: PathFinder = new PathFinder({
+    connectors: (signal) =>
+      connectorRoutes(directory, signal, (hint) => route(formatAddress(hint), Path.CONNECTOR, hint)),
+    direct: route(cloud, Path.DIRECT),
+    policy: () => ({
+      directAllowed: options.directAllowed && (desired.running?.directAllowed ?? false),
+      fallbackAfter: options.fallbackAfter ?? milliseconds(desired.running?.fallbackAfterMs || DEFAULT_FALLBACK),
+    }),
+    clock,
+    random,
+    log,
+  });
+
+  await desired.load();
+  scope.run((signal) => finder.run(signal));
+  scope.run(
+    (signal) =>
+      keepRenewed(
+        membership,
+        {
+          call: carrierCall(
+            {
+              trust,
+              customerId,
+              addresses: () => carriers(directory, cloud),
+              ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
+            },
+            modules,
+          ),
+          clock,
+          random,
+          log,
+          onRenewed: (renewed) => {
+            certificate = renewed;
+          },
+        },
+        signal,
+      ),
+    (error) => log.error({ cause: describe(error) }, 'certificate is not renewed any more; readings stay in the log'),
+  );
+  // Last in, first out: sensors end, what they measured is written and, where there is a path, delivered; then goodbye.
+  scope.defer(async () => {
+    await scheduler.stop();
+    await flusher.stop();
+    await member?.farewell(ByeReason.SHUT_DOWN, LAST_WORDS);
+  });
+  log.info({ machine: id, cloud }, 'hub is running');
+  return made(finder, id);
+}
+
+async function requireMembership(directory: string): Promise<Membership> {
+  const membership = await loadMembership(directory, await machineFingerprint());
+  if (membership) return membership;
+  throw new MembershipFault('membership.missing', `${directory}: not a member of any mesh yet`, {
+    permanent: true,
+    advice: 'Start it once with --token-file FILE.',
+  });
+}
+
+function openDirectory(options: HubOptions, membership: Membership, modules: HubModules): Promise<ConnectorDirectory> {
+  const { interfaces, ssdpPort } = options;
+  const searcher = options.multicast
+    ? new SsdpSearcher(
+        { ...(interfaces ? { interfaces } : {}), ...(ssdpPort === undefined ? {} : { ssdpPort }) },
+        modules,
+      )
+    : undefined;
+  const configured = [...new Set([...options.connectors, ...membership.record.connectors])];
+  return ConnectorDirectory.open(
+    { file: join(options.directory, 'connectors.json'), configured },
+    { log: modules.log, ...(searcher ? { searcher } : {}) },
+  );
+}
+
+/** What is known first; only when all of that has failed, the network is asked. */
+async function* connectorRoutes(
+  directory: ConnectorDirectory,
+  signal: AbortSignal,
+  route: (hint: ConnectorHint) => Route,
+): AsyncGenerator<Route> {
+  const tried = new Set<string>();
+  for (const hints of [async () => directory.known(), () => directory.candidates(signal)]) {
+    for (const hint of await hints()) {
+      const address = formatAddress(hint);
+      if (tried.has(address)) continue;
+      tried.add(address);
+      yield route(hint);
+    }
+  }
+}
+
+async function* carriers(directory: ConnectorDirectory, cloud: string) {
+  const signal = new AbortController().signal;
+  for (const hint of await directory.candidates(signal))
+    yield { address: formatAddress(hint), role: 'connector' } as const;
+  yield { address: cloud, role: 'cloud' } as const;
+}

@@ -1,0 +1,68 @@
+// How a machine brings a sealed request to the cloud: through whatever answers, a connector or the cloud itself. Before
+// anything is sent, the other side's certificate is verified against the CA that the machine trusts.
+import { EnrollmentServiceService } from '../../gen/occmesh/enrollment/v1/enrollment.js';
+import { GrpcChannel } from '../contract/channel.js';
+import type { TrustBundle } from '../identity/certificates.js';
+import { checkPeer } from '../identity/tls.js';
+import type { Clock } from '../kernel/clock.js';
+import { seconds } from '../kernel/duration.js';
+import { describe } from '../kernel/fault.js';
+import type { Logger } from '../kernel/log.js';
+import type { EnrollmentCall } from './enrol.js';
+import { MembershipFault } from './fault.js';
+
+/** One place to try. */
+export interface CarrierAddress {
+  /** host:port. */
+  readonly address: string;
+  readonly role: 'connector' | 'cloud';
+}
+
+export interface CarrierOptions {
+  readonly trust: TrustBundle;
+  readonly customerId: string;
+  /** In the order of trying; may look further when those before have failed. */
+  readonly addresses: () => AsyncIterable<CarrierAddress>;
+  /** For the cloud only. */
+  readonly proxy?: string;
+}
+
+const WITHIN = seconds(15);
+
+/** Tries one address after another. The call rejects with membership.unreachable when nobody has answered. */
+export function carrierCall(options: CarrierOptions, modules: { clock: Clock; log: Logger }): EnrollmentCall {
+  const { trust, customerId } = options;
+  return async (method, sealed) => {
+    const reasons: string[] = [];
+    for await (const { address, role } of options.addresses()) {
+      const mesh = trust.meshes[0] ?? '';
+      const expected = role === 'cloud' ? { mesh, role } : { mesh, role, customerId };
+      const channel = new GrpcChannel(
+        {
+          address,
+          tls: { ca: trust.pems, checkServerIdentity: checkPeer(expected) },
+          connectWithin: seconds(10),
+          ...(role === 'cloud' && options.proxy !== undefined ? { proxy: options.proxy } : {}),
+        },
+        modules,
+      );
+      const service = EnrollmentServiceService[method === 'Enrol' ? 'enrol' : 'renew'];
+      try {
+        return await channel.unary(service, sealed, { within: WITHIN });
+      } catch (thrown) {
+        modules.log.info({ address, role, cause: describe(thrown) }, 'no answer to the enrolment request here');
+        reasons.push(`${role} ${address}: ${describe(thrown)}`);
+      } finally {
+        await channel.stop();
+      }
+    }
+    throw new MembershipFault(
+      'membership.unreachable',
+      reasons.length > 0 ? reasons.join('; ') : 'no connector was found',
+      {
+        advice:
+          'Check that a connector runs in this network (or name it with --connector host:port), or that the cloud can be reached.',
+      },
+    );
+  };
+}

@@ -12,6 +12,7 @@ import { Caller } from '../../gen/occmesh/access/v1/access.js';
 import type { AccessRules } from './descriptors.js';
 import { ContractFault } from './fault.js';
 import type { StatusTranslator } from './status.js';
+import type { StreamControl } from './windows.js';
 
 /** What is known about a call before anything of it has been read. */
 export interface CallCredentials {
@@ -59,8 +60,7 @@ const MAX_BEARER = 4_096;
 export interface Admission {
   readonly principal: Principal;
   readonly peer: string;
-  /** Ends the call's HTTP/2 stream at once, whatever waits in it. */
-  readonly reset: () => void;
+  readonly stream: StreamControl;
 }
 
 // grpc-js hands the same Metadata object from the interceptor to the handler; nothing else is common to both.
@@ -83,20 +83,20 @@ export interface AccessOptions {
 
 export interface AccessModules {
   readonly translator: StatusTranslator;
-  /** Taken at the beginning of each call: what resets its stream. */
-  readonly resetOfNewCall: () => () => void;
+  /** Taken at the beginning of each call: the HTTP/2 stream under it. */
+  readonly streamOfNewCall: () => StreamControl;
 }
 
 export function accessInterceptor(options: AccessOptions, modules: AccessModules): ServerInterceptor {
   return (method, next) => {
-    const reset = modules.resetOfNewCall();
+    const stream = modules.streamOfNewCall();
     return new ServerInterceptingCall(next, {
       start: (begin) =>
         begin({
           onReceiveMetadata: (metadata, pass) => {
             admit(options, method.path, metadata, next).then(
               (principal) => {
-                admitted.set(metadata, { principal, peer: next.getPeer(), reset });
+                admitted.set(metadata, { principal, peer: next.getPeer(), stream });
                 pass(metadata);
               },
               (thrown) => next.sendStatus(modules.translator.toStatus(thrown)),

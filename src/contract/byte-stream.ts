@@ -35,7 +35,6 @@ export interface ByteStream extends AsyncIterable<Buffer> {
 
 /** What is used of the duplex streams of grpc-js; server's and client's are different types. */
 export interface MessageDuplex {
-  readonly readableEnded: boolean;
   read(): Buffer | null;
   write(message: Uint8Array, taken: () => void): boolean;
   end(): unknown;
@@ -51,6 +50,8 @@ export interface StreamEnd {
   readonly peer: () => string;
   /** Called once, by close(). */
   readonly abort: (why: Error) => void;
+  /** Whether what looks like the other side's last word is in truth its going away; finish() comes a moment later. */
+  readonly wasReset: () => boolean;
 }
 
 export class DuplexByteStream implements ByteStream {
@@ -59,6 +60,7 @@ export class DuplexByteStream implements ByteStream {
   #buffered = 0;
   #over = false;
   #ended = false;
+  #endSeen = false;
   #failure: Error | undefined;
   #drainWaiters: (() => void)[] = [];
   /** Whoever waits for the next message is woken by it, and by every kind of end. */
@@ -73,7 +75,13 @@ export class DuplexByteStream implements ByteStream {
       resolveClosed = resolve;
     });
     this.#resolveClosed = resolveClosed;
-    duplex.on('end', () => this.#wake());
+    duplex.on('end', () => {
+      // Node cancels with an end and a reset right behind it; what came along with the end must be looked at first.
+      setImmediate(() => {
+        this.#endSeen = true;
+        this.#wake();
+      });
+    });
     duplex.on('close', () => this.#wake());
   }
 
@@ -110,7 +118,7 @@ export class DuplexByteStream implements ByteStream {
         const message = this.duplex.read();
         if (message !== null) yield message;
         else if (this.#failure) throw this.#failure;
-        else if (this.duplex.readableEnded || this.#over) return;
+        else if (this.#readToTheEnd) return;
         else {
           await new Promise<void>((resolve) => {
             this.#wake = resolve;
@@ -126,7 +134,7 @@ export class DuplexByteStream implements ByteStream {
     return new Promise((resolve, reject) => {
       const settle = () => {
         if (this.#failure) reject(this.#failure);
-        else if (this.duplex.readableEnded || this.#over) resolve();
+        else if (this.#readToTheEnd) resolve();
       };
       this.#wake = settle;
       this.duplex.on('data', (message: Buffer) => {
@@ -173,6 +181,10 @@ export class DuplexByteStream implements ByteStream {
     this.#releaseDrained();
     this.#resolveClosed(fault);
     this.#wake();
+  }
+
+  get #readToTheEnd(): boolean {
+    return this.#over || (this.#endSeen && !this.side.wasReset());
   }
 
   #releaseDrained(): void {

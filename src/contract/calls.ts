@@ -92,6 +92,7 @@ export function byteStream(method: AnyMethod, options: CallOptions, modules: Cal
   let gaveUp: ContractFault | undefined;
   const stream = new DuplexByteStream(call, {
     peer: () => call.getPeer(),
+    wasReset: () => false,
     abort: (why) => {
       gaveUp ??=
         why instanceof ContractFault ? why : new ContractFault('contract.cancelled', why.message, { cause: why });

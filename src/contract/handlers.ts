@@ -151,7 +151,11 @@ export function byteStreamHandler(
         settle();
         endWith(call, modules.translator.toStatus(why), admission, modules.clock);
       };
-      const stream = new DuplexByteStream(call, { peer: () => admission.peer, abort: tell });
+      const stream = new DuplexByteStream(call, {
+        peer: () => admission.peer,
+        abort: tell,
+        wasReset: () => admission.stream.wasReset(),
+      });
       let failure: ContractFault | undefined;
       call.on('cancelled', () => stream.finish(context.signal.aborted ? context.signal.reason : failure));
       try {
@@ -174,7 +178,7 @@ function endWith(
   admission: Admission,
   clock: Clock,
 ): void {
-  const impatience = clock.after(LAST_WORDS, admission.reset);
+  const impatience = clock.after(LAST_WORDS, () => admission.stream.reset());
   call.once('cancelled', () => impatience.disarm());
   call.emit('error', status);
 }

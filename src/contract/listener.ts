@@ -71,7 +71,7 @@ export class GrpcListener implements Stoppable {
     this.#handlers = { clock: modules.clock, translator };
     const interceptor = accessInterceptor(options.access, {
       translator,
-      resetOfNewCall: () => this.#injector.resetOfNewCall(),
+      streamOfNewCall: () => this.#injector.streamOfNewCall(),
     });
     this.#server = new Server({ ...channelArguments(this.#limits), interceptors: [interceptor] });
     this.#injector = createInjector(this.#server, this.#limits, (session) => this.#welcome(session));

@@ -23,10 +23,18 @@ export interface SessionSettings {
   readonly metadataBytes: number;
 }
 
+/** The HTTP/2 stream under a call. */
+export interface StreamControl {
+  /** Ends it at once, whatever waits in it. */
+  reset(): void;
+  /** Whether one side reset it. To the reader of a call that looks like a proper end at first. */
+  wasReset(): boolean;
+}
+
 export interface Injector {
   readonly connections: ConnectionInjector;
-  /** Inside an interceptor: what resets the stream of the call that has just begun. */
-  readonly resetOfNewCall: () => () => void;
+  /** Inside an interceptor: the stream of the call that has just begun. */
+  readonly streamOfNewCall: () => StreamControl;
 }
 
 /** `onSession` sees each HTTP/2 session as it begins. Faults: contract.library-changed. */
@@ -47,15 +55,18 @@ export function createInjector(
   http2Server.prependListener('stream', (stream) => {
     newest = stream;
   });
-  const resetOfNewCall = () => {
+  const streamOfNewCall = () => {
     const stream = newest;
     newest = undefined;
     if (!stream) throw changed('a call without a stream');
-    return () => {
-      if (!stream.destroyed) stream.close(constants.NGHTTP2_CANCEL);
+    return {
+      reset: () => {
+        if (!stream.destroyed) stream.close(constants.NGHTTP2_CANCEL);
+      },
+      wasReset: () => stream.closed && stream.rstCode !== constants.NGHTTP2_NO_ERROR,
     };
   };
-  return { connections, resetOfNewCall };
+  return { connections, streamOfNewCall };
 }
 
 function http2ServerOf(server: Server): Http2Server {

@@ -1,0 +1,164 @@
+// Who may call what, over real TLS: every method of the contract has a rule, and the rule is enforced before the
+// handler runs.
+import { Metadata } from '@grpc/grpc-js';
+import { expect } from 'chai';
+import { Caller } from '../../gen/occmesh/access/v1/access.js';
+import { LinkServiceService } from '../../gen/occmesh/link/v1/link.js';
+import { ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
+import { TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
+import type { Principal } from '../../src/contract/access.js';
+import type { GrpcChannel } from '../../src/contract/channel.js';
+import { loadDescriptors } from '../../src/contract/descriptors.js';
+import { ContractFault } from '../../src/contract/fault.js';
+import { testAuthority } from '../support/throwaway-certificates.js';
+import { authenticator, Edge, testPki } from './edge.js';
+import { faultOf } from './expect-fault.js';
+
+const bearer = (token: string) => {
+  const metadata = new Metadata();
+  metadata.set('authorization', token);
+  return metadata;
+};
+
+async function linkEdge(seen: Principal[] = []): Promise<Edge> {
+  const edge = await Edge.make();
+  edge.listener.add(LinkServiceService, {
+    link: async (stream, context) => {
+      seen.push(context.principal);
+      for await (const message of stream) stream.write(message);
+    },
+  });
+  const empty = async function* () {};
+  edge.listener.add(ReadingServiceService, {
+    getLatest: async () => ({ readings: [], nextPageToken: '' }),
+    queryReadings: empty,
+    watchReadings: empty,
+    getLedger: async () => ({ logs: [] }),
+  } as unknown as Parameters<typeof edge.listener.add<ReadingServiceService>>[1]);
+  await edge.listener.start();
+  return edge;
+}
+
+const link = async (channel: GrpcChannel) => {
+  const stream = channel.byteStream(LinkServiceService.link);
+  stream.write(Buffer.from('x'));
+  stream.end();
+  for await (const _ of stream);
+  return stream.closed;
+};
+
+describe('access rules', () => {
+  it('say for every method of the contract who may call it', () => {
+    const descriptors = loadDescriptors();
+    const rules = descriptors.accessRules();
+    const methods = descriptors.methods();
+    expect(methods.length).to.be.greaterThan(20);
+    for (const { path } of methods) expect(rules.get(path), path).to.not.be.an('undefined').and.not.empty;
+  });
+
+  it('are those of the proto files', () => {
+    const rules = loadDescriptors().accessRules();
+    expect(rules.get(LinkServiceService.link.path)).to.deep.equal([Caller.HUB]);
+    expect(rules.get(TrunkServiceService.trunk.path)).to.deep.equal([Caller.CONNECTOR]);
+    expect(rules.get('/grpc.health.v1.Health/Check')).to.deep.equal([Caller.ANYONE]);
+    expect(rules.get('/occmesh.inventory.v1.CustomerService/CreateCustomer')).to.deep.equal([Caller.OPERATOR]);
+  });
+
+  it('let the right machine in, and tell the handler who it is', async () => {
+    const seen: Principal[] = [];
+    await using edge = await linkEdge(seen);
+    expect(await link(edge.channel('hub'))).to.equal(undefined);
+    const hub = edge.pki.hub.der;
+    expect(seen).to.have.length(1);
+    expect(seen[0]).to.include({ kind: 'machine', role: 'hub', customerId: 'customer 1' });
+    expect(seen[0]?.kind === 'machine' && seen[0].certificate.equals(hub)).to.equal(true);
+  });
+
+  it('refuse a machine of another role', async () => {
+    const seen: Principal[] = [];
+    await using edge = await linkEdge(seen);
+    const fault = await faultOf(link(edge.channel('connector')));
+    expect(fault.code).to.equal('contract.denied');
+    expect(fault.message).to.contain('not for connectors');
+    expect(seen).to.be.empty;
+  });
+
+  it('refuse whoever shows nothing, and say what to do', async () => {
+    const seen: Principal[] = [];
+    await using edge = await linkEdge(seen);
+    const fault = await faultOf(link(edge.channel()));
+    expect(fault.code).to.equal('contract.unauthenticated');
+    expect(fault.message).to.contain('client certificate').and.contain('Enrol');
+    expect(fault.reason).to.equal('contract.unauthenticated');
+    expect(seen).to.be.empty;
+  });
+
+  it('take certificates of another CA, and expired ones, for none at all', async () => {
+    const { authority } = await testPki();
+    const strangers = await (await testAuthority('another CA')).issue('hub');
+    const expired = await authority.issue('hub', { expired: true });
+    await using edge = await linkEdge();
+    for (const { cert, key } of [strangers, expired]) {
+      const fault = await faultOf(link(edge.channel(undefined, { tls: { ca: authority.ca, cert, key } })));
+      expect(fault.code).to.equal('contract.unauthenticated');
+    }
+  });
+
+  it('tell tokens from one another', async () => {
+    await using edge = await linkEdge();
+    const channel = edge.channel();
+    const ledger = (token: string) =>
+      channel.unary(ReadingServiceService.getLedger, { hub: '', customer: '' } as never, { metadata: bearer(token) });
+    const rule = loadDescriptors().accessRules().get(ReadingServiceService.getLedger.path) ?? [];
+    for (const [token, caller] of [
+      ['operator', Caller.OPERATOR],
+      ['admin', Caller.CUSTOMER_ADMIN],
+      ['reader', Caller.CUSTOMER_READER],
+    ] as const) {
+      if (rule.includes(caller)) expect(await ledger(`Bearer ${token}`)).to.be.an('object');
+      else expect((await faultOf(ledger(`Bearer ${token}`))).code).to.equal('contract.denied');
+    }
+    expect((await faultOf(ledger('Bearer stolen'))).code).to.equal('contract.unauthenticated');
+    expect((await faultOf(ledger('Basic operator'))).message).to.contain('cannot be read');
+    const missing = await faultOf(channel.unary(ReadingServiceService.getLedger, {} as never));
+    expect(missing.message).to.contain('API token');
+  });
+
+  it('do not let a hub use what tokens are for', async () => {
+    await using edge = await linkEdge();
+    const fault = await faultOf(edge.channel('hub').unary(ReadingServiceService.getLedger, {} as never));
+    expect(fault.code).to.equal('contract.denied');
+  });
+
+  it('refuse a method without a rule when it is added, and an empty rule when it is called', async () => {
+    const pki = await testPki();
+    const access = { authenticate: authenticator(pki) };
+    const link = async () => {};
+    await using none = await Edge.make({ access: { ...access, rules: new Map() } });
+    expect(() => none.listener.add(LinkServiceService, { link })).to.throw(ContractFault, 'who may call');
+    await using empty = await Edge.make({
+      access: { ...access, rules: new Map([[LinkServiceService.link.path, []]]) },
+    });
+    empty.listener.add(LinkServiceService, { link });
+    await empty.listener.start();
+    const stream = empty.channel('hub').byteStream(LinkServiceService.link);
+    expect((await stream.closed)?.code).to.equal('contract.denied');
+  });
+
+  it('pass on what authentication says, and hide what breaks in it', async () => {
+    const rules = loadDescriptors().accessRules();
+    const fail = async (thrown: Error) => {
+      const authenticate = () => {
+        throw thrown;
+      };
+      await using edge = await Edge.make({ access: { rules, authenticate } });
+      edge.listener.add(LinkServiceService, { link: async () => {} });
+      await edge.listener.start();
+      return await edge.channel('hub').byteStream(LinkServiceService.link).closed;
+    };
+    expect((await fail(new ContractFault('contract.denied', 'revoked')))?.message).to.contain('revoked');
+    const hidden = await fail(new Error('password=hunter2'));
+    expect(hidden?.code).to.equal('contract.internal');
+    expect(hidden?.message).to.contain('incident').and.not.contain('hunter2');
+  });
+});

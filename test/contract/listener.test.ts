@@ -1,0 +1,238 @@
+// The port towards strangers: what is not gRPC gets an answer or goes, nobody is hurt by anybody else, and the end is
+// orderly.
+import { once } from 'node:events';
+import { get } from 'node:https';
+import { connect, type Socket } from 'node:net';
+import { connect as tlsConnect } from 'node:tls';
+import { expect } from 'chai';
+import { EnrollmentServiceService } from '../../gen/occmesh/enrollment/v1/enrollment.js';
+import { LinkServiceService } from '../../gen/occmesh/link/v1/link.js';
+import { ContractFault } from '../../src/contract/fault.js';
+import type { ListenerModules, ListenerOptions } from '../../src/contract/listener.js';
+import { milliseconds, seconds } from '../../src/kernel/duration.js';
+import { FakeClock } from '../support/fake-clock.js';
+import { testAuthority } from '../support/throwaway-certificates.js';
+import { Edge } from './edge.js';
+import { faultOf } from './expect-fault.js';
+
+const EMPTY = Buffer.alloc(0);
+
+/** Serves echoes: a stream and a request. */
+async function echoEdge(options: Partial<ListenerOptions> = {}, modules: Partial<ListenerModules> = {}): Promise<Edge> {
+  const edge = await Edge.make(options, modules);
+  edge.listener.add(LinkServiceService, {
+    link: async (stream) => {
+      for await (const message of stream) stream.write(message);
+    },
+  });
+  const enrol = async ({ ciphertext }: { ciphertext: Uint8Array }) => ({ ciphertext });
+  edge.listener.add(EnrollmentServiceService, { enrol, renew: enrol });
+  await edge.listener.start();
+  return edge;
+}
+
+const enrol = (edge: Edge, bytes = 3, channel = edge.channel()) =>
+  channel.unary(EnrollmentServiceService.enrol, { encapsulatedKey: EMPTY, ciphertext: Buffer.alloc(bytes, 7) });
+
+const closed = (socket: Socket) => {
+  socket.on('error', () => {});
+  socket.resume();
+  return socket.closed ? Promise.resolve() : once(socket, 'close');
+};
+
+function webRequest(edge: Edge): Promise<{ status: number | undefined; body: string }> {
+  return new Promise((resolve, reject) => {
+    const options = { host: '127.0.0.1', port: edge.port, ca: edge.pki.authority.ca, agent: false };
+    get(options, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text) => {
+        body += text;
+      });
+      response.on('end', () => resolve({ status: response.statusCode, body }));
+    }).on('error', reject);
+  });
+}
+
+describe('the gRPC port', () => {
+  it('tells a browser what it is', async () => {
+    await using edge = await echoEdge();
+    const { status, body } = await webRequest(edge);
+    expect(status).to.equal(426);
+    expect(body).to.contain('This port speaks gRPC');
+    expect(edge.listener.counters.http1).to.equal(1);
+  });
+
+  it('drops garbage, and nobody else notices', async () => {
+    await using edge = await echoEdge();
+    const channel = edge.channel('hub');
+    const stream = channel.byteStream(LinkServiceService.link);
+    const answers = stream[Symbol.asyncIterator]();
+    stream.write(Buffer.from('before'));
+    await answers.next();
+
+    const rubbish = connect(edge.port, '127.0.0.1');
+    rubbish.write(Buffer.alloc(5_000, 0xa5));
+    await closed(rubbish);
+    const plain = connect(edge.port, '127.0.0.1');
+    plain.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n');
+    await closed(plain);
+    const inside = tlsConnect({ port: edge.port, host: '127.0.0.1', ca: edge.pki.authority.ca, ALPNProtocols: ['h2'] });
+    inside.write(Buffer.alloc(5_000, 0xa5));
+    await closed(inside);
+
+    stream.write(Buffer.from('after'));
+    expect((await answers.next()).value?.toString()).to.equal('after');
+    expect(edge.listener.counters.failedHandshakes).to.equal(2);
+    expect(edge.listener.counters.open).to.equal(1);
+  });
+
+  it('refuses old TLS and protocols that it does not speak', async () => {
+    await using edge = await echoEdge();
+    const to = { port: edge.port, host: '127.0.0.1', ca: edge.pki.authority.ca };
+    for (const options of [
+      { ...to, maxVersion: 'TLSv1.2' as const },
+      { ...to, ALPNProtocols: ['spdy/3'] },
+    ]) {
+      const [error] = await once(tlsConnect(options), 'error');
+      expect(error)
+        .to.be.an('error')
+        .with.property('code')
+        .that.match(/^ERR_SSL/);
+    }
+  });
+
+  it('closes a connection that says nothing after TLS', async () => {
+    const clock = new FakeClock();
+    await using edge = await echoEdge({ limits: { handshake: seconds(10) } }, { clock });
+    const socket = tlsConnect({ port: edge.port, host: '127.0.0.1', ca: edge.pki.authority.ca, ALPNProtocols: ['h2'] });
+    const gone = closed(socket);
+    await clock.untilArmed();
+    await clock.advance(seconds(9));
+    expect(edge.listener.counters.silent).to.equal(0);
+    await clock.advance(seconds(1));
+    await gone;
+    expect(edge.listener.counters.silent).to.equal(1);
+    expect(clock.armed).to.equal(0);
+  });
+
+  it('keeps no timer for a connection that speaks', async () => {
+    const clock = new FakeClock();
+    await using edge = await echoEdge({}, { clock });
+    await enrol(edge);
+    expect(clock.armed).to.equal(0);
+    await clock.advance(seconds(60));
+    expect(edge.listener.counters).to.include({ silent: 0, open: 1 });
+  });
+
+  it('limits connections in all, and from one address', async () => {
+    for (const limits of [{ connections: 2 }, { connectionsPerAddress: 2 }]) {
+      await using edge = await echoEdge({ limits });
+      const channels = [edge.channel(), edge.channel()];
+      for (const channel of channels) await enrol(edge, 1, channel);
+      expect((await faultOf(enrol(edge))).code).to.equal('contract.unavailable');
+      expect(edge.listener.counters.refused).to.be.greaterThan(0);
+      await channels[0]?.stop();
+      while (edge.listener.counters.open > 1) await new Promise((resolve) => setImmediate(resolve));
+      await enrol(edge);
+    }
+  });
+
+  it('takes a message of the limit, and fails only the call of a larger one', async () => {
+    const messageBytes = 100_000;
+    await using edge = await echoEdge({ limits: { messageBytes } });
+    const channel = edge.channel('hub');
+    const stream = channel.byteStream(LinkServiceService.link);
+    const answers = stream[Symbol.asyncIterator]();
+    stream.write(Buffer.alloc(messageBytes));
+    expect((await answers.next()).value).to.have.length(messageBytes);
+    const fault = await faultOf(enrol(edge, messageBytes + 1, channel));
+    expect(fault.code).to.equal('contract.exhausted');
+    stream.write(Buffer.from('still here'));
+    expect((await answers.next()).value?.toString()).to.equal('still here');
+  });
+
+  it('says who has the port', async () => {
+    await using first = await echoEdge();
+    await using second = await Edge.make({ port: first.port });
+    const fault = await faultOf(second.listener.start());
+    expect(fault.code).to.equal('contract.port-in-use');
+    expect(fault.message).to.contain(`127.0.0.1:${first.port}`);
+    expect(fault.advice).to.contain('--listen');
+  });
+
+  it('says that an address is not its own', async () => {
+    await using edge = await Edge.make({ host: '192.0.2.1' });
+    expect((await faultOf(edge.listener.start())).code).to.equal('contract.cannot-listen');
+  });
+
+  it('refuses certificates that cannot be used', async () => {
+    const other = await (await testAuthority()).issue('other');
+    let thrown: unknown;
+    try {
+      await Edge.make({ key: other.key });
+    } catch (fault) {
+      thrown = fault;
+    }
+    expect(thrown).to.be.instanceOf(ContractFault).with.property('code', 'contract.bad-certificate');
+  });
+
+  it('takes a new certificate while connections live on', async () => {
+    await using edge = await echoEdge();
+    const before = edge.channel();
+    await enrol(edge, 1, before);
+    const successor = await testAuthority('successor');
+    const { cert, key } = await successor.issue('server');
+    edge.listener.setCertificate({ cert, key, ca: successor.ca });
+    await enrol(edge, 1, before);
+    expect((await faultOf(enrol(edge))).code).to.equal('contract.untrusted-peer');
+    await enrol(edge, 1, edge.channel(undefined, { tls: { ca: successor.ca } }));
+  });
+
+  it('lets calls finish when it stops, but not for ever', async () => {
+    const clock = new FakeClock();
+    await using edge = await Edge.make({ grace: seconds(5) }, { clock });
+    let finish: () => void = () => {};
+    const held: AbortSignal[] = [];
+    const enrol = (_: unknown, { signal }: { signal: AbortSignal }) => {
+      held.push(signal);
+      return new Promise<{ ciphertext: Uint8Array }>((resolve) => {
+        finish = () => resolve({ ciphertext: EMPTY });
+      });
+    };
+    edge.listener.add(EnrollmentServiceService, { enrol, renew: enrol });
+    await edge.listener.start();
+    const channel = edge.channel();
+    const call = () => channel.unary(EnrollmentServiceService.enrol, { encapsulatedKey: EMPTY, ciphertext: EMPTY });
+    const started = async (count: number) => {
+      while (held.length < count) await new Promise((resolve) => setImmediate(resolve));
+    };
+    const quick = call();
+    await started(1);
+    const finishQuick = finish;
+    const stuck = faultOf(call());
+    await started(2);
+    const stopping = edge.listener.stop();
+    finishQuick();
+    expect(await quick).to.have.property('ciphertext');
+    await clock.advance(seconds(5));
+    await stopping;
+    expect((await stuck).code).to.equal('contract.unavailable');
+    expect(held.map((signal) => signal.aborted)).to.deep.equal([false, true]);
+    expect(edge.listener.counters.open).to.equal(0);
+    expect(clock.armed).to.equal(0);
+  });
+
+  it('can be stopped twice, before it was started, and with strangers connected', async () => {
+    const edge = await Edge.make();
+    await Promise.all([edge.listener.stop(), edge.listener.stop()]);
+    const running = await echoEdge({ grace: milliseconds(10) });
+    const silent = connect(running.port, '127.0.0.1');
+    const gone = closed(silent);
+    await once(silent, 'connect');
+    await enrol(running);
+    await running.listener.stop();
+    await gone;
+    expect(running.listener.counters.open).to.equal(0);
+    await running.scope.stop();
+  });
+});

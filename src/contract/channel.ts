@@ -95,20 +95,27 @@ export class GrpcChannel implements Stoppable {
     this.#dialler.tls = tls;
   }
 
-  unary<M extends AnyMethod>(method: M, request: RequestOf<M>, options: CallOptions = {}): Promise<ResponseOf<M>> {
-    return unary(method, request, options, this.#calls);
+  /** One request, one answer. Fails with ContractFault, as the others do. */
+  async unary<M extends AnyMethod>(
+    method: M,
+    request: RequestOf<M>,
+    options: CallOptions = {},
+  ): Promise<ResponseOf<M>> {
+    return unary(method, request, options, this.#open());
   }
 
+  /** One request, many answers. Leaving the loop cancels the call. */
   serverStream<M extends AnyMethod>(
     method: M,
     request: RequestOf<M>,
     options: CallOptions = {},
   ): AsyncGenerator<ResponseOf<M>, void, void> {
-    return serverStream(method, request, options, this.#calls);
+    return serverStream(method, request, options, this.#open());
   }
 
+  /** Many messages both ways, as bytes. Throws contract.cancelled after stop(). */
   byteStream(method: AnyMethod, options: CallOptions = {}): ByteStream {
-    return byteStream(method, options, this.#calls);
+    return byteStream(method, options, this.#open());
   }
 
   /** A generated client on this connection. Its errors are ServiceErrors: see explain(). */
@@ -118,7 +125,7 @@ export class GrpcChannel implements Stoppable {
 
   /** A failed call as a readable fault. */
   explain(error: ServiceError | StatusObject): ContractFault {
-    if (this.#stopping) return new ContractFault('contract.cancelled', `the channel to ${this.address} was closed`);
+    if (this.#stopping) return this.#closed();
     const fault = fromStatus(error, { address: this.address, connection: this.#dialler.lastFault });
     this.#log.debug({ err: fault }, 'a call failed');
     return fault;
@@ -128,6 +135,15 @@ export class GrpcChannel implements Stoppable {
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  #open(): CallModules {
+    if (this.#stopping) throw this.#closed();
+    return this.#calls;
+  }
+
+  #closed(): ContractFault {
+    return new ContractFault('contract.cancelled', `the channel to ${this.address} was closed`);
   }
 
   async #stop(): Promise<void> {

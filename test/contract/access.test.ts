@@ -30,11 +30,11 @@ async function linkEdge(seen: Principal[] = []): Promise<Edge> {
   });
   const empty = async function* () {};
   edge.listener.add(ReadingServiceService, {
-    getLatest: async () => ({ readings: [], nextPageToken: '' }),
+    getLatest: async () => ({ readings: [] }),
     queryReadings: empty,
     watchReadings: empty,
     getLedger: async () => ({ logs: [] }),
-  } as unknown as Parameters<typeof edge.listener.add<ReadingServiceService>>[1]);
+  });
   await edge.listener.start();
   return edge;
 }

@@ -1,6 +1,7 @@
 // The port towards strangers: what is not gRPC gets an answer or goes, nobody is hurt by anybody else, and the end is
 // orderly.
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { get } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
@@ -15,6 +16,7 @@ import { testAuthority } from '../support/throwaway-certificates.js';
 import { Edge } from './edge.js';
 import { faultOf } from './expect-fault.js';
 
+const FIRST_FREE_PORT = '/proc/sys/net/ipv4/ip_unprivileged_port_start';
 const EMPTY = Buffer.alloc(0);
 
 /** Serves echoes: a stream and a request. */
@@ -158,6 +160,22 @@ describe('the gRPC port', () => {
     expect(fault.code).to.equal('contract.port-in-use');
     expect(fault.message).to.contain(`127.0.0.1:${first.port}`);
     expect(fault.advice).to.contain('--listen');
+  });
+
+  it('says how to be allowed port 443', async function () {
+    const unprivileged = process.platform === 'linux' && Number(await readFile(FIRST_FREE_PORT, 'utf8')) > 443;
+    if (!unprivileged) return this.skip();
+    await using edge = await Edge.make({ port: 443 });
+    const user = process.geteuid?.();
+    if (user === 0) process.seteuid?.('nobody');
+    try {
+      const fault = await faultOf(edge.listener.start());
+      expect(fault.code).to.equal('contract.port-forbidden');
+      expect(fault.message).to.contain('127.0.0.1:443');
+      expect(fault.advice).to.contain('--listen').and.contain('CAP_NET_BIND_SERVICE');
+    } finally {
+      if (user === 0) process.seteuid?.(0);
+    }
   });
 
   it('says that an address is not its own', async () => {

@@ -24,7 +24,7 @@ import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
 import { uuidBytes } from '../identity/uuid.js';
 import { type Clock, every } from '../kernel/clock.js';
-import { type Duration, days, epochMs, seconds } from '../kernel/duration.js';
+import { type Duration, days, epochMs, milliseconds, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import type { Random } from '../kernel/random.js';
@@ -46,7 +46,6 @@ import { EnrollmentService } from './enrollment/enrollment-service.js';
 import { Inventory } from './inventory/inventory.js';
 import { SessionPort } from './inventory/session-port.js';
 import { CreditBank } from './sessions/credit.js';
-import { HEARTBEAT_MS } from './sessions/hub-host.js';
 import { serveLink, serveTrunk } from './sessions/link-service.js';
 import { Presence } from './sessions/presence.js';
 import { SessionRegistry } from './sessions/registry.js';
@@ -80,6 +79,9 @@ export interface CloudModules {
 }
 
 const SWEEP = seconds(1);
+const HEARTBEAT = seconds(10);
+/** Three may be missed; the rest is grace. */
+const LOST_AFTER_HEARTBEATS = 4.5;
 const NODE_CERTIFICATE = days(90);
 
 export class Cloud implements Stoppable {
@@ -137,7 +139,8 @@ async function assemble(options: CloudOptions, modules: CloudModules, scope: Sco
   const trust = authority.bundle;
 
   const sessions = new SessionRegistry();
-  const presence = new Presence(clock);
+  const heartbeat = options.heartbeat ?? HEARTBEAT;
+  const presence = new Presence(clock, milliseconds(heartbeat * LOST_AFTER_HEARTBEATS));
   const ledger = new Ledger(store);
   const ingest = new Ingest(store);
   const latest = new LatestReadings();
@@ -165,7 +168,7 @@ async function assemble(options: CloudOptions, modules: CloudModules, scope: Sco
     clock,
     random,
     log,
-    heartbeatMs: options.heartbeat ?? HEARTBEAT_MS,
+    heartbeatMs: heartbeat,
     software: SOFTWARE,
   };
 
@@ -187,7 +190,11 @@ async function assemble(options: CloudOptions, modules: CloudModules, scope: Sco
   );
 
   await recall(inventory, services, latest, scope);
-  const sweep = every(clock, SWEEP, () => presence.sweep());
+  const sweep = every(clock, SWEEP, () => {
+    const silent = clock.monotonic() - heartbeat * LOST_AFTER_HEARTBEATS;
+    for (const session of sessions.all()) session.endIfSilentSince(milliseconds(silent));
+    presence.sweep();
+  });
   scope.defer(() => sweep.disarm());
 
   const descriptors = loadDescriptors();

@@ -1,6 +1,5 @@
 // The hub: sensors → flusher → log → delivery over whatever path there is. This file puts the parts together and ends
 // them in reverse order; what they do stands beside it and in the lower folders.
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ByeReason, LinkServiceService, Path } from '../../gen/occmesh/link/v1/link.js';
 import { ConnectorDirectory } from '../discovery/directory.js';
@@ -28,7 +27,7 @@ import { loadMembership, type Membership } from '../membership/machine-files.js'
 import { keepRenewed } from '../membership/renewal.js';
 import { KINDS } from '../sensors/registry.js';
 import { SensorScheduler } from '../sensors/scheduler.js';
-import { Wal } from '../wal/wal.js';
+import { WAL_DEFAULTS, Wal } from '../wal/wal.js';
 import { DesiredStateKeeper } from './desired-state.js';
 import { Flusher } from './flusher.js';
 import { Journal } from './journal.js';
@@ -70,10 +69,14 @@ const DEFAULT_LINGER = seconds(2);
 const LAST_WORDS = seconds(2);
 
 export class Hub implements Stoppable {
+  #stopping: Promise<void> | undefined;
+
   private constructor(
     private readonly scope: Scope,
     readonly machineId: string,
     private readonly finder: PathFinder,
+    /** Before anything is torn down: write and deliver what is left, say goodbye. */
+    private readonly farewell: () => Promise<void>,
   ) {}
 
   get path(): PathFinder['state'] {
@@ -84,7 +87,7 @@ export class Hub implements Stoppable {
   static async start(options: HubOptions, modules: HubModules): Promise<Hub> {
     const scope = new Scope();
     try {
-      return await assemble(options, modules, scope, (finder, id) => new Hub(scope, id, finder));
+      return await assemble(options, modules, scope, (finder, id, farewell) => new Hub(scope, id, finder, farewell));
     } catch (thrown) {
       await scope.stop();
       throw thrown;
@@ -93,7 +96,8 @@ export class Hub implements Stoppable {
 
   /** Says goodbye. Idempotent. */
   stop(): Promise<void> {
-    return this.scope.stop();
+    this.#stopping ??= this.farewell().finally(() => this.scope.stop());
+    return this.#stopping;
   }
 }
 
@@ -101,7 +105,7 @@ async function assemble(
   options: HubOptions,
   modules: HubModules,
   scope: Scope,
-  made: (finder: PathFinder, machineId: string) => Hub,
+  made: (finder: PathFinder, machineId: string, farewell: () => Promise<void>) => Hub,
 ): Promise<Hub> {
   const { clock, random, log } = modules;
   const membership = await requireMembership(options.directory);
@@ -122,11 +126,15 @@ async function assemble(
   };
 
   const walDirectory = join(options.directory, 'log');
-  await mkdir(walDirectory, { recursive: true, mode: 0o700 });
   const signGap = (content: Uint8Array) => signContent(key, TAGS.GAP, content);
   const wal = scope.own(
     await Wal.open(
-      { directory: walDirectory, machineId, ...(options.walBytes === undefined ? {} : { maxBytes: options.walBytes }) },
+      {
+        ...WAL_DEFAULTS,
+        directory: walDirectory,
+        machineId,
+        ...(options.walBytes === undefined ? {} : { maxBytes: options.walBytes }),
+      },
       { clock, random, log, signGap },
     ),
   );
@@ -267,14 +275,14 @@ async function assemble(
       ),
     (error) => log.error({ cause: describe(error) }, 'certificate is not renewed any more; readings stay in the log'),
   );
-  // Last in, first out: sensors end, what they measured is written and, where there is a path, delivered; then goodbye.
-  scope.defer(async () => {
+  scope.own(scheduler);
+  const farewell = async () => {
     await scheduler.stop();
     await flusher.stop();
     await member?.farewell(ByeReason.SHUT_DOWN, LAST_WORDS);
-  });
+  };
   log.info({ machine: id, cloud }, 'hub is running');
-  return made(finder, id);
+  return made(finder, id, farewell);
 }
 
 async function requireMembership(directory: string): Promise<Membership> {

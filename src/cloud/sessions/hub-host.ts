@@ -16,6 +16,7 @@ import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import type { VerifyKey } from '../../identity/keys.js';
 import { uuidBytes } from '../../identity/uuid.js';
+import type { Duration } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import type { Admission, CloudHost, CloudSession } from '../../link/cloud-session.js';
@@ -33,7 +34,6 @@ import { recordMissingTails } from './tails.js';
 
 /** Bytes of LIVE batches a hub may have unacknowledged. */
 export const LIVE_WINDOW_BYTES = 256 * 1024;
-export const HEARTBEAT_MS = 10_000;
 
 /** Which carrier brings the session. */
 export interface Carrier {
@@ -62,6 +62,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   #commands = new Map<number, (result: Result) => void>();
   #nextCommand = 1;
   #goodbye = false;
+  #heardAt: Duration;
 
   constructor(
     private readonly services: SessionServices,
@@ -75,6 +76,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.machine = uuidBytes(identity.machineId);
     this.carrier = from.connectorId ?? `direct/${identity.machineId}`;
     this.log = services.log.child({ hub: identity.machineId });
+    this.#heardAt = services.clock.monotonic();
   }
 
   // ── CloudHost ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -147,6 +149,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   }
 
   received(_session: CloudSession, message: UpMessage, lane: Lane, bytes: number): Promise<void> | undefined {
+    this.#heardAt = this.services.clock.monotonic();
     this.#confirm();
     switch (message.$case) {
       case 'batch':
@@ -209,6 +212,11 @@ export class HubHost implements CloudHost, Author, Debtor {
 
   close(why: Ending): void {
     this.#session?.close(why);
+  }
+
+  /** A hub that has said nothing since then is not there any more, whatever its connection looks like. */
+  endIfSilentSince(time: Duration): void {
+    if (this.#heardAt < time) this.#session?.fail(new LinkFault('link.silent', 'no sign of life'));
   }
 
   /** Sends the desired state unless the hub has it already. */

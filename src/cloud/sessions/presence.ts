@@ -2,7 +2,7 @@
 import { MachineState } from '../../../gen/occmesh/inventory/v1/inventory.js';
 import { Path } from '../../../gen/occmesh/link/v1/link.js';
 import type { Clock } from '../../kernel/clock.js';
-import type { EpochMs } from '../../kernel/duration.js';
+import type { Duration, EpochMs } from '../../kernel/duration.js';
 import { type Edges, StateMachine } from '../../kernel/machine.js';
 
 type Liveness = 'never-seen' | 'online' | 'waiting' | 'shut-down' | 'lost' | 'unreachable';
@@ -53,13 +53,14 @@ interface Mutable extends Omit<PresenceFacts, 'state' | 'hubCount'> {
   software: string;
 }
 
-/** A machine that falls silent is given this long, milliseconds: three heartbeats and a grace. */
-export const LOST_AFTER_MS = 45_000;
-
 export class Presence {
   readonly #machines = new Map<string, Mutable>();
 
-  constructor(private readonly clock: Clock) {}
+  /** A machine that falls silent is given `patience`: three heartbeats and a grace. */
+  constructor(
+    private readonly clock: Clock,
+    private readonly patience: Duration,
+  ) {}
 
   of(machineId: string): PresenceFacts {
     const m = this.#machine(machineId);
@@ -81,7 +82,7 @@ export class Presence {
     const m = this.#machine(machineId);
     m.lastSeenMs = lastSeen;
     m.liveness.to('waiting');
-    m.deadline = this.clock.monotonic() + LOST_AFTER_MS;
+    m.deadline = this.clock.monotonic() + this.patience;
     if (shutDown) {
       m.liveness.to('online');
       m.liveness.to('shut-down');
@@ -108,7 +109,7 @@ export class Presence {
     const m = this.#machine(machineId);
     if (!m.liveness.is('online')) return;
     m.liveness.to(why === 'shut-down' ? 'shut-down' : 'waiting');
-    m.deadline = this.clock.monotonic() + LOST_AFTER_MS;
+    m.deadline = this.clock.monotonic() + this.patience;
   }
 
   /** Called every few seconds: whoever has waited long enough is lost, or unreachable behind a lost connector. */

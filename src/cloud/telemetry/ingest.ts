@@ -1,7 +1,7 @@
 // The way of a batch or a gap into the store: verified against its author's keys, judged against the ledger inside the
 // commit, stored together with its ledger entry, told to whoever listens. Only then may it be acknowledged.
 import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
-import { Gap, Signed, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { type Batch, Gap, Signed, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { VerifyKey } from '../../identity/keys.js';
 import { verifySigned } from '../../identity/signed.js';
 import { TAGS } from '../../identity/tags.js';
@@ -41,6 +41,12 @@ export type Verdict =
 /** What was just stored, for latest values and watchers. */
 export type StoredListener = (hub: HubKey, log: Buffer, flushes: readonly Flush[]) => void;
 
+interface Opened {
+  readonly header: Batch;
+  readonly flushes: readonly Flush[];
+  readonly times: { readonly earliest: number; readonly latest: number } | undefined;
+}
+
 const MAX_FLUSH = Number.MAX_SAFE_INTEGER / 2;
 
 export class Ingest {
@@ -56,7 +62,7 @@ export class Ingest {
 
   /** Faults: link.unauthentic, link.protocol, link.superseded; storage faults. */
   async batch(author: Author, signed: Signed): Promise<Verdict> {
-    const { header, flushes } = this.#open(author, signed);
+    const { header, flushes, times } = this.#open(author, signed);
     const batch: StoredBatch = {
       log: Buffer.from(header.log),
       first: header.firstFlush,
@@ -66,13 +72,12 @@ export class Ingest {
     const state = author.ledger.log(batch.log);
     if (state.overlaps(batch.first, batch.count)) return this.#compare(author, batch);
 
-    const times = timesOf(flushes);
     const entry: LedgerEntry = {
       flushCount: batch.count,
       chain: batch.chain,
       readingCount: header.readingCount,
-      earliestMs: times.earliest,
-      latestMs: times.latest,
+      earliestMs: times?.earliest ?? 0,
+      latestMs: times?.latest ?? 0,
     };
     const record = Signed.encode(signed).finish();
     let overtaken = false;
@@ -122,20 +127,18 @@ export class Ingest {
     });
   }
 
-  #open(
-    author: Author,
-    signed: Signed,
-  ): { header: ReturnType<typeof unpackBatch>['header']; flushes: readonly Flush[] } {
+  #open(author: Author, signed: Signed): Opened {
     const key = author.verifyKey(signed.keyId);
     if (!key || !verifySigned(key, TAGS.BATCH, signed)) {
       throw new LinkFault('link.unauthentic', 'the signature of a batch does not verify');
     }
     return parse('batch', () => {
-      const { header, flushes } = unpackBatch(signed.content);
+      const batch = unpackBatch(signed.content);
+      const { header } = batch;
       if (!author.machine.equals(header.machineId))
         throw new LinkFault('link.unauthentic', 'a batch of another machine');
       checkRange(header.log, header.firstFlush, header.flushCount);
-      return { header, flushes: flushes() };
+      return { header, flushes: batch.flushes(), times: batch.table().timeSpan() };
     });
   }
 
@@ -164,16 +167,4 @@ function checkRange(log: Uint8Array, first: number, count: number): void {
   if (log.length !== 16 || count < 1 || first + count > MAX_FLUSH) {
     throw new LinkFault('link.protocol', 'a log or a range of flushes that cannot be');
   }
-}
-
-function timesOf(flushes: readonly Flush[]): { earliest: number; latest: number } {
-  let earliest = Number.POSITIVE_INFINITY;
-  let latest = Number.NEGATIVE_INFINITY;
-  for (const flush of flushes) {
-    for (const { takenAt } of flush.readings) {
-      if (takenAt < earliest) earliest = takenAt;
-      if (takenAt > latest) latest = takenAt;
-    }
-  }
-  return earliest <= latest ? { earliest, latest } : { earliest: 0, latest: 0 };
 }

@@ -1,0 +1,90 @@
+// The internet between a customer's network and the cloud, as a TCP relay that can be cut and can be slow. It sees TLS
+// and nothing else.
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Clock } from '../kernel/clock.js';
+import { type Duration, milliseconds } from '../kernel/duration.js';
+import type { Stoppable } from '../kernel/scope.js';
+
+export interface InternetOptions {
+  /** One way; the round trip is twice that. */
+  readonly delay?: Duration;
+}
+
+export class Internet implements Stoppable {
+  readonly #sockets = new Set<Socket>();
+  readonly #server: Server;
+  #cut = false;
+
+  private constructor(
+    private readonly target: () => number,
+    private readonly options: InternetOptions,
+    private readonly clock: Clock,
+  ) {
+    this.#server = createServer((socket) => this.#connected(socket));
+  }
+
+  /** Listens on a free port of 127.0.0.1; connects to `target` there. */
+  static async start(target: () => number, options: InternetOptions, clock: Clock): Promise<Internet> {
+    const internet = new Internet(target, options, clock);
+    internet.#server.listen(0, '127.0.0.1');
+    await once(internet.#server, 'listening');
+    return internet;
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Connections that stand. */
+  get connections(): number {
+    return this.#sockets.size / 2;
+  }
+
+  /** Nothing passes, what stood is gone. */
+  cut(): void {
+    this.#cut = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  mend(): void {
+    this.#cut = false;
+  }
+
+  async stop(): Promise<void> {
+    this.cut();
+    if (!this.#server.listening) return;
+    this.#server.close();
+    await once(this.#server, 'close');
+  }
+
+  #connected(near: Socket): void {
+    if (this.#cut) {
+      near.destroy();
+      return;
+    }
+    const far = connect(this.target(), '127.0.0.1');
+    this.#pass(near, far);
+    this.#pass(far, near);
+  }
+
+  #pass(from: Socket, to: Socket): void {
+    this.#sockets.add(from);
+    const { delay = milliseconds(0) } = this.options;
+    const later = (action: () => void) => (delay > 0 ? void this.clock.after(delay, action) : action());
+    from.setNoDelay(true);
+    from.on('data', (bytes) => {
+      // Bounded: the sender is held while the receiver does not take what has arrived.
+      later(() => {
+        if (!to.destroyed && !to.write(bytes)) from.pause();
+      });
+    });
+    to.on('drain', () => from.resume());
+    from.on('end', () => later(() => to.end()));
+    from.on('error', () => to.destroy());
+    from.on('close', () => {
+      this.#sockets.delete(from);
+      later(() => to.destroy());
+    });
+  }
+}

@@ -1,0 +1,76 @@
+// `make demo`: starts a mesh on this machine and tells its story. Unattended with DEMO_SECONDS=n: ends after about n
+// seconds with one line of JSON on standard output, and exit code 0 only if nothing was lost or counted twice.
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { systemClock as clock, sleep } from '../kernel/clock.js';
+import { milliseconds, seconds } from '../kernel/duration.js';
+import { describe } from '../kernel/fault.js';
+import { LocalMesh } from './mesh.js';
+import { Story } from './story.js';
+import { View } from './view.js';
+
+const HUBS = 2;
+
+async function main(): Promise<number> {
+  const unattended = process.env.DEMO_SECONDS;
+  const total = seconds(Number(unattended ?? 120));
+  if (!Number.isFinite(total) || total < 30_000) {
+    process.stderr.write('DEMO_SECONDS must be a number of seconds, at least 30.\n');
+    return 2;
+  }
+  const directory = join(process.cwd(), '.demo');
+  await rm(directory, { recursive: true, force: true });
+  const view = new View(process.stderr, () => clock.now());
+  const quit = new AbortController();
+  const onSignal = () => {
+    // The second one does not wait.
+    if (quit.signal.aborted) process.exit(130);
+    quit.abort(new Error('interrupted'));
+  };
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+
+  view.tell('starting a cloud');
+  const mesh = await LocalMesh.start(
+    {
+      directory,
+      hubs: HUBS,
+      interface: process.env.DEMO_INTERFACE ?? 'lo',
+      ssdpPort: 1900,
+      fallbackAfter: seconds(2),
+      heartbeat: seconds(1),
+    },
+    clock,
+  );
+  try {
+    const story = new Story(mesh, view, clock, quit.signal);
+    const watching = story.watch();
+    try {
+      const summary = await story.tell(HUBS, total);
+      process.stdout.write(`${JSON.stringify(summary)}\n`);
+      const good =
+        summary.lost === 0 && summary.duplicated === 0 && summary.altered === 0 && summary.readings_durable > 0;
+      view.tell(good ? 'the end: nothing lost, nothing counted twice' : 'the end: NOT what was promised');
+      if (unattended === undefined && good && process.stderr.isTTY) {
+        await story.goOn();
+        await sleep(clock, milliseconds(2 ** 31 - 1), quit.signal).catch(() => undefined);
+      }
+      return good ? 0 : 1;
+    } finally {
+      story.end();
+      await watching;
+    }
+  } finally {
+    await mesh.stop();
+  }
+}
+
+main().then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (thrown) => {
+    process.stderr.write(`demo: ${describe(thrown)}\n  The logs are in .demo/logs.\n`);
+    process.exitCode = thrown instanceof Error && thrown.message === 'interrupted' ? 130 : 1;
+  },
+);

@@ -1,0 +1,107 @@
+// Judges delivery: what the hubs themselves recorded as durable, against what the cloud returns through its API. Knows
+// nothing of how either came about.
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { MeshClient } from '../client/index.js';
+
+export interface Verdict {
+  /** Readings that hubs reported durable. */
+  readonly durable: number;
+  /** Readings that the cloud holds. */
+  readonly stored: number;
+  /** Durable, not held, and not inside a gap. */
+  readonly lost: number;
+  /** Durable, not held, but inside a gap on record. */
+  readonly inGaps: number;
+  /** Held more than once: the same identity twice, or the same measurement under two identities. */
+  readonly duplicated: number;
+  /** Held with other content than the hub recorded. */
+  readonly altered: number;
+}
+
+interface Line {
+  readonly log: string;
+  readonly flush: number;
+  readonly position: number;
+  readonly sensor: number;
+  readonly takenAt: number;
+  readonly state: number;
+  readonly message: string;
+  readonly values: readonly { readonly name: string; readonly unit: string; readonly value: number }[];
+}
+
+const content = (line: Omit<Line, 'log' | 'flush' | 'position'>): string =>
+  JSON.stringify([
+    line.sensor,
+    line.takenAt,
+    line.state,
+    line.message,
+    line.values.map((v) => [v.name, v.unit, v.value]),
+  ]);
+
+/** One hub's journals (several, where its directory was copied or rolled back) against the cloud. */
+export async function judge(client: MeshClient, machineId: string, journals: readonly string[]): Promise<Verdict> {
+  const held = new Map<string, string>();
+  const contents = new Map<string, number>();
+  let stored = 0;
+  let duplicated = 0;
+  for await (const { readings } of client.readings.queryReadings({ machineId, fromMs: MIN_TIME })) {
+    for (const reading of readings) {
+      stored += 1;
+      const { id } = reading;
+      if (!id) throw new Error('a reading without identity');
+      const name = `${Buffer.from(id.log).toString('hex')}/${id.flush}/${id.position}`;
+      const what = content({ ...reading, takenAt: reading.takenAtMs });
+      if (held.has(name)) duplicated += 1;
+      held.set(name, what);
+      contents.set(what, (contents.get(what) ?? 0) + 1);
+    }
+  }
+  const recorded = new Map<string, number>();
+  let durable = 0;
+  let altered = 0;
+  const missing: Line[] = [];
+  for (const journal of journals) {
+    for await (const line of linesOf(journal)) {
+      durable += 1;
+      const what = content(line);
+      recorded.set(what, (recorded.get(what) ?? 0) + 1);
+      const there = held.get(`${line.log}/${line.flush}/${line.position}`);
+      // Written again under another log after a fork: the same measurement counts, under whatever identity.
+      if (there !== what && !contents.has(what)) {
+        if (there === undefined) missing.push(line);
+        else altered += 1;
+      }
+    }
+  }
+  for (const [what, count] of contents) duplicated += Math.max(0, count - Math.max(1, recorded.get(what) ?? 1));
+  const gaps = await gapsOf(client, machineId);
+  const inGaps = missing.filter(({ log, flush }) => gaps(log, flush)).length;
+  return { durable, stored, lost: missing.length - inGaps, inGaps, duplicated, altered };
+}
+
+const MIN_TIME = -8_640_000_000_000;
+
+async function gapsOf(client: MeshClient, machineId: string): Promise<(log: string, flush: number) => boolean> {
+  const { logs } = await client.readings.getLedger({ machineId });
+  const lost = new Map(logs.map((log) => [Buffer.from(log.log).toString('hex'), log.lost]));
+  return (log, flush) =>
+    (lost.get(log) ?? []).some(({ range }) => range && flush >= range.first && flush < range.first + range.count);
+}
+
+/** A journal's lines; the last one may be cut by a kill, and then was never reported. */
+async function* linesOf(journal: string): AsyncGenerator<Line> {
+  const lines = createInterface({ input: createReadStream(journal), crlfDelay: Number.POSITIVE_INFINITY });
+  for await (const text of lines) {
+    if (text === '') continue;
+    try {
+      yield JSON.parse(text) as Line;
+    } catch {}
+  }
+}
+
+export function sum(verdicts: readonly Verdict[]): Verdict {
+  const total = { durable: 0, stored: 0, lost: 0, inGaps: 0, duplicated: 0, altered: 0 };
+  for (const verdict of verdicts) for (const key of Object.keys(total) as (keyof Verdict)[]) total[key] += verdict[key];
+  return total;
+}

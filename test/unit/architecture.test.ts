@@ -23,7 +23,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   hub: ['kernel', 'identity', 'storage', 'contract', 'telemetry', 'discovery', 'sensors', 'wal', 'link', 'membership'],
   connector: ['kernel', 'identity', 'contract', 'telemetry', 'discovery', 'link', 'trunk', 'membership'],
   cloud: ['kernel', 'identity', 'storage', 'contract', 'telemetry', 'sensors', 'link', 'trunk'],
-  client: ['kernel', 'contract'],
+  client: ['kernel', 'identity', 'contract'],
   cli: ['*'],
   demo: ['*'],
 };

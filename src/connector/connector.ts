@@ -12,7 +12,7 @@ import { GrpcListener } from '../contract/listener.js';
 import { type AnnouncerOptions, SsdpAnnouncer } from '../discovery/announcer.js';
 import { lanAddresses } from '../discovery/interfaces.js';
 import { machineFingerprint } from '../identity/machine-id.js';
-import { checkPeer, clientIdentity } from '../identity/tls.js';
+import { clientIdentity, judgeServer } from '../identity/tls.js';
 import type { Clock } from '../kernel/clock.js';
 import { minutes, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
@@ -101,7 +101,7 @@ export class Connector implements Stoppable {
     const revoked = new Set<string>();
     const tls = () => ({
       ...clientIdentity(certificate, key, trust),
-      checkServerIdentity: checkPeer({ mesh, role: 'cloud' }),
+      judgeServer: judgeServer(trust, { mesh, role: 'cloud' }, () => clock.now()),
     });
 
     // One connection for everything: the trunk, and the enrolment requests of hubs that have no internet.

@@ -21,6 +21,11 @@ export interface ClientTls {
    * Default: the name in the address must stand in the certificate.
    */
   readonly checkServerIdentity?: (hostname: string, certificate: PeerCertificate) => Error | undefined;
+  /**
+   * Instead of everything that TLS would judge itself (chain, time, name): is this certificate (DER), whose key the server
+   * has proved to hold, that of the server we mean? For machines whose clock may be wrong. An Error says why not.
+   */
+  readonly judgeServer?: (certificate: Buffer) => Error | undefined;
 }
 
 export interface DialOptions {
@@ -89,7 +94,7 @@ export class Dialler {
   }
 
   #handshake(socket: Socket): Promise<TLSSocket> {
-    const { ca, cert, key, checkServerIdentity } = this.tls;
+    const { ca, cert, key, checkServerIdentity, judgeServer } = this.tls;
     const { host, address } = this.options;
     return new Promise((resolve, reject) => {
       const secure = tlsConnect({
@@ -100,6 +105,7 @@ export class Dialler {
         ca: typeof ca === 'string' || Buffer.isBuffer(ca) ? ca : [...ca],
         ...(cert && key ? { cert, key } : {}),
         ...(checkServerIdentity ? { checkServerIdentity } : {}),
+        ...(judgeServer ? { rejectUnauthorized: false } : {}),
         minVersion: 'TLSv1.3',
         ALPNProtocols: ['h2'],
       });
@@ -110,8 +116,12 @@ export class Dialler {
       });
       secure.on('error', reject);
       secure.once('secureConnect', () => {
-        if (secure.alpnProtocol === 'h2') return resolve(secure);
+        const fault = judgeServer?.(secure.getPeerCertificate().raw ?? Buffer.alloc(0));
+        if (!fault && secure.alpnProtocol === 'h2') return resolve(secure);
         secure.destroy();
+        if (fault) {
+          return reject(new ContractFault('contract.untrusted-peer', `${address}: ${fault.message}`, { cause: fault }));
+        }
         reject(new ContractFault('contract.unavailable', `${address} does not speak gRPC`, { permanent: true }));
       });
     });

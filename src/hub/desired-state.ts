@@ -2,10 +2,10 @@
 import { readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Applied, DesiredState, SignedByCloud } from '../../gen/occmesh/link/v1/link.js';
-import { writeFileDurably } from '../identity/key-file.js';
 import type { VerifyKey } from '../identity/keys.js';
 import { verifySigned } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
+import { writeFileDurably } from '../kernel/durable-file.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import { Serial } from '../kernel/serial.js';

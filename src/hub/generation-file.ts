@@ -2,7 +2,7 @@
 // atomically. It is written before anything is sent in the session that brought it; see link.v1 Welcome.generation.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeFileDurably } from '../identity/key-file.js';
+import { writeFileDurably } from '../kernel/durable-file.js';
 
 const MAGIC = 'occ-gen1';
 

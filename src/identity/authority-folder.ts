@@ -3,7 +3,6 @@
 // certificate without a key is a lost key: only a backup helps, and nothing is overwritten.
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Random } from '../kernel/random.js';
 import { type AuthorityModules, MeshAuthority } from './authority.js';
 import { IdentityFault, malformed } from './fault.js';
 import { isMissing, readSecretFile, writeFileDurably, writeSecretFile } from './key-file.js';
@@ -20,7 +19,7 @@ export async function openAuthority(folder: string, mesh: string, modules: Autho
   const [key, certificate] = [await readKey(folder), await readCertificate(folder)];
   if (certificate === undefined) {
     const authority = await MeshAuthority.create(mesh, modules, key);
-    await saveAuthority(folder, authority, modules.random);
+    await saveAuthority(folder, authority);
     return authority;
   }
   const authority = restore(folder, key, certificate, modules);
@@ -40,14 +39,14 @@ export async function loadAuthority(folder: string, modules: AuthorityModules): 
 }
 
 /** Writes both files, replacing what is there. Faults: identity.file-unusable. */
-export async function saveAuthority(folder: string, authority: MeshAuthority, random?: Random): Promise<void> {
+export async function saveAuthority(folder: string, authority: MeshAuthority): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw new IdentityFault('identity.file-unusable', `cannot make ${folder}`, { cause });
   }
-  await writeSecretFile(join(folder, KEY), authority.key.toPem(), random);
-  await writeFileDurably(join(folder, CERTIFICATE), authority.bundle.pems.join(''), 0o644, random);
+  await writeSecretFile(join(folder, KEY), authority.key.toPem());
+  await writeFileDurably(join(folder, CERTIFICATE), authority.bundle.pems.join(''), 0o644);
 }
 
 function restore(

@@ -1,10 +1,6 @@
-// Files that must survive power loss, and files that nobody else may read.
-// Order of a durable write: temporary file beside the target, its bytes and mode, fsync, rename, fsync of the folder.
-// So the target is at every moment either the old file or the new one, whole.
-import { constants } from 'node:fs';
-import { open, rename, unlink } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { type Random, systemRandom } from '../kernel/random.js';
+// Files that hold keys and certificates: replaced durably (kernel/durable-file.ts), secret ones readable by nobody else.
+import { open } from 'node:fs/promises';
+import { writeFileDurably as replaceFile } from '../kernel/durable-file.js';
 import { IdentityFault } from './fault.js';
 
 /** What the protection of secret files does not cover on this platform; undefined when nothing is missing. */
@@ -13,50 +9,18 @@ export function uncheckedProtection(platform: NodeJS.Platform = process.platform
   return 'On Windows the access list of secret files is neither set nor checked: keep the data directory where only administrators and the service account can read it.';
 }
 
-/** Replaces `path` with `data`. The folder must exist. Faults: identity.file-unusable; then the old file is untouched. */
-export async function writeFileDurably(
-  path: string,
-  data: Uint8Array | string,
-  mode: number,
-  random: Random = systemRandom,
-): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${random.bytes(6).toString('hex')}.tmp`);
+/** Replaces `path` with `data`, durably. The folder must exist. Faults: identity.file-unusable; then the old file is untouched. */
+export async function writeFileDurably(path: string, data: Uint8Array | string, mode: number): Promise<void> {
   try {
-    try {
-      // Exclusive: never through a link that somebody else laid out.
-      const file = await open(temporary, 'wx', mode);
-      try {
-        await file.chmod(mode); // open() is subject to the umask.
-        await file.writeFile(data);
-        await file.sync();
-      } finally {
-        await file.close();
-      }
-      await rename(temporary, path);
-    } catch (thrown) {
-      await unlink(temporary).catch(() => undefined);
-      throw thrown;
-    }
-    await syncFolder(dirname(path));
+    await replaceFile(path, data, mode);
   } catch (cause) {
     throw new IdentityFault('identity.file-unusable', `cannot write ${path}`, { cause });
   }
 }
 
-/** Makes renames and new names in a folder survive power loss. Windows cannot do that for folders, and journals them. */
-export async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const folder = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-}
-
 /** Writes a file with mode 0600. Faults: identity.file-unusable. */
-export function writeSecretFile(path: string, data: Uint8Array | string, random?: Random): Promise<void> {
-  return writeFileDurably(path, data, 0o600, random);
+export function writeSecretFile(path: string, data: Uint8Array | string): Promise<void> {
+  return writeFileDurably(path, data, 0o600);
 }
 
 /**

@@ -3,6 +3,7 @@
 // TLS itself (`ca` set to the bundle, rejectUnauthorized true) has verified the chain and the time before checkPeer runs.
 // Where TLS was told not to reject (a clock that cannot be trusted), TrustBundle.verify and then judgePeer do it.
 import type { PeerCertificate } from 'node:tls';
+import type { EpochMs } from '../kernel/duration.js';
 import { toError } from '../kernel/fault.js';
 import { MeshCertificate, type TrustBundle } from './certificates.js';
 import { IdentityFault } from './fault.js';
@@ -75,6 +76,29 @@ export function checkPeer(
       return new IdentityFault('identity.malformed', 'the peer has no certificate of a mesh', {
         cause: toError(thrown),
       });
+    }
+  };
+}
+
+/**
+ * Judges a certificate that TLS itself has not judged: chain, time and identity. One that is not valid yet by `now` is
+ * accepted: a machine that wakes up in 1970 must reach the cloud, which tells it the time.
+ */
+export function judgeServer(
+  bundle: TrustBundle,
+  expected: PeerExpectation,
+  now: () => EpochMs,
+  onAccepted?: (peer: MeshCertificate) => void,
+): (der: Buffer) => IdentityFault | undefined {
+  return (der) => {
+    try {
+      const peer = bundle.verify(der, now(), { allowNotYetValid: true });
+      const fault = judgePeer(peer, expected);
+      if (!fault) onAccepted?.(peer);
+      return fault;
+    } catch (thrown) {
+      if (thrown instanceof IdentityFault) return thrown;
+      throw thrown;
     }
   };
 }

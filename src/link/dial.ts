@@ -3,9 +3,9 @@
 import type { ByteStream } from '../contract/byte-stream.js';
 import { GrpcChannel } from '../contract/channel.js';
 import type { AnyMethod } from '../contract/service.js';
-import { MeshCertificate, type TrustBundle } from '../identity/certificates.js';
+import type { MeshCertificate, TrustBundle } from '../identity/certificates.js';
 import type { SigningKey } from '../identity/keys.js';
-import { checkPeer, clientIdentity, type PeerExpectation } from '../identity/tls.js';
+import { clientIdentity, judgeServer, type PeerExpectation } from '../identity/tls.js';
 import type { Clock } from '../kernel/clock.js';
 import { seconds } from '../kernel/duration.js';
 import type { Logger } from '../kernel/log.js';
@@ -34,17 +34,12 @@ export function openStream(
   modules: { clock: Clock; log: Logger },
 ): ByteStream {
   const { certificate, key, trust } = options.credentials;
-  const check = checkPeer(options.expected);
   const channel = new GrpcChannel(
     {
       address: options.address,
       tls: {
         ...clientIdentity(certificate, key, trust),
-        checkServerIdentity: (host, peer) => {
-          const fault = check(host, peer);
-          if (!fault) options.onPeer?.(MeshCertificate.parse(peer.raw));
-          return fault;
-        },
+        judgeServer: judgeServer(trust, options.expected, () => modules.clock.now(), options.onPeer),
       },
       connectWithin: CONNECT_WITHIN,
       ...(options.proxy === undefined ? {} : { proxy: options.proxy }),

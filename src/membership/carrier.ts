@@ -3,7 +3,7 @@
 import { EnrollmentServiceService } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 import { GrpcChannel } from '../contract/channel.js';
 import type { TrustBundle } from '../identity/certificates.js';
-import { checkPeer } from '../identity/tls.js';
+import { judgeServer } from '../identity/tls.js';
 import type { Clock } from '../kernel/clock.js';
 import { seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
@@ -40,7 +40,7 @@ export function carrierCall(options: CarrierOptions, modules: { clock: Clock; lo
       const channel = new GrpcChannel(
         {
           address,
-          tls: { ca: trust.pems, checkServerIdentity: checkPeer(expected) },
+          tls: { ca: trust.pems, judgeServer: judgeServer(trust, expected, () => modules.clock.now()) },
           connectWithin: seconds(10),
           ...(role === 'cloud' && options.proxy !== undefined ? { proxy: options.proxy } : {}),
         },

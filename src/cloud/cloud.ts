@@ -10,6 +10,7 @@ import {
   TokenServiceService,
 } from '../../gen/occmesh/inventory/v1/inventory.js';
 import { DesiredState, LinkServiceService, type Result } from '../../gen/occmesh/link/v1/link.js';
+import { OperationsServiceService } from '../../gen/occmesh/operations/v1/operations.js';
 import { ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
 import { CloseCode, TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { loadDescriptors } from '../contract/descriptors.js';
@@ -36,6 +37,7 @@ import { LevelStore } from '../storage/level.js';
 import type { Store } from '../storage/store.js';
 import { CustomerService } from './api/customer-service.js';
 import { MachineService } from './api/machine-service.js';
+import { OperationsService } from './api/operations-service.js';
 import { ReadingService } from './api/reading-service.js';
 import { SensorService } from './api/sensor-service.js';
 import { defaultSensors } from './api/sensor-settings.js';
@@ -231,6 +233,7 @@ async function assemble(options: CloudOptions, modules: CloudModules, scope: Sco
   listener.add(SensorServiceService, new SensorService({ inventory, commands: commandsOver(sessions) }));
   listener.add(TokenServiceService, new TokenService({ inventory, mesh: facts }));
   listener.add(ReadingServiceService, new ReadingService({ inventory, store, ledger, latest, watchers }));
+  listener.add(OperationsServiceService, new OperationsService({ directory: options.directory, store, clock, log }));
   health.addTo(listener);
   reflectionImplementation(descriptors).addTo(listener);
 

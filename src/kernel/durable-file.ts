@@ -18,6 +18,8 @@ export async function writeFileDurably(path: string, content: string | Uint8Arra
   try {
     {
       await using file = await open(temporary, 'wx', mode);
+      // open() is subject to the umask.
+      await file.chmod(mode);
       await file.writeFile(content);
       await file.sync();
     }

@@ -1,0 +1,85 @@
+// A connection to the cloud for services and the command line.
+import {
+  CustomerServiceService,
+  MachineServiceService,
+  SensorServiceService,
+  TokenServiceService,
+} from '../../gen/occmesh/inventory/v1/inventory.js';
+import { OperationsServiceService } from '../../gen/occmesh/operations/v1/operations.js';
+import { ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
+import { GrpcChannel } from '../contract/channel.js';
+import { type Clock, systemClock } from '../kernel/clock.js';
+import { type Duration, seconds } from '../kernel/duration.js';
+import { type Logger, silentLogger } from '../kernel/log.js';
+import { checkCloud, trustOf } from './cloud-trust.js';
+import { type ServiceCalls, serviceCalls } from './service-calls.js';
+
+export interface ConnectOptions {
+  /** Where the cloud is: host:port. */
+  readonly cloud: string;
+  /** The mesh CA, PEM: nobody else is believed, and host names do not matter. */
+  readonly ca: string;
+  /** An API token, or where the current one comes from: asked before every call. */
+  readonly token: string | (() => string | undefined);
+  /** `http://[user:password@]host:port`. Default: none; the environment is never looked at. */
+  readonly proxy?: string;
+  /** How long a call with one answer may take, in milliseconds. Default 15,000. Streams have no limit. */
+  readonly within?: number;
+  /** Cancels every call. */
+  readonly signal?: AbortSignal;
+}
+
+/** For tests and for programs that keep their own log. */
+export interface ConnectModules {
+  readonly clock?: Clock;
+  readonly log?: Logger;
+}
+
+/** Failures are ContractFaults: `code` to branch on, `message` and `advice` for people, `permanent` for retries. */
+export interface MeshClient extends AsyncDisposable {
+  readonly customers: ServiceCalls<typeof CustomerServiceService>;
+  readonly machines: ServiceCalls<typeof MachineServiceService>;
+  readonly sensors: ServiceCalls<typeof SensorServiceService>;
+  readonly tokens: ServiceCalls<typeof TokenServiceService>;
+  readonly readings: ServiceCalls<typeof ReadingServiceService>;
+  readonly operations: ServiceCalls<typeof OperationsServiceService>;
+  /** Ends all calls and the connection. */
+  close(): Promise<void>;
+}
+
+const WITHIN = seconds(15);
+
+/**
+ * A client of the cloud. It connects at the first call, and again at the next one after a loss; nothing is retried.
+ * Faults: contract.bad-setting (the address, the proxy), identity.malformed (the CA).
+ */
+export function connect(options: ConnectOptions, modules: ConnectModules = {}): MeshClient {
+  const { clock = systemClock, log = silentLogger } = modules;
+  const { cloud, ca, proxy, token, signal } = options;
+  const trust = trustOf(ca);
+  const channel = new GrpcChannel(
+    {
+      address: cloud,
+      tls: { ca: trust.pems, checkServerIdentity: checkCloud(trust) },
+      ...(proxy === undefined ? {} : { proxy }),
+    },
+    { clock, log },
+  );
+  const settings = {
+    channel,
+    token: typeof token === 'string' ? () => token : token,
+    within: (options.within as Duration | undefined) ?? WITHIN,
+    ...(signal === undefined ? {} : { signal }),
+  };
+  const close = () => channel.stop();
+  return {
+    customers: serviceCalls(CustomerServiceService, settings),
+    machines: serviceCalls(MachineServiceService, settings),
+    sensors: serviceCalls(SensorServiceService, settings),
+    tokens: serviceCalls(TokenServiceService, settings),
+    readings: serviceCalls(ReadingServiceService, settings),
+    operations: serviceCalls(OperationsServiceService, settings),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

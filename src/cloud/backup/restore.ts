@@ -1,0 +1,182 @@
+// Bringing a cloud back: from a backup, or from what is still good of a damaged store. Both need the cloud to be stopped,
+// and both keep what was there before, set aside under another name. What hubs have sent since, or what was damaged,
+// they send again when they see that the cloud no longer holds it.
+import { appendFile, cp, mkdir, readFile, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Clock } from '../../kernel/clock.js';
+import { Fault, toError } from '../../kernel/fault.js';
+import type { Logger } from '../../kernel/log.js';
+import { type CopyProgress, copyEntries, copyStore } from '../../storage/copy.js';
+import { LevelStore } from '../../storage/level.js';
+import { readSalvage, setAside } from '../../storage/salvage.js';
+import { StorageFault } from '../../storage/store.js';
+import { TABLES } from '../tables.js';
+import { AUTHORITY, type BackupManifest, copyIfThere, KEY_FILES, MANIFEST } from './create.js';
+
+export class RestoreFault extends Fault<
+  'restore.no-backup' | 'restore.other-mesh' | 'restore.running' | 'restore.nothing-damaged'
+> {}
+
+const MANIFEST_FORM = z.object({
+  v: z.literal(1),
+  takenAt: z.string(),
+  software: z.string(),
+  entries: z.number(),
+  bytes: z.number(),
+});
+
+export interface RestoreModules {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+type OnProgress = (progress: CopyProgress) => void;
+
+/** Where a store that was replaced is now. */
+export interface Restored {
+  readonly setAside: string | undefined;
+  readonly manifest: BackupManifest;
+}
+
+/** Faults: restore.*, storage.*. */
+export async function restore(
+  options: { readonly from: string; readonly directory: string },
+  modules: RestoreModules,
+  onProgress: OnProgress,
+): Promise<Restored> {
+  const { from, directory } = options;
+  const manifest = await readManifest(from);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await requireStopped(directory, modules);
+  await requireSameMesh(from, directory);
+
+  const fresh = join(directory, 'store.restoring');
+  const source = await LevelStore.open({ directory: join(from, 'store') }, modules);
+  try {
+    const target = await LevelStore.open({ directory: fresh }, modules);
+    try {
+      await copyStore(source, target, onProgress);
+    } finally {
+      await target.stop();
+    }
+  } finally {
+    await source.stop();
+  }
+  const store = join(directory, 'store');
+  const aside = (await exists(store)) ? await setAside(store, modules.clock.now()) : undefined;
+  await rename(fresh, store);
+  if (!(await exists(join(directory, AUTHORITY)))) {
+    await cp(join(from, AUTHORITY), join(directory, AUTHORITY), { recursive: true });
+  }
+  for (const name of KEY_FILES) {
+    // What was revoked stays revoked: the file only grows, and lines that stand twice count once.
+    if (name === 'revoked.log') await appendRevocations(from, directory);
+    else if (!(await exists(join(directory, name)))) await copyIfThere(join(from, name), join(directory, name));
+  }
+  return { setAside: aside, manifest };
+}
+
+export interface Repaired {
+  readonly setAside: string;
+  /** Entries that were good and are in the new store. */
+  readonly entries: number;
+  /** Entries, stretches and files that were not. */
+  readonly damaged: number;
+  /** Customers, machines, sensors or tokens may be among what is missing: only a backup is sure to have them. */
+  readonly controlDataAtRisk: boolean;
+}
+
+const CONTROL_TABLES: readonly number[] = [TABLES.customer, TABLES.machine, TABLES.sensor, TABLES.token];
+const CUSTOMER_BYTES = 16;
+
+/** Sets a damaged store aside and goes on with what is good of it. Faults: restore.running, restore.nothing-damaged. */
+export async function repair(
+  options: { readonly directory: string; readonly force: boolean },
+  modules: RestoreModules,
+  onProgress: OnProgress,
+): Promise<Repaired> {
+  const store = join(options.directory, 'store');
+  const damaged = await isDamaged(store, modules);
+  if (!damaged && !options.force) {
+    throw new RestoreFault('restore.nothing-damaged', `${store} is in order`, {
+      permanent: true,
+      advice: 'Start the cloud.',
+    });
+  }
+  const aside = await setAside(store, modules.clock.now());
+  const salvage = readSalvage(aside);
+  const target = await LevelStore.open({ directory: store }, modules);
+  let control = 0;
+  try {
+    const counted = (async function* () {
+      for await (const entry of salvage) {
+        if (CONTROL_TABLES.includes(entry.key[CUSTOMER_BYTES] ?? 0)) control += 1;
+        yield entry;
+      }
+    })();
+    await copyEntries(counted, target, onProgress);
+  } finally {
+    await target.stop();
+  }
+  const { entries, damaged: lost } = salvage.report;
+  modules.log.warn(
+    { entries, damaged: lost, control, setAside: aside },
+    'store repaired: what is missing has to be healed',
+  );
+  return { setAside: aside, entries, damaged: lost, controlDataAtRisk: lost > 0 };
+}
+
+async function readManifest(from: string): Promise<BackupManifest> {
+  try {
+    return MANIFEST_FORM.parse(JSON.parse(await readFile(join(from, MANIFEST), 'utf8')));
+  } catch (thrown) {
+    throw new RestoreFault('restore.no-backup', `${from} is not a complete backup: ${toError(thrown).message}`, {
+      cause: thrown,
+      permanent: true,
+      advice: 'Name a folder that "occ cloud backup" has made.',
+    });
+  }
+}
+
+/** A store that opens is closed again; one that is damaged is what a restore is for; one in use must not be touched. */
+async function requireStopped(directory: string, modules: RestoreModules): Promise<void> {
+  if (await exists(join(directory, 'store'))) await isDamaged(join(directory, 'store'), modules);
+}
+
+async function isDamaged(store: string, modules: RestoreModules): Promise<boolean> {
+  try {
+    await (await LevelStore.open({ directory: store }, modules)).stop();
+    return false;
+  } catch (thrown) {
+    if (!(thrown instanceof StorageFault)) throw thrown;
+    if (thrown.code === 'storage.damaged') return true;
+    if (thrown.code !== 'storage.in-use') throw thrown;
+    throw new RestoreFault('restore.running', 'the cloud is running', {
+      cause: thrown,
+      permanent: true,
+      advice: 'Stop it first.',
+    });
+  }
+}
+
+async function requireSameMesh(from: string, directory: string): Promise<void> {
+  const read = (folder: string) => readFile(join(folder, AUTHORITY, 'ca.crt'), 'utf8').catch(() => undefined);
+  const [theirs, ours] = [await read(from), await read(directory)];
+  if (theirs === undefined || ours === undefined || theirs === ours) return;
+  throw new RestoreFault('restore.other-mesh', `${directory} belongs to another mesh than this backup`, {
+    permanent: true,
+    advice: 'Restore into the data directory of the same cloud, or into a new one.',
+  });
+}
+
+async function appendRevocations(from: string, directory: string): Promise<void> {
+  const lines = await readFile(join(from, 'revoked.log'), 'utf8').catch(() => '');
+  if (lines !== '') await appendFile(join(directory, 'revoked.log'), lines, { mode: 0o600 });
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );

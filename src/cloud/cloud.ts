@@ -53,6 +53,7 @@ import { Presence } from './sessions/presence.js';
 import { SessionRegistry } from './sessions/registry.js';
 import type { SessionServices } from './sessions/services.js';
 import { readSessionRecord } from './sessions/session-record.js';
+import { recordRetired } from './sessions/tails.js';
 import { TrunkRegistry } from './sessions/trunk-registry.js';
 import { Ingest } from './telemetry/ingest.js';
 import { LatestReadings } from './telemetry/latest.js';
@@ -188,6 +189,12 @@ async function assemble(options: CloudOptions, modules: CloudModules, scope: Sco
       const why = ending(CloseCode.REFUSED, 'this machine has been retired');
       sessions.of(machineId)?.close(why);
       services.trunks.of(machineId)?.end(why);
+      const machine = inventory.machines.get(machineId);
+      if (machine?.role !== 'hub') return;
+      const hub = { customer: uuidBytes(machine.customerId), machine: uuidBytes(machineId) };
+      recordRetired(services, hub).catch((thrown) => {
+        log.error({ hub: machineId, cause: describe(thrown) }, 'what a retired machine still owed is not on record');
+      });
     }),
   );
 

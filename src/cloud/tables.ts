@@ -1,7 +1,7 @@
-// Every table of the cloud's store. A key is: customer id (16 bytes; NOBODY for what belongs to no customer), table (1 byte),
-// then what the table says. The customer comes first so that a distributed store can keep a tenant together. Customer ids are UUIDs of version 7: none
-// begins with 0x00, which the store keeps for itself. Table numbers are never used again.
-// "Since" is the program version in which a table was born.
+// Every table of the cloud's store. A key is: customer id (16 bytes; NOBODY for what belongs to no customer), table
+// (1 byte), then what the table says. The customer comes first so that a distributed store can keep a tenant together.
+// Customer ids are UUIDs of version 7: none begins with 0x00 or 0xff, which the store keeps for itself. Table numbers
+// are never used again. "Since" is the program version in which a table was born.
 
 export const TABLES = {
   /** (nothing more) → CustomerRecord. Since 0.1. */

@@ -7,6 +7,7 @@ import { signContent } from '../../identity/signed.js';
 import { TAGS } from '../../identity/tags.js';
 import { RangeSet } from '../../telemetry/ranges.js';
 import type { Author } from '../telemetry/ingest.js';
+import type { HubKey } from '../telemetry/ledger.js';
 import type { SessionServices } from './services.js';
 
 /** Compares what was announced with what the hub says it has now. */
@@ -29,6 +30,19 @@ export async function recordMissingTails(
         { hub: author.machine.toString('hex'), first, count },
         'a log came back shorter than announced',
       );
+    }
+  }
+}
+
+/** A machine has been retired: what it announced and never delivered will not come any more. */
+export async function recordRetired(services: SessionServices, hub: HubKey): Promise<void> {
+  const ledger = await services.ledger.of(hub);
+  // Nobody speaks for it any more: there is no newer session that could take over.
+  const author: Author = { ...hub, ledger, verifyKey: () => undefined, isCurrent: () => true };
+  for (const state of ledger.logs.values()) {
+    const known = RangeSet.from([...state.held.ranges(), ...state.gaps]);
+    for (const { first, count } of RangeSet.span(0, state.announced).subtract(known).ranges()) {
+      await recordGap(services, author, state.id, first, count, GapReason.RETIRED);
     }
   }
 }

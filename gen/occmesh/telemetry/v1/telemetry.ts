@@ -251,7 +251,7 @@ export interface Batch {
   log: Uint8Array;
   /** Number of the first flush inside. */
   firstFlush: number;
-  /** How many flushes, at least 1. */
+  /** How many flushes, 1 to 65,536. */
   flushCount: number;
   /**
    * Running digest of the log after the last flush inside, 16 bytes: chain(-1) = the log id, chain(n) = the first
@@ -275,6 +275,9 @@ export interface Batch {
  * shape (the same metrics in the same order). Series are ordered by sensor, then by time of taking; a sensor has
  * more than one where its shape changes or a difference would not fit. "Per reading" columns run over all readings
  * in that order. A run is written as pairs (value, length).
+ *
+ * A receiver MUST refuse columns that do not fit together: an index or a length that points outside, a message, metric
+ * or shape that nothing uses, a timestamp beyond ±(2^52 - 1) ms, more than 1,024 metrics in a reading.
  */
 export interface Columns {
   /** Milliseconds since 1970-01-01T00:00:00Z: the timestamp of the first reading of the first series. */
@@ -324,7 +327,7 @@ export interface Columns {
 export interface Metric {
   /** Name, 1 to 128 bytes, unique within a reading: `used`, `/var/free`. */
   name: string;
-  /** Unit in UCUM or Nagios notation: `%`, `By`, `s`, `ms`, `c` (a counter); empty for a plain number. */
+  /** Unit in UCUM or Nagios notation: `%`, `By`, `s`, `ms`, `c` (a counter); empty for a plain number; at most 64 bytes. */
   unit: string;
 }
 

@@ -1,0 +1,74 @@
+// How the operators' commands find their cloud: client.yaml, which a cloud writes into its data directory.
+//   cloud: occ.example:443      host:port
+//   ca: ca/ca.crt               the mesh CA, PEM; relative to this file
+//   tokenFile: operator.token   an API token, mode 0600; relative to this file
+//   proxy: http://…             optional
+import { dirname } from 'node:path';
+import { connect, type MeshClient } from '../client/index.js';
+import { readSecretFile } from '../identity/key-file.js';
+import { loadYaml, readText } from './config/load.js';
+import { fileSchema, one } from './config/settings.js';
+import { CliFault } from './fault.js';
+import { defaultClientFile } from './places.js';
+import { proxyFor } from './proxy.js';
+import type { Terminal } from './terminal.js';
+import { address, anyText, path } from './values.js';
+
+const KEYS = {
+  cloud: one('--cloud', '', address),
+  ca: one('--ca', '', path),
+  tokenFile: one('--token-file', '', path),
+  proxy: one('--proxy', '', anyText),
+};
+
+/** Which file counts: the one named, else OCC_CLIENT, else the user's own. */
+export function clientFile(named: string | undefined, terminal: Terminal): string {
+  const fromEnvironment = terminal.env.OCC_CLIENT;
+  return named ?? (fromEnvironment ? path(fromEnvironment, terminal.cwd) : defaultClientFile(terminal));
+}
+
+/** Faults: cli.config, identity.file-exposed, identity.file-unusable, identity.malformed. */
+export async function openClient(named: string | undefined, terminal: Terminal): Promise<MeshClient> {
+  const file = clientFile(named, terminal);
+  const { cloud, ca, tokenFile, proxy } = await readClientFile(file);
+  const way = proxyFor(cloud, proxy, terminal);
+  const token = (await readSecretFile(tokenFile)).toString('utf8').trim();
+  return connect(
+    {
+      cloud,
+      ca: await readText(ca),
+      token,
+      signal: terminal.interrupted,
+      ...(way === undefined ? {} : { proxy: way }),
+    },
+    { clock: terminal.clock },
+  );
+}
+
+interface ClientFile {
+  readonly cloud: string;
+  readonly ca: string;
+  readonly tokenFile: string;
+  readonly proxy?: string;
+}
+
+async function readClientFile(file: string): Promise<ClientFile> {
+  const content = (await loadYaml(file, fileSchema(KEYS, dirname(file)), Object.keys(KEYS)).catch((thrown) => {
+    const missing = thrown instanceof CliFault && thrown.cause instanceof Error && isMissing(thrown.cause);
+    throw missing ? noClientFile(file) : thrown;
+  })) as Partial<ClientFile>;
+  const { cloud, ca, tokenFile, proxy } = content;
+  if (cloud === undefined || ca === undefined || tokenFile === undefined) {
+    throw new CliFault('cli.config', `${file}: cloud, ca and tokenFile must be there`, {
+      advice: "Copy it anew from the cloud's data directory.",
+    });
+  }
+  return { cloud, ca, tokenFile, ...(proxy === undefined ? {} : { proxy }) };
+}
+
+const isMissing = (error: Error): boolean => 'code' in error && error.code === 'ENOENT';
+
+const noClientFile = (file: string): CliFault =>
+  new CliFault('cli.config', `${file} does not exist, so it is not known which cloud is meant`, {
+    advice: "Name the cloud's client.yaml (in its data directory) with --client FILE or OCC_CLIENT.",
+  });

@@ -1,0 +1,37 @@
+// `occ cloud`.
+import type { Command } from 'commander';
+import { Cloud } from '../../cloud/cloud.js';
+import { isMeshName } from '../../identity/spiffe.js';
+import { addRoleFlags, roleLog, roleValues } from '../config/role-config.js';
+import { CLOUD_SETTINGS } from '../config/role-settings.js';
+import { CliFault } from '../fault.js';
+import { defaultDataDirectory } from '../places.js';
+import { runRole } from '../run-role.js';
+import type { Terminal } from '../terminal.js';
+
+const LISTEN = { host: '::', port: 443 };
+
+export function addCloud(program: Command, terminal: Terminal): void {
+  const command = program.command('cloud').description('Run a cloud: the centre that everything reports to');
+  addRoleFlags(command, CLOUD_SETTINGS, terminal);
+  command.action(async () => {
+    const values = await roleValues(command, CLOUD_SETTINGS);
+    const { listen = LISTEN, mesh = 'mesh', names = [terminal.hostname, 'localhost', '127.0.0.1'] } = values;
+    if (!isMeshName(mesh)) {
+      throw new CliFault('cli.config', `"${mesh}" cannot be the name of a mesh`, {
+        advice: 'Use lower-case letters, digits, dots, hyphens and underscores.',
+      });
+    }
+    const log = await roleLog('cloud', values, terminal);
+    const options = {
+      directory: values.data ?? defaultDataDirectory('cloud', terminal),
+      ...listen,
+      names,
+      mesh,
+      ...(values.public === undefined ? {} : { publicAddress: values.public }),
+    };
+    await runRole(terminal, log, async (scope) => {
+      scope.own(await Cloud.start(options, { clock: terminal.clock, random: terminal.random, log }));
+    });
+  });
+}

@@ -1,0 +1,86 @@
+// `occ hub`, and what can be done to one that does not run.
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { Hub } from '../../hub/hub.js';
+import { forgetMembership } from '../../membership/machine-files.js';
+import { addRoleFlags, roleLog, roleValues } from '../config/role-config.js';
+import { HUB_SETTINGS } from '../config/role-settings.js';
+import { flagReader } from '../config/settings.js';
+import { CliFault } from '../fault.js';
+import { becomeMember, discoveryOf, hubOptionsOf } from '../member.js';
+import { defaultDataDirectory } from '../places.js';
+import { runRole } from '../run-role.js';
+import type { Terminal } from '../terminal.js';
+import { path } from '../values.js';
+
+export function addHub(program: Command, terminal: Terminal): void {
+  const command = program.command('hub').description('Run a hub: the sensors of one machine');
+  addRoleFlags(command, HUB_SETTINGS, terminal);
+  command.action(async () => {
+    const values = await roleValues(command, HUB_SETTINGS);
+    const log = await roleLog('hub', values, terminal);
+    const directory = values.data ?? defaultDataDirectory('hub', terminal);
+    const { connectors = [], multicast = true, direct = true } = values;
+    await runRole(terminal, log, async (scope) => {
+      const way = await becomeMember({ directories: { hub: directory }, connectors, multicast }, values, terminal, log);
+      const options = {
+        directory,
+        connectors,
+        directAllowed: direct,
+        multicast,
+        ...discoveryOf(values),
+        ...way,
+        ...hubOptionsOf(values),
+      };
+      scope.own(await Hub.start(options, { clock: terminal.clock, random: terminal.random, log }));
+    });
+  });
+  addResetIdentity(command, terminal);
+}
+
+function addResetIdentity(hub: Command, terminal: Terminal): void {
+  const command = hub
+    .command('reset-identity')
+    .description('Forget who this machine is, so that it can enrol anew: after a disk was copied or a VM cloned')
+    .requiredOption(
+      '--data <dir>',
+      'data directory of the stopped hub or connector',
+      flagReader((text) => path(text, terminal.cwd)),
+    )
+    .option('--yes', 'do not ask');
+  command.action(async ({ data, yes = false }: { data: string; yes?: boolean }) => {
+    const directories = await membershipsIn(data);
+    if (directories.length === 0) {
+      throw new CliFault('cli.not-found', `${data} holds no membership`, { advice: 'There is nothing to forget.' });
+    }
+    if (!yes) await confirm(data, terminal);
+    for (const directory of directories) await forgetMembership(directory);
+    terminal.stderr.write('Forgotten. Start it with --token-file FILE to enrol anew.\n');
+  });
+}
+
+/** A hub's directory is one itself; a connector's holds two. */
+async function membershipsIn(data: string): Promise<string[]> {
+  const candidates = [data, join(data, 'connector'), join(data, 'hub')];
+  const found = await Promise.all(
+    candidates.map((directory) =>
+      Promise.any(['machine.json', 'identity.key'].map((file) => access(join(directory, file)))).then(
+        () => true,
+        () => false,
+      ),
+    ),
+  );
+  return candidates.filter((_, i) => found[i]);
+}
+
+async function confirm(data: string, terminal: Terminal): Promise<void> {
+  const answer = await terminal.ask(
+    `The keys and the certificate in ${data} will be deleted. Readings not delivered yet stay on the disk, but\n` +
+      'nobody will take them under a new identity. Type "yes" to go on: ',
+  );
+  if (answer?.trim().toLowerCase() === 'yes') return;
+  throw new CliFault('cli.refused', answer === undefined ? 'nobody is there to be asked' : 'nothing was changed', {
+    advice: 'Say --yes to do it without a question.',
+  });
+}

@@ -1,0 +1,128 @@
+// `occ machines …`: connectors and hubs, how they are and how their data comes.
+import type { Command } from 'commander';
+import { type Machine, Role } from '../../client/index.js';
+import { CliFault } from '../fault.js';
+import { type Names, namesOf } from '../names.js';
+import { operate, operatorFlags, type Session } from '../operator.js';
+import type { Paint } from '../output/colour.js';
+import { plainMachine } from '../output/plain.js';
+import { table } from '../output/table.js';
+import { oneLine } from '../output/text.js';
+import { ago, span } from '../output/times.js';
+import { conditionOf, machineTone, roleWord, routeOf } from '../output/words.js';
+import type { Terminal } from '../terminal.js';
+
+export function addMachines(program: Command, terminal: Terminal): void {
+  const group = program.command('machines').description('Connectors and hubs');
+  addList(group, terminal);
+
+  const rename = operatorFlags(group.command('rename <machine> <name>').description('Give another name'), terminal);
+  rename.action((wanted: string, name: string) =>
+    change(rename, terminal, wanted, ({ client }, { id }) => client.machines.updateMachine({ id, name })),
+  );
+
+  const retire = operatorFlags(group.command('retire <machine>'), terminal)
+    .description('End a membership for good: the key is revoked, history stays')
+    .option('--yes', 'do not ask');
+  retire.action((wanted: string, { yes = false }: { yes?: boolean }) =>
+    change(retire, terminal, wanted, async ({ client }, machine) => {
+      if (!yes) await confirmRetirement(machine, terminal);
+      return await client.machines.retireMachine({ id: machine.id });
+    }),
+  );
+
+  const release = operatorFlags(group.command('release <machine>'), terminal);
+  release.description('End a quarantine, once the clone has been dealt with');
+  release.action((wanted: string) =>
+    change(release, terminal, wanted, ({ client }, { id }) => client.machines.releaseMachine({ id })),
+  );
+
+  for (const allowed of [true, false]) {
+    const direct = operatorFlags(group.command(`${allowed ? 'allow' : 'deny'}-direct <machine>`), terminal);
+    direct.description(
+      `${allowed ? 'Let' : 'Do not let'} a hub use the internet itself, whatever holds for the customer`,
+    );
+    direct.action((wanted: string) =>
+      change(direct, terminal, wanted, ({ client }, { id }) =>
+        client.machines.updateMachine({ id, directAllowed: allowed }),
+      ),
+    );
+  }
+}
+
+function addList(group: Command, terminal: Terminal): void {
+  const list = operatorFlags(group.command('list'), terminal)
+    .description('Machines with their state and path')
+    .option('--customer <customer>', 'only of this customer')
+    .option('--retired', 'retired ones, too');
+  list.action(({ customer: wanted, retired = false }: { customer?: string; retired?: boolean }) =>
+    operate(list, terminal, async (session) => {
+      const customers = await session.customers();
+      const customerId = await session.customerId(wanted);
+      const filter = { includeRetired: retired, ...(customerId === undefined ? {} : { customerId }) };
+      const machines = await session.machines(filter);
+      const names = namesOf({ customers, machines });
+      return {
+        json: machines.map((machine) => plainMachine(machine, names)),
+        text: (paint) => (machines.length === 0 ? '' : show(machines, names, session, paint)),
+        ...(machines.length === 0
+          ? { note: 'There is no machine yet. Make a token for the first: occ tokens create --role connector' }
+          : {}),
+      };
+    }),
+  );
+}
+
+function change(
+  command: Command,
+  terminal: Terminal,
+  wanted: string,
+  act: (session: Session, machine: Machine) => Promise<Machine>,
+): Promise<void> {
+  return operate(command, terminal, async (session) => {
+    const changed = await act(session, await session.machine(wanted));
+    const [customers, machines] = await Promise.all([session.customers(), session.machines()]);
+    const names = namesOf({ customers, machines });
+    return {
+      json: plainMachine(changed, names),
+      text: (paint) => show([changed], names, session, paint),
+    };
+  });
+}
+
+async function confirmRetirement(machine: Machine, terminal: Terminal): Promise<void> {
+  const answer = await terminal.ask(
+    `${roleWord(machine.role)} ${oneLine(machine.name)} will be cut off, and what it has not delivered is lost. Type its name to go on: `,
+  );
+  if (answer?.trim() === machine.name) return;
+  throw new CliFault('cli.refused', answer === undefined ? 'nobody is there to be asked' : 'nothing was changed', {
+    advice: 'Say --yes to do it without a question.',
+  });
+}
+
+function show(machines: readonly Machine[], names: Names, { terminal }: Session, paint: Paint): string {
+  const now = terminal.clock.now();
+  const ordered = [...machines].sort(
+    (a, b) =>
+      names.customer(a.customerId).localeCompare(names.customer(b.customerId)) ||
+      b.role - a.role ||
+      a.name.localeCompare(b.name),
+  );
+  const rows = ordered.map((machine) => [
+    { text: machine.name, tone: 'strong' } as const,
+    roleWord(machine.role),
+    names.customer(machine.customerId),
+    { text: conditionOf(machine), tone: machineTone(machine) },
+    routeOf(machine, names.machine),
+    ago(machine.lastSeenMs, now),
+    queued(machine),
+    machine.id,
+  ]);
+  return table(['NAME', 'ROLE', 'CUSTOMER', 'STATE', 'PATH', 'SEEN', 'QUEUED', 'ID'], rows, paint);
+}
+
+function queued(machine: Machine): string {
+  if (machine.role === Role.CONNECTOR) return `${machine.hubCount} hubs`;
+  if (machine.queuedReadings === 0) return '0';
+  return `${machine.queuedReadings}, for ${span(machine.queuedAgeMs)}`;
+}

@@ -1,0 +1,111 @@
+// `occ readings …`: what was measured.
+import type { Command } from 'commander';
+import type { Reading } from '../../client/index.js';
+import type { EpochMs } from '../../kernel/duration.js';
+import { flagReader } from '../config/settings.js';
+import { usage } from '../fault.js';
+import { type Names, namesOf } from '../names.js';
+import { type Answer, operate, operatorFlags, type Session } from '../operator.js';
+import { plainReading } from '../output/plain.js';
+import { readingCells } from '../output/reading.js';
+import { table } from '../output/table.js';
+import type { Terminal } from '../terminal.js';
+import { moment, wholeNumber } from '../values.js';
+import { Newest } from './newest.js';
+import { addWatch } from './readings-watch.js';
+
+const LIMIT = 1_000;
+const MAX_LIMIT = 1_000_000;
+
+export function addReadings(program: Command, terminal: Terminal): void {
+  const group = program.command('readings').description('What was measured');
+  addLatest(group, terminal);
+  addRange(group, terminal);
+  addWatch(group, terminal);
+}
+
+function addLatest(group: Command, terminal: Terminal): void {
+  const latest = operatorFlags(group.command('latest').description('The latest reading of every sensor'), terminal)
+    .option('--machine <machine>', 'only of this hub')
+    .option('--customer <customer>', 'only of this customer');
+  latest.action((options: { machine?: string; customer?: string }) =>
+    operate(latest, terminal, async (session) => {
+      const customerId = await session.customerId(options.customer);
+      const machine = options.machine === undefined ? undefined : await session.machine(options.machine);
+      const [names, { readings }] = await Promise.all([
+        allNames(session),
+        session.client.readings.getLatest({ customerId, machineId: machine?.id }),
+      ]);
+      return answer(readings, names, session, 'There is no reading yet. Is a hub online? See: occ machines list');
+    }),
+  );
+}
+
+function addRange(group: Command, terminal: Terminal): void {
+  const readMoment = flagReader((text) => moment(text, terminal.clock.now()));
+  const range = operatorFlags(
+    group.command('range').description('Readings between two moments, oldest first'),
+    terminal,
+  )
+    .option('--machine <machine>', 'of this hub')
+    .option('--sensor <sensor>', 'of this sensor (id, name, or hub/name)')
+    .option('--from <time>', 'ISO 8601, or relative like -1h (default -1h)', readMoment)
+    .option('--until <time>', 'before this moment (default: no end)', readMoment)
+    .option(
+      '--limit <n>',
+      `at most the newest n (default ${LIMIT})`,
+      flagReader((text) => wholeNumber(1, MAX_LIMIT)(text, '')),
+    );
+  type Options = { machine?: string; sensor?: string; from?: EpochMs; until?: EpochMs; limit?: number };
+  range.action((options: Options) => {
+    const { from = moment('-1h', terminal.clock.now()), until, limit = LIMIT } = options;
+    if ((options.machine === undefined) === (options.sensor === undefined)) {
+      throw usage('it is not clear whose readings are meant', 'Say either --machine or --sensor.');
+    }
+    if (until !== undefined && until <= from) throw usage('--until is not after --from');
+    return operate(range, terminal, async (session) => {
+      const { machineId, sensor } = await subjectOf(options, session);
+      const names = await allNames(session);
+      const newest = new Newest(limit);
+      const request = { machineId, sensor, fromMs: from, untilMs: until };
+      for await (const { readings } of session.client.readings.queryReadings(request)) newest.add(readings);
+      const found = answer(newest.sorted(), names, session, 'There is no reading in this range.');
+      return newest.dropped === 0
+        ? found
+        : { ...found, note: `${newest.dropped} older readings are not shown; see --limit.` };
+    });
+  });
+}
+
+async function subjectOf(
+  options: { readonly machine?: string; readonly sensor?: string },
+  session: Session,
+): Promise<{ machineId: string; sensor: number }> {
+  if (options.sensor !== undefined) {
+    const { machineId, number } = await session.sensor(options.sensor);
+    return { machineId, sensor: number };
+  }
+  const { id } = await session.machine(options.machine ?? '', { retired: true });
+  return { machineId: id, sensor: 0 };
+}
+
+async function allNames(session: Session): Promise<Names> {
+  const [machines, sensors] = await Promise.all([session.machines({ includeRetired: true }), session.sensors()]);
+  return namesOf({ machines, sensors });
+}
+
+function answer(readings: readonly Reading[], names: Names, { terminal }: Session, emptyNote: string): Answer {
+  const now = terminal.clock.now();
+  return {
+    json: readings.map((reading) => plainReading(reading, names)),
+    text: (paint) =>
+      readings.length === 0
+        ? ''
+        : table(
+            ['HUB', 'SENSOR', 'STATE', 'TAKEN', 'VALUES', 'MESSAGE'],
+            readings.map((reading) => readingCells(reading, names, now)),
+            paint,
+          ),
+    ...(readings.length === 0 ? { note: emptyNote } : {}),
+  };
+}

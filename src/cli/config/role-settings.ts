@@ -1,0 +1,60 @@
+// What can be set for each role. Keys are those of the configuration file; flags override them.
+import { LOG_LEVELS } from '../../kernel/log.js';
+import { address, anyText, duration, listening, oneOf, path, pathOrStdin, size, wholeNumber } from '../values.js';
+import { many, one, toggle } from './settings.js';
+
+export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
+
+const common = {
+  data: one('--data <dir>', 'data directory', path),
+  logLevel: one('--log-level <level>', `one of ${LOG_LEVELS.join(', ')} (default info)`, oneOf(...LOG_LEVELS)),
+  logFormat: one('--log-format <format>', 'auto: pretty on a terminal, otherwise JSON', oneOf(...LOG_FORMATS)),
+};
+
+const port = wholeNumber(1, 65_535);
+
+/** Of every machine in a customer's network. */
+const member = {
+  tokenFile: one('--token-file <file>', 'enrolment token, needed once; - reads it from standard input', pathOrStdin),
+  interfaces: many(
+    '--interface <name>',
+    'network interface (name or address) for discovery; default: all but loopback',
+    anyText,
+  ),
+  proxy: one('--proxy <url>', 'HTTP proxy on the way to the cloud (default: https_proxy and NO_PROXY)', anyText),
+  execDirectories: many(
+    '--exec-directory <dir>',
+    'where programs of exec sensors may be; default: the monitoring-plugins folders',
+    path,
+  ),
+  ssdpPort: one('--ssdp-port <port>', 'UDP port of discovery', port, { hidden: true }),
+  fallbackAfter: one('--fallback-after <duration>', 'how long to wait for a connector', duration, { hidden: true }),
+  walSize: one('--wal-size <size>', 'bound of the write-ahead log', size, { hidden: true }),
+  journal: one('--journal <file>', 'what was reported durable, line by line', path, { hidden: true }),
+};
+
+export const CLOUD_SETTINGS = {
+  ...common,
+  listen: one('--listen <host:port>', 'where to listen (default [::]:443)', listening),
+  names: many(
+    '--name <name>',
+    'name or address for the certificate; default: host name, localhost, 127.0.0.1',
+    anyText,
+  ),
+  public: one('--public <host:port>', 'where machines reach this cloud, as it stands in tokens', address),
+  mesh: one('--mesh <name>', 'name of the mesh, at its first start only (default mesh)', anyText),
+};
+
+export const CONNECTOR_SETTINGS = {
+  ...common,
+  ...member,
+  listen: one('--listen <host:port>', 'where hubs connect (default 0.0.0.0:11000)', listening),
+};
+
+export const HUB_SETTINGS = {
+  ...common,
+  ...member,
+  connectors: many('--connector <host:port>', 'connector to use where multicast does not reach', address),
+  direct: toggle('--no-direct', 'never connect to the cloud without a connector'),
+  multicast: toggle('--no-multicast', 'do not search for connectors in the local network'),
+};

@@ -1,0 +1,53 @@
+// What `occ connector` and `occ hub` have in common: a place among the members before anything starts.
+import { machineFingerprint } from '../identity/machine-id.js';
+import type { Logger } from '../kernel/log.js';
+import { type JoinOptions, join } from '../membership/join.js';
+import { loadMembership } from '../membership/machine-files.js';
+import { PLUGIN_DIRECTORIES } from '../sensors/kinds/exec.js';
+import type { CONNECTOR_SETTINGS } from './config/role-settings.js';
+import type { ValuesOf } from './config/settings.js';
+import { proxyFor } from './proxy.js';
+import type { Terminal } from './terminal.js';
+import { readTokenFile } from './token-file.js';
+
+/** What both roles can be told. */
+export type MemberValues = Omit<ValuesOf<typeof CONNECTOR_SETTINGS>, 'listen'>;
+
+export interface JoinPlan {
+  readonly directories: JoinOptions['directories'];
+  readonly connectors: readonly string[];
+  readonly multicast: boolean;
+}
+
+/** Enrols if need be. Resolves with the proxy for the cloud, if there is one. Faults: see join(); cli.config. */
+export async function becomeMember(
+  plan: JoinPlan,
+  values: MemberValues,
+  terminal: Terminal,
+  log: Logger,
+): Promise<{ readonly proxy?: string }> {
+  const token = await readTokenFile(values.tokenFile, terminal, log);
+  const known = await loadMembership(plan.directories.hub, await machineFingerprint());
+  const cloud = known?.record.cloud ?? token?.cloud;
+  const proxy = cloud === undefined ? values.proxy : proxyFor(cloud, values.proxy, terminal);
+  const way = proxy === undefined ? {} : { proxy };
+  await join(
+    { ...plan, token, ...discoveryOf(values), ...way },
+    { clock: terminal.clock, random: terminal.random, log, signal: terminal.interrupted },
+  );
+  return way;
+}
+
+/** Where discovery happens. */
+export const discoveryOf = ({ interfaces, ssdpPort }: MemberValues) => ({
+  ...(interfaces === undefined ? {} : { interfaces }),
+  ...(ssdpPort === undefined ? {} : { ssdpPort }),
+});
+
+/** What a hub is told, alone or inside a connector. */
+export const hubOptionsOf = ({ execDirectories, fallbackAfter, journal, walSize }: MemberValues) => ({
+  execDirectories: execDirectories ?? PLUGIN_DIRECTORIES,
+  ...(fallbackAfter === undefined ? {} : { fallbackAfter }),
+  ...(journal === undefined ? {} : { journal }),
+  ...(walSize === undefined ? {} : { walBytes: walSize }),
+});

@@ -1,0 +1,96 @@
+// Names instead of ids, both ways: what an operator types becomes one thing, and ids become names on the screen.
+import type { Customer, Machine, Sensor } from '../client/index.js';
+import { CliFault } from './fault.js';
+import { oneLine } from './output/text.js';
+
+/** Something that can be named. */
+export interface Named {
+  readonly id: string;
+  /** All that it is called, for example `pc1` and `acme/pc1`. */
+  readonly names: readonly string[];
+}
+
+const MAX_SHOWN = 8;
+
+/**
+ * The one thing that `wanted` means: by id, by name, or by name in other letter case. Faults: cli.ambiguous and
+ * cli.not-found, which list what there is.
+ */
+export function pick<T extends Named>(what: string, wanted: string, things: readonly T[]): T {
+  const lower = wanted.toLowerCase();
+  const tries: readonly ((thing: T) => boolean)[] = [
+    (thing) => thing.id.toLowerCase() === lower,
+    (thing) => thing.names.includes(wanted),
+    (thing) => thing.names.some((name) => name.toLowerCase() === lower),
+  ];
+  for (const fits of tries) {
+    const [first, ...more] = things.filter(fits);
+    if (first !== undefined && more.length === 0) return first;
+    if (first !== undefined) throw ambiguous(what, wanted, [first, ...more]);
+  }
+  throw notFound(what, wanted, things);
+}
+
+function ambiguous(what: string, wanted: string, things: readonly Named[]): CliFault {
+  const list = shown(things.map(({ id, names }) => `${names.at(-1) ?? id} (${id})`));
+  return new CliFault('cli.ambiguous', `there is more than one ${what} "${oneLine(wanted)}": ${list}`, {
+    advice: 'Give the id, or a longer name.',
+  });
+}
+
+function notFound(what: string, wanted: string, things: readonly Named[]): CliFault {
+  const advice =
+    things.length === 0
+      ? `There is no ${what} at all yet.`
+      : `There is ${shown(things.map(({ id, names }) => names.at(-1) ?? id))}.`;
+  return new CliFault('cli.not-found', `there is no ${what} "${oneLine(wanted)}"`, { advice });
+}
+
+function shown(texts: readonly string[]): string {
+  const rest = texts.length - MAX_SHOWN;
+  const list = texts
+    .slice(0, MAX_SHOWN)
+    .map((text) => oneLine(text))
+    .join(', ');
+  return rest > 0 ? `${list} and ${rest} more` : list;
+}
+
+/** Ids to names, for output; an id that nothing is known of stands for itself. */
+export interface Names {
+  readonly customer: (id: string) => string;
+  readonly machine: (id: string) => string;
+  readonly sensor: (machineId: string, number: number) => string;
+}
+
+export interface Known {
+  readonly customers?: readonly Customer[];
+  readonly machines?: readonly Machine[];
+  readonly sensors?: readonly Sensor[];
+}
+
+export function namesOf({ customers = [], machines = [], sensors = [] }: Known): Names {
+  const customerNames = new Map(customers.map(({ id, name }) => [id, name]));
+  const machineNames = new Map(machines.map(({ id, name }) => [id, name]));
+  const sensorNames = new Map(sensors.map(({ machineId, number, name }) => [`${machineId}/${number}`, name]));
+  return {
+    customer: (id) => customerNames.get(id) ?? id,
+    machine: (id) => machineNames.get(id) ?? id,
+    sensor: (machineId, number) => sensorNames.get(`${machineId}/${number}`) ?? `#${number}`,
+  };
+}
+
+export const namedCustomer = (customer: Customer) => ({ ...customer, names: [customer.name] });
+
+export function namedMachine(machine: Machine, names: Names) {
+  return { ...machine, names: [machine.name, `${names.customer(machine.customerId)}/${machine.name}`] };
+}
+
+/** A sensor by its name where that is unique, with its machine in front where it is not. */
+export function namedSensor(sensor: Sensor, machine: Machine | undefined, names: Names) {
+  const owners = machine === undefined ? [sensor.machineId] : namedMachine(machine, names).names;
+  const own = [sensor.name, String(sensor.number)];
+  return {
+    ...sensor,
+    names: [sensor.name, ...own.flatMap((name) => owners.map((owner) => `${owner}/${name}`)).reverse()],
+  };
+}

@@ -1,0 +1,78 @@
+// The contract's enums as words, and their tones.
+import {
+  Caller,
+  GapReason,
+  type Machine,
+  MachineState,
+  Outcome,
+  Path,
+  Role,
+  State,
+  TokenKind,
+  Witness,
+} from '../../client/index.js';
+import type { Tone } from './colour.js';
+
+/** `BAD_THING` → `bad thing`; what a newer cloud may send and this program does not know is `unknown`. */
+const worded =
+  (names: { readonly [value: number]: string | undefined }) =>
+  (value: number): string => {
+    const name = names[value];
+    return name === undefined || name === 'UNSPECIFIED' || name === 'UNRECOGNIZED'
+      ? 'unknown'
+      : name.toLowerCase().replaceAll('_', ' ');
+  };
+
+export const roleWord = worded(Role);
+export const machineStateWord = worded(MachineState);
+export const outcomeWord = worded(Outcome);
+export const tokenKindWord = worded(TokenKind);
+export const gapReasonWord = worded(GapReason);
+export const witnessWord = worded(Witness);
+export const pathWord = worded(Path);
+
+const CALLERS: { readonly [caller: number]: string | undefined } = {
+  [Caller.OPERATOR]: 'operator',
+  [Caller.CUSTOMER_ADMIN]: 'admin',
+  [Caller.CUSTOMER_READER]: 'reader',
+};
+export const callerWord = (caller: Caller): string => CALLERS[caller] ?? 'unknown';
+
+/** In capitals, as everywhere in monitoring. */
+export const stateWord = (state: State): string =>
+  state === State.UNSPECIFIED ? 'UNKNOWN' : (State[state] ?? 'UNKNOWN');
+
+const STATE_TONES: { readonly [state: number]: Tone | undefined } = {
+  [State.OK]: 'good',
+  [State.WARNING]: 'warn',
+  [State.CRITICAL]: 'bad',
+};
+export const stateTone = (state: State): Tone => STATE_TONES[state] ?? 'odd';
+
+const MACHINE_TONES: { readonly [state: number]: Tone | undefined } = {
+  [MachineState.ONLINE]: 'good',
+  [MachineState.LOST]: 'bad',
+  [MachineState.UNREACHABLE]: 'warn',
+};
+export const machineTone = (machine: Machine): Tone =>
+  machine.quarantined ? 'odd' : (MACHINE_TONES[machine.state] ?? 'quiet');
+
+/** How a machine is, in words. */
+export const conditionOf = (machine: Machine): string =>
+  machine.quarantined ? `${machineStateWord(machine.state)}, quarantined` : machineStateWord(machine.state);
+
+/**
+ * How its data comes: `via <connector>`, `direct`, `cloud` (a connector that is online), or why it does not: `offline`,
+ * `shut down`, `never seen`, `unreachable`, `retired`.
+ */
+export function routeOf(machine: Machine, nameOf: (machineId: string) => string): string {
+  switch (machine.state) {
+    case MachineState.ONLINE:
+      if (machine.role === Role.CONNECTOR) return 'cloud';
+      return machine.path === Path.DIRECT ? 'direct' : `via ${nameOf(machine.connectorId)}`;
+    case MachineState.LOST:
+      return 'offline';
+    default:
+      return machineStateWord(machine.state);
+  }
+}

@@ -1,0 +1,120 @@
+// All services of inventory.v1 on one test cloud, called as the edge calls them: requests and answers pass through their
+// encodings, so that a test sees what a client would.
+import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import {
+  CustomerServiceService,
+  MachineServiceService,
+  MachineState,
+  SensorServiceService,
+  TokenServiceService,
+} from '../../../../gen/occmesh/inventory/v1/inventory.js';
+import { Outcome, Path, type Result } from '../../../../gen/occmesh/link/v1/link.js';
+import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { CustomerService } from '../../../../src/cloud/api/customer-service.js';
+import { MachineService } from '../../../../src/cloud/api/machine-service.js';
+import type { Commands, MachinePresence, MeshFacts } from '../../../../src/cloud/api/ports.js';
+import { SensorService } from '../../../../src/cloud/api/sensor-service.js';
+import { TokenService } from '../../../../src/cloud/api/token-service.js';
+import type { Principal } from '../../../../src/contract/access.js';
+import type { CallContext, Implementation } from '../../../../src/contract/handlers.js';
+import { TestCloud } from '../inventory/fixture.js';
+
+export const DEFINITIONS = {
+  ...CustomerServiceService,
+  ...MachineServiceService,
+  ...SensorServiceService,
+  ...TokenServiceService,
+};
+export type Rpc = keyof typeof DEFINITIONS;
+type Request<R extends Rpc> = ReturnType<(typeof DEFINITIONS)[R]['requestDeserialize']>;
+type Response<R extends Rpc> = ReturnType<(typeof DEFINITIONS)[R]['responseDeserialize']>;
+
+export const OPERATOR: Principal = { kind: 'user', caller: Caller.OPERATOR, tokenId: 'o' };
+export const adminOf = (customerId: string): Principal => ({
+  kind: 'user',
+  caller: Caller.CUSTOMER_ADMIN,
+  customerId,
+  tokenId: 'a',
+});
+export const readerOf = (customerId: string): Principal => ({
+  kind: 'user',
+  caller: Caller.CUSTOMER_READER,
+  customerId,
+  tokenId: 'r',
+});
+
+/** Nothing is known of any machine. */
+export const SILENT: MachinePresence = {
+  state: MachineState.NEVER_SEEN,
+  path: Path.UNSPECIFIED,
+  connectorId: '',
+  lastSeenMs: 0,
+  queuedReadings: 0,
+  queuedAgeMs: 0,
+  clockOffsetMs: 0,
+  software: '',
+  hubCount: 0,
+};
+
+export class TestApi implements AsyncDisposable {
+  readonly presence = new Map<string, MachinePresence>();
+  readonly commands: [machine: string, sensor: number][] = [];
+  result: Result = { commandId: 1, outcome: Outcome.DONE, message: 'fine', state: State.OK };
+
+  private constructor(readonly cloud: TestCloud) {}
+
+  static async start(): Promise<TestApi> {
+    return new TestApi(await TestCloud.start());
+  }
+
+  get mesh(): MeshFacts {
+    const { authority, sealingKey } = this.cloud;
+    return {
+      cloud: 'cloud.example:443',
+      caCertificates: authority.bundle.ders,
+      enrollmentKey: sealingKey.publicKey,
+    };
+  }
+
+  async call<R extends Rpc>(rpc: R, principal: Principal, request: Partial<Request<R>>): Promise<Response<R>> {
+    const definition = DEFINITIONS[rpc];
+    const complete = { ...definition.requestDeserialize(Buffer.alloc(0)), ...request };
+    const received = definition.requestDeserialize(definition.requestSerialize(complete as never));
+    const context = { principal, signal: new AbortController().signal };
+    // The edge hands over more than the services use.
+    const run = this.#services()[rpc] as (q: unknown, c: Partial<CallContext>) => Promise<unknown>;
+    const answer = await run(received, context);
+    return definition.responseDeserialize(definition.responseSerialize(answer as never)) as Response<R>;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.cloud[Symbol.asyncDispose]();
+  }
+
+  /** Made anew for each call, because a restart of the cloud changes the inventory. That they fit is for the compiler. */
+  #services(): Implementation<typeof DEFINITIONS> {
+    const { inventory } = this.cloud;
+    const presence = { of: (id: string) => this.presence.get(id) ?? SILENT };
+    const commands: Commands = {
+      runSensor: async (machine, sensor) => {
+        this.commands.push([machine, sensor]);
+        return this.result;
+      },
+    };
+    const customers: Implementation<typeof CustomerServiceService> = new CustomerService(inventory);
+    const machines: Implementation<typeof MachineServiceService> = new MachineService({ inventory, presence });
+    const sensors: Implementation<typeof SensorServiceService> = new SensorService({ inventory, commands });
+    const tokens: Implementation<typeof TokenServiceService> = new TokenService({ inventory, mesh: this.mesh });
+    return { ...customers, ...machines, ...sensors, ...tokens };
+  }
+}
+
+/** Code and text of the fault, as far as a caller is told. */
+export async function faultOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (thrown) {
+    return thrown instanceof Error && 'code' in thrown ? `${String(thrown.code)}: ${thrown.message}` : String(thrown);
+  }
+  return 'no fault';
+}

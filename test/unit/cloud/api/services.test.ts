@@ -1,0 +1,310 @@
+// The services of inventory.v1 besides tenancy: limits of fields, pages, retries, what a machine and a sensor look like.
+import { expect } from 'chai';
+import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import { Role } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
+import { MachineState, TokenKind } from '../../../../gen/occmesh/inventory/v1/inventory.js';
+import { Outcome, Path } from '../../../../gen/occmesh/link/v1/link.js';
+import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { parseEnrollmentToken } from '../../../../src/identity/token-text.js';
+import { uuidText } from '../../../../src/identity/uuid.js';
+import { CATALOGUE } from '../../../../src/sensors/catalogue.js';
+import { membership, TestMachine } from '../inventory/fixture.js';
+import { faultOf, OPERATOR, type Rpc, SILENT, TestApi } from './fixture.js';
+
+async function withHub(test: (api: TestApi, hub: string, customer: string) => Promise<void>): Promise<void> {
+  await using api = await TestApi.start();
+  const { id } = await api.cloud.customer('one');
+  const { record } = await api.cloud.enrolled(id, 'hub');
+  await test(api, record.id, id);
+}
+
+describe('inventory API: limits', () => {
+  it('names the field that breaks its limit', () =>
+    withHub(async (api, hub, customer) => {
+      const sensor = `${hub}/1`;
+      const threshold = (text: string) => [{ metric: 'usage', warning: text, critical: '' }];
+      const bad: [Rpc, object, string][] = [
+        ['createCustomer', { name: '' }, 'name'],
+        ['createCustomer', { name: 'x'.repeat(65) }, 'name'],
+        ['createCustomer', { name: 'a\nb' }, 'name'],
+        ['createCustomer', { name: ' a' }, 'name'],
+        ['createCustomer', { name: 'a', requestId: 'x'.repeat(65) }, 'request_id'],
+        ['listCustomers', { pageSize: 1_001 }, 'page_size'],
+        ['listMachines', { pageToken: 'nonsense' }, 'page_token'],
+        ['updateCustomer', {}, 'id'],
+        ['updateCustomer', { id: customer, fallbackAfterMs: 999 }, 'fallback_after_ms'],
+        ['updateCustomer', { id: customer, fallbackAfterMs: 86_400_001 }, 'fallback_after_ms'],
+        ['updateMachine', { id: hub, name: '' }, 'name'],
+        ['createSensor', { kind: 'cpu' }, 'machine_id'],
+        ['createSensor', { machineId: hub, kind: 'nonesuch' }, 'kind'],
+        ['createSensor', { machineId: hub, kind: 'toString' }, 'kind'],
+        ['createSensor', { machineId: hub, kind: 'http' }, 'settings'],
+        ['createSensor', { machineId: hub, kind: 'cpu', settings: { misspelt: 1 } }, 'settings'],
+        ['createSensor', { machineId: hub, kind: 'cpu', intervalMs: 999 }, 'interval_ms'],
+        ['createSensor', { machineId: hub, kind: 'cpu', intervalMs: 5_000, timeoutMs: 5_000 }, 'timeout_ms'],
+        ['createSensor', { machineId: hub, kind: 'cpu', thresholds: threshold('9:1') }, 'thresholds[0]'],
+        ['updateSensor', { id: sensor, name: 'x'.repeat(65) }, 'name'],
+        ['updateSensor', { id: sensor, intervalMs: 5_000 }, 'timeout_ms'],
+        ['updateSensor', { id: sensor, timeoutMs: 0 }, 'timeout_ms'],
+        ['updateSensor', { id: sensor, settings: { misspelt: 1 } }, 'settings'],
+        ['updateSensor', { id: sensor, thresholds: { thresholds: threshold('x') } }, 'thresholds[0]'],
+        ['createEnrollmentToken', { customerId: customer }, 'role'],
+        ['createEnrollmentToken', { customerId: customer, role: Role.CLOUD }, 'role'],
+        ['createEnrollmentToken', { customerId: customer, role: Role.HUB, uses: 10_001 }, 'uses'],
+        ['createEnrollmentToken', { customerId: customer, role: Role.HUB, lifetimeMs: 59_999 }, 'lifetime_ms'],
+        ['createEnrollmentToken', { customerId: customer, role: Role.HUB, connectors: ['10.0.0.1'] }, 'connectors[0]'],
+        ['createApiToken', { caller: Caller.HUB, customerId: customer }, 'caller'],
+        ['createApiToken', { caller: Caller.OPERATOR, customerId: customer }, 'customer_id'],
+        ['createApiToken', { caller: Caller.CUSTOMER_ADMIN }, 'customer_id'],
+      ];
+      const before = await api.cloud.dump();
+      for (const [rpc, request, field] of bad) {
+        const told = await faultOf(api.call(rpc, OPERATOR, request));
+        const code = told.split(':')[0] ?? '';
+        expect(['api.invalid', 'inventory.invalid'], `${rpc} ${field}: ${told}`).to.include(code);
+        expect(told.slice(code.length + 2), told).to.satisfy((text: string) => text.startsWith(field));
+      }
+      expect((await api.cloud.dump()).equals(before)).to.equal(true);
+    }));
+
+  it('lists the kinds when there is no such kind', () =>
+    withHub(async (api, hub) => {
+      const told = await faultOf(api.call('createSensor', OPERATOR, { machineId: hub, kind: 'nonesuch' }));
+      for (const kind of Object.keys(CATALOGUE)) expect(told).to.include(kind);
+    }));
+});
+
+describe('inventory API: pages', () => {
+  it('walk over everything once, in order, while things come and go', async () => {
+    await using api = await TestApi.start();
+    const names = Array.from({ length: 25 }, (_, i) => `customer ${String(i).padStart(2, '0')}`);
+    for (const name of [...names].reverse()) await api.cloud.customer(name);
+    const seen: string[] = [];
+    let pageToken = '';
+    do {
+      const page = await api.call('listCustomers', OPERATOR, { pageSize: 10, pageToken });
+      seen.push(...page.customers.map(({ name }) => name));
+      pageToken = page.nextPageToken;
+      if (seen.length === 10) await api.cloud.customer('customer 00 and a half');
+    } while (pageToken !== '');
+    expect(seen).to.deep.equal(names);
+  });
+
+  it('end exactly at a full page', async () => {
+    await using api = await TestApi.start();
+    for (const name of ['a', 'b']) await api.cloud.customer(name);
+    const page = await api.call('listCustomers', OPERATOR, { pageSize: 2 });
+    expect(page.customers).to.have.length(2);
+    expect(page.nextPageToken).to.equal('');
+  });
+
+  it('order sensors by number, not by its digits', () =>
+    withHub(async (api, hub) => {
+      for (let i = 0; i < 6; i++) await api.call('createSensor', OPERATOR, { machineId: hub, kind: 'load' });
+      const { sensors } = await api.call('listSensors', OPERATOR, { machineId: hub });
+      expect(sensors.map(({ number }) => number)).to.deep.equal([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    }));
+});
+
+describe('inventory API: retries', () => {
+  it('make nothing twice with the same request id, also after a restart', () =>
+    withHub(async (api, hub) => {
+      const customer = { name: 'two', requestId: 'r1' };
+      const sensor = { machineId: hub, kind: 'ping', settings: { host: '10.0.0.1' }, requestId: 'r1' };
+      const first = [
+        await api.call('createCustomer', OPERATOR, customer),
+        await api.call('createSensor', OPERATOR, sensor),
+      ];
+      await api.cloud.restart();
+      const again = [
+        await api.call('createCustomer', OPERATOR, customer),
+        await api.call('createSensor', OPERATOR, sensor),
+      ];
+      expect(again).to.deep.equal(first);
+      const both = await Promise.all(
+        [1, 2].map(() => api.call('createCustomer', OPERATOR, { name: 'x', requestId: 'r2' })),
+      );
+      expect(both[0]).to.deep.equal(both[1]);
+      // Without one, each request is a new one.
+      expect(await faultOf(api.call('createCustomer', OPERATOR, { name: 'two' }))).to.match(/^inventory\.exists/);
+      const { number } = await api.call('createSensor', OPERATOR, { ...sensor, requestId: '' });
+      expect(number).to.equal(7);
+    }));
+
+  it('refuse a request id for something else, and do not bring back what was removed', () =>
+    withHub(async (api, hub) => {
+      const sensor = { machineId: hub, kind: 'load', requestId: 'r1' };
+      const { id } = await api.call('createSensor', OPERATOR, sensor);
+      const other = api.call('createSensor', OPERATOR, { ...sensor, kind: 'cpu' });
+      expect(await faultOf(other)).to.match(/^inventory\.invalid: request_id:/);
+      await api.call('deleteSensor', OPERATOR, { id });
+      expect(await faultOf(api.call('createSensor', OPERATOR, sensor))).to.match(/^inventory\.not-found/);
+      expect(await faultOf(api.call('deleteSensor', OPERATOR, { id }))).to.match(/^inventory\.not-found/);
+    }));
+});
+
+describe('inventory API: machines', () => {
+  it('show what is on record together with how they are', () =>
+    withHub(async (api, hub, customer) => {
+      api.presence.set(hub, {
+        ...SILENT,
+        state: MachineState.ONLINE,
+        path: Path.DIRECT,
+        lastSeenMs: 5,
+        queuedReadings: 7,
+        clockOffsetMs: -30,
+        software: '9.9.9',
+      });
+      const applied = { version: 5, runningVersion: 4, error: 'too new', failures: [{ sensor: 2, error: 'no swap' }] };
+      await api.cloud.inventory.reports.applied(hub, applied);
+      const { machines } = await api.call('listMachines', OPERATOR, { customerId: customer });
+      expect(machines).to.have.length(1);
+      expect(machines[0]).to.deep.include({
+        id: hub,
+        customerId: customer,
+        role: Role.HUB,
+        name: 'srv1',
+        state: MachineState.ONLINE,
+        path: Path.DIRECT,
+        lastSeenMs: 5,
+        queuedReadings: 7,
+        clockOffsetMs: -30,
+        software: '9.9.9',
+        configVersion: 5,
+        runningVersion: 4,
+        configError: 'too new',
+        directAllowed: undefined,
+        quarantined: false,
+      });
+      const { sensors } = await api.call('listSensors', OPERATOR, { machineId: hub });
+      expect(sensors.map(({ configError }) => configError)).to.deep.equal(['', 'no swap', '', '', '']);
+    }));
+
+  it('are retired for good, and listed only when asked for', () =>
+    withHub(async (api, hub) => {
+      api.presence.set(hub, { ...SILENT, state: MachineState.ONLINE });
+      expect(await api.call('retireMachine', OPERATOR, { id: hub })).to.include({ state: MachineState.RETIRED });
+      expect(await api.call('retireMachine', OPERATOR, { id: hub })).to.include({ state: MachineState.RETIRED });
+      expect((await api.call('listMachines', OPERATOR, {})).machines).to.deep.equal([]);
+      expect((await api.call('listMachines', OPERATOR, { includeRetired: true })).machines).to.have.length(1);
+      expect((await api.call('listSensors', OPERATOR, {})).sensors).to.deep.equal([]);
+      expect((await api.call('listSensors', OPERATOR, { machineId: hub })).sensors).to.have.length(5);
+      for (const [rpc, request] of [
+        ['createSensor', { machineId: hub, kind: 'cpu' }],
+        ['runSensor', { id: `${hub}/1` }],
+      ] as const) {
+        expect(await faultOf(api.call(rpc, OPERATOR, request)), rpc).to.match(/^inventory\.unsuitable/);
+      }
+    }));
+
+  it('come out of quarantine by being released', () =>
+    withHub(async (api, hub) => {
+      await api.cloud.inventory.reports.setQuarantined(hub, 'cloned');
+      const [machine] = (await api.call('listMachines', OPERATOR, {})).machines;
+      expect(machine?.quarantined).to.equal(true);
+      expect(await faultOf(api.call('runSensor', OPERATOR, { id: `${hub}/1` }))).to.match(/^inventory\.unsuitable/);
+      expect(await api.call('releaseMachine', OPERATOR, { id: hub })).to.include({ quarantined: false });
+      expect(await api.call('releaseMachine', OPERATOR, { id: hub })).to.include({ quarantined: false });
+    }));
+});
+
+describe('inventory API: sensors', () => {
+  it('get name, times and thresholds of their kind', () =>
+    withHub(async (api, hub) => {
+      const created = [];
+      for (let i = 0; i < 2; i++)
+        created.push(await api.call('createSensor', OPERATOR, { machineId: hub, kind: 'cpu' }));
+      expect(created.map(({ name, number, id }) => [name, number, id])).to.deep.equal([
+        ['cpu', 6, `${hub}/6`],
+        ['cpu 2', 7, `${hub}/7`],
+      ]);
+      expect(created[0]).to.deep.include({
+        intervalMs: 60_000,
+        timeoutMs: 10_000,
+        thresholds: [{ metric: 'usage', warning: '90', critical: '98' }],
+        settings: {},
+      });
+      const quick = { machineId: hub, kind: 'cpu', intervalMs: 5_000 };
+      expect(await api.call('createSensor', OPERATOR, quick)).to.include({ intervalMs: 5_000, timeoutMs: 4_000 });
+      const named = { machineId: hub, kind: 'load', name: 'cpu' };
+      expect(await faultOf(api.call('createSensor', OPERATOR, named))).to.match(/^inventory\.exists/);
+    }));
+
+  it('keep what an update does not name, and lose their thresholds only when told to', () =>
+    withHub(async (api, hub) => {
+      const made = { machineId: hub, kind: 'ping', settings: { host: '10.0.0.1', count: 5 } };
+      const sensor = await api.call('createSensor', OPERATOR, made);
+      const paused = await api.call('updateSensor', OPERATOR, { id: sensor.id, paused: true });
+      expect(paused).to.deep.equal({ ...sensor, paused: true });
+      const bare = await api.call('updateSensor', OPERATOR, { id: sensor.id, thresholds: { thresholds: [] } });
+      expect(bare).to.deep.equal({ ...paused, thresholds: [] });
+      expect(sensor.thresholds).to.not.deep.equal([]);
+    }));
+
+  it('belong on hubs only', async () => {
+    await using api = await TestApi.start();
+    const { record, embedded } = await api.cloud.enrolled((await api.cloud.customer('one')).id, 'connector');
+    const onConnector = api.call('createSensor', OPERATOR, { machineId: record.id, kind: 'cpu' });
+    expect(await faultOf(onConnector)).to.match(/^inventory\.unsuitable/);
+    const onHub = api.call('createSensor', OPERATOR, { machineId: embedded?.id ?? '', kind: 'cpu' });
+    expect(await faultOf(onHub)).to.equal('no fault');
+  });
+
+  it('are limited in number and size, so that the desired state fits a message', () =>
+    withHub(async (api, hub) => {
+      const large = { machineId: hub, kind: 'tcp', settings: { host: 'a', port: 1, send: 'x'.repeat(4_000) } };
+      let made = 0;
+      let told = '';
+      while (told === '' && made < 200) {
+        const outcome = await faultOf(api.call('createSensor', OPERATOR, large));
+        if (outcome === 'no fault') made++;
+        else told = outcome;
+      }
+      expect(told).to.match(/^inventory\.exhausted/);
+      expect(made).to.be.within(120, 135);
+      expect(api.cloud.inventory.machines.desiredState(hub)?.sensors).to.have.length(made + 5);
+    }));
+
+  it('run now when their hub is there', () =>
+    withHub(async (api, hub) => {
+      const answer = await api.call('runSensor', OPERATOR, { id: `${hub}/3` });
+      expect(answer).to.deep.equal({ outcome: Outcome.DONE, message: 'fine', state: State.OK });
+      expect(api.commands).to.deep.equal([[hub, 3]]);
+      expect(await faultOf(api.call('runSensor', OPERATOR, { id: `${hub}/77` }))).to.match(/^inventory\.not-found/);
+    }));
+});
+
+describe('inventory API: tokens', () => {
+  it('for enrolment hold everything that a machine needs, and let it in', async () => {
+    await using api = await TestApi.start();
+    const { id: customerId } = await api.cloud.customer('one');
+    const request = { customerId, role: Role.CONNECTOR, connectors: ['10.0.0.1:11000', '[fe80::1]:11000'], name: 'x' };
+    const { token, text } = await api.call('createEnrollmentToken', OPERATOR, request);
+    const parsed = parseEnrollmentToken(text);
+    expect(parsed).to.deep.include({
+      cloud: 'cloud.example:443',
+      role: Role.CONNECTOR,
+      connectors: request.connectors,
+    });
+    expect(parsed.expiresAtMs).to.equal(api.cloud.clock.now() + 3_600_000);
+    expect(uuidText(parsed.customerId)).to.equal(customerId);
+    expect(Buffer.from(parsed.enrollmentKey)).to.deep.equal(api.cloud.sealingKey.publicKey);
+    expect(parsed.caCertificates.map((der) => Buffer.from(der))).to.deep.equal([...api.cloud.authority.bundle.ders]);
+    expect(token).to.include({ kind: TokenKind.ENROLLMENT, uses: 1, used: 0, customerId, revoked: false });
+    expect(membership(await TestMachine.of('connector').enrol(api.cloud, parsed))).to.have.length(2);
+    expect((await api.call('listTokens', OPERATOR, {})).tokens[0]).to.include({ used: 1 });
+  });
+
+  it('for the API work until revoked', async () => {
+    await using api = await TestApi.start();
+    const { id: customerId } = await api.cloud.customer('one');
+    const { token, text } = await api.call('createApiToken', OPERATOR, { caller: Caller.CUSTOMER_READER, customerId });
+    expect(token).to.include({ kind: TokenKind.API, caller: Caller.CUSTOMER_READER, expiresAtMs: 0 });
+    const bearer = api.cloud.inventory.tokens.authenticate(text);
+    if (!bearer) throw new Error('not authenticated');
+    expect((await api.call('listCustomers', bearer, {})).customers.map(({ id }) => id)).to.deep.equal([customerId]);
+    expect(await api.call('revokeToken', OPERATOR, { id: token?.id ?? '' })).to.include({ revoked: true });
+    expect(await api.call('revokeToken', OPERATOR, { id: token?.id ?? '' })).to.include({ revoked: true });
+    expect(api.cloud.inventory.tokens.authenticate(text)).to.equal(undefined);
+  });
+});

@@ -1,57 +1,16 @@
-// Kinds that start programs, with real ones: small scripts made for each test, friendly and hostile.
-import { chmod, chown, mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+// Kind `exec` with real programs: small scripts made for each test, friendly and hostile.
+import { chmod, chown, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { SensorFault } from '../../../../src/sensors/fault.js';
-import type { ExecPolicy, Measurement } from '../../../../src/sensors/kind.js';
+import type { ExecPolicy } from '../../../../src/sensors/kind.js';
 import { exec, splitOutput } from '../../../../src/sensors/kinds/exec.js';
-import { parsePing, pingArguments, pingWith } from '../../../../src/sensors/kinds/ping.js';
-import { metricOf, sensorOf } from '../support.js';
+import { sensorOf } from '../support.js';
+import { NOBODY, Plugins } from './plugins.js';
 
-const NOBODY = 65_534;
 const isRoot = process.geteuid?.() === 0;
 const asRoot = isRoot ? it : it.skip;
-
-/** A plugin directory as a package would leave it, and a place outside. */
-class Plugins implements AsyncDisposable {
-  private constructor(
-    readonly root: string,
-    readonly directory: string,
-  ) {}
-
-  static async make(): Promise<Plugins> {
-    const root = await realpath(await mkdtemp(join(tmpdir(), 'plugins-')));
-    await chmod(root, 0o755);
-    await mkdir(join(root, 'allowed'), { mode: 0o755 });
-    return new Plugins(root, join(root, 'allowed'));
-  }
-
-  /** Writes a shell script; relative to the allowed directory. */
-  async script(name: string, body: string): Promise<string> {
-    const file = join(this.directory, name);
-    await writeFile(file, `#!/bin/sh\n${body}\n`);
-    await chmod(file, 0o755);
-    return file;
-  }
-
-  run(settings: object, signal = new AbortController().signal, policy: Partial<ExecPolicy> = {}): Promise<Measurement> {
-    const allowed = { directories: [this.directory], runAs: { uid: NOBODY, gid: NOBODY }, ...policy };
-    return sensorOf(exec, settings, { exec: allowed }).measure(signal);
-  }
-
-  /** Why it is not run. */
-  async refusal(settings: object, policy: Partial<ExecPolicy> = {}): Promise<string> {
-    const fault = await this.run(settings, undefined, policy).catch((thrown) => thrown);
-    expect(fault).to.be.instanceOf(SensorFault).with.property('code', 'sensor.refused');
-    return fault.message;
-  }
-
-  async [Symbol.asyncDispose]() {
-    await rm(this.root, { recursive: true, force: true });
-  }
-}
 
 async function isAlive(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
@@ -59,9 +18,24 @@ async function isAlive(pid: number): Promise<boolean> {
   return stat !== '' && !/\) [ZX]/.test(stat);
 }
 
-/** The kernel takes a moment from closing a dying process's files to its end; one that lives on runs into the timeout. */
+/** Looks again and again until there is something, and gives up long before the runner would. */
+async function eventually<T>(what: string, look: () => Promise<T | undefined>): Promise<T> {
+  for (let tries = 0; tries < 20_000; tries++) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  throw new Error(`never: ${what}`);
+}
+
+/** The kernel takes a moment from closing a dying process's files to its end. One that lives on is ended here. */
 async function untilGone(pid: number): Promise<void> {
-  while (await isAlive(pid)) await new Promise((resolve) => setImmediate(resolve));
+  try {
+    await eventually(`process ${pid} ends`, async () => ((await isAlive(pid)) ? undefined : true));
+  } catch (thrown) {
+    process.kill(pid, 'SIGKILL');
+    throw thrown;
+  }
 }
 
 describe('sensors/kinds: exec', () => {
@@ -220,13 +194,8 @@ describe('sensors/kinds: exec', () => {
       await mkdir(directory);
       await chmod(directory, 0o777);
       const write = join(directory, 'pid');
-      const promise = async (): Promise<number> => {
-        for (;;) {
-          const text = await readFile(write, 'utf8').catch(() => '');
-          if (text !== '') return Number(text);
-          await new Promise((resolve) => setImmediate(resolve));
-        }
-      };
+      const read = async () => Number(await readFile(write, 'utf8').catch(() => '')) || undefined;
+      const promise = () => eventually('the script says its pid', read);
       return { promise, write };
     }
 
@@ -282,90 +251,5 @@ describe('sensors/kinds: exec', () => {
       await writeFile(join(plugins.directory, 'data'), 'x', { mode: 0o644 });
       expect((await plugins.run({ program: 'data' }).catch((thrown) => thrown)).code).to.equal('EACCES');
     });
-  });
-});
-
-describe('sensors/kinds: ping', () => {
-  const settings = { host: 'db.example', count: 3, family: 'any' } as const;
-  const outputs: [name: string, output: string, expected: ReturnType<typeof parsePing>][] = [
-    [
-      'Linux',
-      '3 packets transmitted, 3 received, 0% packet loss, time 2003ms\nrtt min/avg/max/mdev = 0.040/0.051/0.066/0.011 ms\n',
-      { loss: 0, rtt: [0.04, 0.051, 0.066] },
-    ],
-    [
-      'Linux, no answer',
-      '3 packets transmitted, 0 received, +3 errors, 100% packet loss, time 5ms\n',
-      { loss: 100, rtt: undefined },
-    ],
-    [
-      'busybox',
-      '3 packets transmitted, 2 packets received, 33% packet loss\nround-trip min/avg/max = 0.1/0.2/0.3 ms\n',
-      { loss: 33, rtt: [0.1, 0.2, 0.3] },
-    ],
-    [
-      'macOS',
-      '3 packets transmitted, 3 packets received, 0.0% packet loss\nround-trip min/avg/max/stddev = 13.1/14.2/15.3/0.8 ms\n',
-      { loss: 0, rtt: [13.1, 14.2, 15.3] },
-    ],
-    [
-      'Windows',
-      '    Packets: Sent = 3, Received = 3, Lost = 0 (0% loss),\r\nApproximate round trip times in milli-seconds:\r\n    Minimum = 10ms, Maximum = 30ms, Average = 20ms\r\n',
-      { loss: 0, rtt: [10, 20, 30] },
-    ],
-    [
-      'Windows, German',
-      '    Pakete: Gesendet = 3, Empfangen = 2, Verloren = 1\r\n    (33% Verlust),\r\nCa. Zeitangaben in Millisek.:\r\n    Minimum = 1ms, Maximum = 3ms, Mittelwert = 2ms\r\n',
-      { loss: 33, rtt: [1, 2, 3] },
-    ],
-    [
-      'Windows, no answer',
-      '    Packets: Sent = 3, Received = 0, Lost = 3 (100% loss),\r\n',
-      { loss: 100, rtt: undefined },
-    ],
-    ['nonsense', 'usage: ping [-x] host\n', undefined],
-  ];
-  for (const [name, output, expected] of outputs) {
-    it(`reads the summary of ${name}`, () => expect(parsePing(output)).to.deep.equal(expected));
-  }
-
-  it('the host is the last argument, behind the end of options', () => {
-    expect(pingArguments(settings, 'linux')).to.deep.equal(['-n', '-q', '-c', '3', '-W', '2', '--', 'db.example']);
-    expect(pingArguments(settings, 'darwin').slice(-2)).to.deep.equal(['--', 'db.example']);
-    expect(pingArguments({ ...settings, family: 'ipv6' }, 'win32')).to.deep.equal([
-      '-n',
-      '3',
-      '-w',
-      '2000',
-      '-6',
-      'db.example',
-    ]);
-    expect(pingWith([]).settings.safeParse({ host: '-f' }).success).to.equal(false);
-  });
-
-  it('without the program it is unsupported', async () => {
-    const fault = await sensorOf(pingWith(['/no/ping']), settings)
-      .measure(new AbortController().signal)
-      .catch((thrown) => thrown);
-    expect(fault.message).to.equal('unsupported here: there is no ping program');
-  });
-
-  it('runs the program it finds', async function () {
-    if (process.platform === 'win32') this.skip();
-    await using plugins = await Plugins.make();
-    const answer = 'echo "$#: 3 received, 0% packet loss"; echo "rtt min/avg/max/mdev = 1/2/3/0 ms"';
-    const good = await sensorOf(pingWith([await plugins.script('good', answer)]), settings).measure(
-      new AbortController().signal,
-    );
-    expect(metricOf(good, 'rtt')).to.equal(2);
-    expect(good.state).to.equal(undefined);
-    const lost = await plugins.script('lost', 'echo "0 received, 100% packet loss"; exit 1');
-    const none = await sensorOf(pingWith([lost]), settings).measure(new AbortController().signal);
-    expect(none).to.include({ state: State.CRITICAL, message: 'no answer' });
-    const wrong = await plugins.script('wrong', 'echo "ping: db.example: Name or service not known" >&2; exit 2');
-    const fault = await sensorOf(pingWith([wrong]), settings)
-      .measure(new AbortController().signal)
-      .catch((thrown) => thrown);
-    expect(fault.message).to.match(/Name or service not known/);
   });
 });

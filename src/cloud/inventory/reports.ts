@@ -16,6 +16,8 @@ import { machineGroup, type Tables } from './tables.js';
 const MAX_TEXT = 1_024;
 const MAX_FAILURES = 1_000;
 const MAX_ADDRESSES = 16;
+/** host:port, roughly: what a connector says of itself must not fill the desired state of every hub with anything else. */
+const ADDRESS = /^[\w.:[\]%-]{1,255}:\d{1,5}$/;
 const RECOVERED = 'it is not, or not like this, in the backup from which the cloud was restored';
 
 export class Reports {
@@ -136,10 +138,10 @@ export class Reports {
     }
   }
 
-  /** Where hubs reach a connector (host:port). All hubs of its customer learn it. Faults: inventory.not-found. */
+  /** Where hubs reach a connector (host:port; anything else is left out). All hubs of its customer learn it. Faults: inventory.not-found. */
   async setLanAddresses(connectorId: string, addresses: readonly string[]): Promise<void> {
     await this.#change(connectorId, (old) => {
-      const next = [...new Set(addresses)].slice(0, MAX_ADDRESSES).sort();
+      const next = [...new Set(addresses.filter((address) => ADDRESS.test(address)))].slice(0, MAX_ADDRESSES).sort();
       if (old.role !== 'connector' || isDeepStrictEqual(next, old.lanAddresses)) return old;
       const group = machineGroup(old.customerId, 'connector');
       const before = lanAddressesOf(this.#tables.machines.latestGroup(group));

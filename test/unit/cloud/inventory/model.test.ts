@@ -131,6 +131,11 @@ describe('inventory: desired state', () => {
       ['fallback', 1, () => customers.update(customer.id, { fallbackAfterMs: 60_000 })],
       ['display name', 1, () => machines.update(hub.id, { name: 'db1' })],
       ['new addresses', 1, () => reports.setLanAddresses(connector.id, ['10.0.0.1:11000'])],
+      [
+        'what is no address',
+        0,
+        () => reports.setLanAddresses(connector.id, ['10.0.0.1:11000', 'x', `${'y'.repeat(300)}:1`]),
+      ],
       ['the same addresses', 0, () => reports.setLanAddresses(connector.id, ['10.0.0.1:11000', '10.0.0.1:11000'])],
       ['a sensor', 1, () => sensors.create(hub.id, CPU, NO_REQUEST)],
       ['a sensor that changes', 1, () => sensors.update(`${hub.id}/1`, { paused: true })],
@@ -219,6 +224,35 @@ describe('inventory: desired state', () => {
       }),
       { seed: testSeed, numRuns: 15 },
     );
+  });
+});
+
+describe('inventory: at the same time', () => {
+  it('gives sensors numbers of their own', async () => {
+    await using cloud = await TestCloud.start();
+    const { record } = await cloud.enrolled((await cloud.customer('one')).id, 'hub');
+    const adding = Array.from({ length: 20 }, () => cloud.inventory.sensors.create(record.id, CPU, NO_REQUEST));
+    const added = await Promise.all(adding);
+    expect(new Set(added.map(({ number }) => number)).size).to.equal(20);
+    expect(new Set(added.map(({ name }) => name)).size).to.equal(20);
+    expect(cloud.machine(record.id).configVersion).to.equal(25);
+  });
+
+  it('loses no change of one record to another', async () => {
+    await using cloud = await TestCloud.start();
+    const { id: customerId } = await cloud.customer('one');
+    const { record } = await cloud.enrolled(customerId, 'hub');
+    const { customers, machines, reports } = cloud.inventory;
+    await Promise.all([
+      machines.update(record.id, { name: 'new name' }),
+      reports.setQuarantined(record.id, 'cloned'),
+      customers.update(customerId, { directAllowed: true }),
+      reports.applied(record.id, { version: 5, runningVersion: 5, error: '', failures: [] }),
+    ]);
+    await cloud.restart();
+    const machine = cloud.machine(record.id);
+    expect(machine).to.include({ name: 'new name', quarantined: 'cloned', configVersion: 7 });
+    expect(machine.running.version).to.equal(5);
   });
 });
 

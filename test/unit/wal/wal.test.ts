@@ -3,11 +3,21 @@ import { expect } from 'chai';
 import { Gap, GapReason } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { days, hours, seconds } from '../../../src/kernel/duration.js';
 import { MemoryStore } from '../../../src/storage/memory.js';
+import { StorageFault, type Store } from '../../../src/storage/store.js';
 import { chainNext } from '../../../src/telemetry/chain.js';
 import { WalFault } from '../../../src/wal/fault.js';
 import type { Wal } from '../../../src/wal/wal.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { ALL, chainStart, idOf, MACHINE, mortal, openWal, readAll, readings, temporaryDirectory } from './support.js';
+
+const bound = (store: MemoryStore): Store => ({
+  get: (key) => store.get(key),
+  entries: (range) => store.entries(range),
+  commit: (build) => store.commit(build),
+  onReset: (listener) => store.onReset(listener),
+  size: () => store.size(),
+  stop: () => store.stop(),
+});
 
 describe('Wal', () => {
   let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
@@ -226,6 +236,26 @@ describe('Wal', () => {
     expect(failed).to.be.instanceOf(WalFault).with.property('code', 'wal.write-failed');
     expect(wal.openLog?.next).to.equal(2);
     expect((await wal.append(readings(2))).flush).to.equal(2);
+    expect(await ids(await restarted())).to.deep.equal([0, 1, 2]);
+  });
+
+  it('counts a refused append once even if it has reached the disk all the same', async () => {
+    let lying = false;
+    const openStore = async (): Promise<Store> => ({
+      ...bound(store),
+      commit: async (build) => {
+        await store.commit(build);
+        if (lying) throw new StorageFault('storage.write-failed', 'refused, but written');
+      },
+    });
+    const wal = await open({ openStore });
+    await append(wal, 2);
+    lying = true;
+    const refused = await wal.append(readings(2)).catch(() => 'refused');
+    expect(refused).to.equal('refused');
+    lying = false;
+    await wal.startNewLog();
+    await wal.append(readings(2));
     expect(await ids(await restarted())).to.deep.equal([0, 1, 2]);
   });
 

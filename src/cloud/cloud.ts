@@ -1,6 +1,8 @@
 // The cloud: one store, one listener, and the services on it. This file puts the parts together and ends them in
 // reverse order; what they do stands in their folders.
+import { readFile, rm } from 'node:fs/promises';
 import { isIP } from 'node:net';
+import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { EnrollmentServiceService } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 import {
@@ -43,6 +45,7 @@ import { SensorService } from './api/sensor-service.js';
 import { defaultSensors } from './api/sensor-settings.js';
 import { TokenService } from './api/token-service.js';
 import { authenticator } from './authenticate.js';
+import { RESTORED } from './backup/restore.js';
 import { cloudPaths, openNodeKeys } from './cloud-files.js';
 import { EnrollmentService } from './enrollment/enrollment-service.js';
 import { Inventory } from './inventory/inventory.js';
@@ -81,6 +84,8 @@ export interface CloudModules {
   readonly openStore?: (directory: string) => Promise<Store>;
 }
 
+/** More changes than a hub can have seen between a backup and its restore. */
+const RESTORE_MARGIN = 100_000;
 const SWEEP = seconds(1);
 const HEARTBEAT = seconds(10);
 /** Three may be missed; the rest is grace. */
@@ -130,15 +135,15 @@ async function assemble(options: CloudOptions, modules: CloudModules, scope: Sco
     ),
   );
 
-  const issueNode = () =>
-    authority.issue({
-      identity: { mesh: options.mesh, customerId: '', role: 'cloud', machineId: keys.nodeId },
-      publicKey: keys.key.publicKey,
-      validity: NODE_CERTIFICATE,
-      dnsNames: options.names.filter((name) => !isAddress(name)),
-      addresses: options.names.filter(isAddress),
-    });
-  const certificate = await issueNode();
+  await afterRestore(options.directory, inventory, log);
+
+  const certificate = await authority.issue({
+    identity: { mesh: options.mesh, customerId: '', role: 'cloud', machineId: keys.nodeId },
+    publicKey: keys.key.publicKey,
+    validity: NODE_CERTIFICATE,
+    dnsNames: options.names.filter((name) => !isAddress(name)),
+    addresses: options.names.filter(isAddress),
+  });
   const trust = authority.bundle;
 
   const sessions = new SessionRegistry();
@@ -257,6 +262,19 @@ async function assemble(options: CloudOptions, modules: CloudModules, scope: Sco
   await writeOperatorFiles(options, inventory, cloud);
   log.info({ address: listener.address, public: cloud, mesh: options.mesh }, 'cloud is up');
   return new Cloud(scope, listener, cloud);
+}
+
+/**
+ * The first start after a restore: hubs may have seen later desired states than this store knows. Their versions go on
+ * well above, before any hub is heard from, so that no version and no sensor number ever means two things.
+ */
+async function afterRestore(directory: string, inventory: Inventory, log: Logger): Promise<void> {
+  const marker = join(directory, RESTORED);
+  const since = await readFile(marker, 'utf8').catch(() => undefined);
+  if (since === undefined) return;
+  await inventory.reports.raiseAllConfigVersions(RESTORE_MARGIN);
+  await rm(marker);
+  log.warn({ since: since.trim() }, 'this cloud was restored: hubs send again what it does not hold');
 }
 
 /** After a start: what machines were like, and the latest reading of every sensor. */

@@ -37,7 +37,7 @@ async function main(): Promise<number> {
       hubs: HUBS,
       interface: process.env.DEMO_INTERFACE ?? 'lo',
       ssdpPort: 1900,
-      fallbackAfter: seconds(2),
+      fallbackAfter: seconds(3),
       heartbeat: seconds(1),
     },
     clock,

@@ -3,7 +3,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { connect, type Machine, type MeshClient, Role } from '../client/index.js';
+import { connect, type Machine, MachineState, type MeshClient, Role } from '../client/index.js';
 import type { Clock } from '../kernel/clock.js';
 import { type Duration, seconds } from '../kernel/duration.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
@@ -145,6 +145,17 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
       seconds(30),
       this.clock,
       async () => `the connector did not come up: ${(await this.connector.log()).slice(-2_000)}`,
+    );
+  }
+
+  /** Starts a connector that is a member already, and waits until the cloud has its trunk. */
+  async restartConnector(): Promise<void> {
+    this.connector.start();
+    await until(
+      async () => (await this.machine(this.connectorId)).state === MachineState.ONLINE,
+      seconds(30),
+      this.clock,
+      async () => `the connector did not come back: ${(await this.connector.log()).slice(-2_000)}`,
     );
   }
 

@@ -102,8 +102,8 @@ export class Story {
 
     await this.#chapter('everything back', share(0.25), async () => {
       mesh.internet.mend();
-      mesh.connector.start();
       await Promise.all(mesh.hubs.map(({ process }) => process.stop()));
+      await mesh.restartConnector();
       for (const { process } of mesh.hubs) process.start();
       this.view.tell('internet and connector are back, the hubs’ services have restarted');
       await this.#allOn('connector');

@@ -82,10 +82,14 @@ export class ReadingService {
     const names = new Map<string, string>();
     for await (const stored of this.modules.watchers.watch(filter, call.signal)) {
       if (stored === 'overrun') {
-        throw new ApiFault('api.exhausted', 'too far behind: read faster, or watch less', { advice: 'Query what was missed.' });
+        throw new ApiFault('api.exhausted', 'too far behind: read faster, or watch less', {
+          advice: 'Query what was missed.',
+        });
       }
       for (let at = 0; at < stored.length; at += PAGE) {
-        const readings = stored.slice(at, at + PAGE).map((watched) => toProto(nameOf(names, watched.hub.machine), watched));
+        const readings = stored
+          .slice(at, at + PAGE)
+          .map((watched) => toProto(nameOf(names, watched.hub.machine), watched));
         yield { readings };
       }
     }

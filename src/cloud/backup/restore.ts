@@ -5,13 +5,13 @@ import { appendFile, cp, mkdir, readFile, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../kernel/clock.js';
+import { writeFileDurably } from '../../kernel/durable-file.js';
 import { Fault, toError } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import { type CopyProgress, copyEntries, copyStore } from '../../storage/copy.js';
 import { LevelStore } from '../../storage/level.js';
 import { readSalvage, setAside } from '../../storage/salvage.js';
 import { StorageFault } from '../../storage/store.js';
-import { TABLES } from '../tables.js';
 import { AUTHORITY, type BackupManifest, copyIfThere, KEY_FILES, MANIFEST } from './create.js';
 
 export class RestoreFault extends Fault<
@@ -25,6 +25,9 @@ const MANIFEST_FORM = z.object({
   entries: z.number(),
   bytes: z.number(),
 });
+
+/** Stands in the data directory from a restore to the next start of the cloud. */
+export const RESTORED = 'restored';
 
 export interface RestoreModules {
   readonly clock: Clock;
@@ -65,6 +68,8 @@ export async function restore(
   }
   const store = join(directory, 'store');
   const aside = (await exists(store)) ? await setAside(store, modules.clock.now()) : undefined;
+  // Before the store is in its place: a cloud that starts in between must know that hubs may know more than it does.
+  await writeFileDurably(join(directory, RESTORED), `${manifest.takenAt}\n`);
   await rename(fresh, store);
   if (!(await exists(join(directory, AUTHORITY)))) {
     await cp(join(from, AUTHORITY), join(directory, AUTHORITY), { recursive: true });
@@ -81,14 +86,12 @@ export interface Repaired {
   readonly setAside: string;
   /** Entries that were good and are in the new store. */
   readonly entries: number;
-  /** Entries, stretches and files that were not. */
+  /**
+   * Entries, stretches and files that were not. Readings come back from the hubs; customers, machines, sensors and tokens
+   * may be among what is missing too, and only a backup is sure to have them.
+   */
   readonly damaged: number;
-  /** Customers, machines, sensors or tokens may be among what is missing: only a backup is sure to have them. */
-  readonly controlDataAtRisk: boolean;
 }
-
-const CONTROL_TABLES: readonly number[] = [TABLES.customer, TABLES.machine, TABLES.sensor, TABLES.token];
-const CUSTOMER_BYTES = 16;
 
 /** Sets a damaged store aside and goes on with what is good of it. Faults: restore.running, restore.nothing-damaged. */
 export async function repair(
@@ -105,26 +108,17 @@ export async function repair(
     });
   }
   const aside = await setAside(store, modules.clock.now());
+  await writeFileDurably(join(options.directory, RESTORED), 'repaired\n');
   const salvage = readSalvage(aside);
   const target = await LevelStore.open({ directory: store }, modules);
-  let control = 0;
   try {
-    const counted = (async function* () {
-      for await (const entry of salvage) {
-        if (CONTROL_TABLES.includes(entry.key[CUSTOMER_BYTES] ?? 0)) control += 1;
-        yield entry;
-      }
-    })();
-    await copyEntries(counted, target, onProgress);
+    await copyEntries(salvage, target, onProgress);
   } finally {
     await target.stop();
   }
   const { entries, damaged: lost } = salvage.report;
-  modules.log.warn(
-    { entries, damaged: lost, control, setAside: aside },
-    'store repaired: what is missing has to be healed',
-  );
-  return { setAside: aside, entries, damaged: lost, controlDataAtRisk: lost > 0 };
+  modules.log.warn({ entries, damaged: lost, setAside: aside }, 'store repaired: what is missing has to be healed');
+  return { setAside: aside, entries, damaged: lost };
 }
 
 async function readManifest(from: string): Promise<BackupManifest> {

@@ -4,11 +4,15 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
+import { join, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Clock, sleep } from '../kernel/clock.js';
 import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
 
-const PROGRAM = fileURLToPath(new URL('../cli/main.js', import.meta.url));
+// Always the compiled program: from dist/src/demo, and from src/demo when a test runs this file as it is.
+const HERE = fileURLToPath(new URL('.', import.meta.url));
+const ROOT = HERE.includes(`${sep}dist${sep}src${sep}`) ? join(HERE, '../../..') : join(HERE, '../..');
+export const PROGRAM: string = join(ROOT, 'dist/src/cli/main.js');
 
 export interface ProcessOptions {
   /** For people and for the log's name. */

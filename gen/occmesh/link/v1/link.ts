@@ -550,7 +550,7 @@ export interface SensorConfig {
 
 /** When a metric is bad, in the range syntax of the monitoring plugins' guidelines (`80`, `10:`, `~:5`, `@1:2`). */
 export interface Threshold {
-  /** Metric name; `*` at its end stands for any rest. */
+  /** Metric name; one `*` in it stands for any characters: `* /used`. */
   metric: string;
   /** WARNING outside this range; empty for never. */
   warning: string;

@@ -7,6 +7,7 @@ import { PLUGIN_DIRECTORIES } from '../sensors/kinds/exec.js';
 import type { CONNECTOR_SETTINGS } from './config/role-settings.js';
 import type { ValuesOf } from './config/settings.js';
 import { proxyFor } from './proxy.js';
+import { type SystemUser, systemUser } from './system-user.js';
 import type { Terminal } from './terminal.js';
 import { readTokenFile } from './token-file.js';
 
@@ -44,10 +45,21 @@ export const discoveryOf = ({ interfaces, ssdpPort }: MemberValues) => ({
   ...(ssdpPort === undefined ? {} : { ssdpPort }),
 });
 
-/** What a hub is told, alone or inside a connector. */
-export const hubOptionsOf = ({ execDirectories, fallbackAfter, journal, walSize }: MemberValues) => ({
-  execDirectories: execDirectories ?? PLUGIN_DIRECTORIES,
-  ...(fallbackAfter === undefined ? {} : { fallbackAfter }),
-  ...(journal === undefined ? {} : { journal }),
-  ...(walSize === undefined ? {} : { walBytes: walSize }),
-});
+/** What a hub is told, alone or inside a connector. Faults: cli.config. */
+export async function hubOptionsOf({ execDirectories, execUser, fallbackAfter, journal, walSize }: MemberValues) {
+  const runAs = await execUserOf(execUser);
+  return {
+    execDirectories: execDirectories ?? PLUGIN_DIRECTORIES,
+    ...(runAs === undefined ? {} : { execRunAs: runAs }),
+    ...(fallbackAfter === undefined ? {} : { fallbackAfter }),
+    ...(journal === undefined ? {} : { journal }),
+    ...(walSize === undefined ? {} : { walBytes: walSize }),
+  };
+}
+
+/** A hub that is root runs programs as somebody else: as nobody, unless told otherwise. */
+async function execUserOf(name: string | undefined): Promise<SystemUser | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  if (name !== undefined) return await systemUser(name);
+  return await systemUser('nobody').catch(() => undefined);
+}

@@ -50,6 +50,8 @@ export interface HubOptions {
   readonly proxy?: string;
   /** Where `exec` sensors may live; default: none. */
   readonly execDirectories?: readonly string[];
+  /** Who runs them when the hub is root; without it, a hub that is root runs none. */
+  readonly execRunAs?: { readonly uid: number; readonly gid: number };
   /** See journal.ts. */
   readonly journal?: string;
   readonly walBytes?: number;
@@ -157,7 +159,10 @@ async function assemble(
       random,
       log,
       platform: process.platform,
-      exec: { directories: options.execDirectories ?? [] },
+      exec: {
+        directories: options.execDirectories ?? [],
+        ...(options.execRunAs ? { runAs: options.execRunAs } : {}),
+      },
       kinds: KINDS,
     },
   );

@@ -29,6 +29,7 @@ export function addCloud(program: Command, terminal: Terminal): void {
       names,
       mesh,
       ...(values.public === undefined ? {} : { publicAddress: values.public }),
+      ...(values.heartbeat === undefined ? {} : { heartbeat: values.heartbeat }),
     };
     await runRole(terminal, log, async (scope) => {
       scope.own(await Cloud.start(options, { clock: terminal.clock, random: terminal.random, log }));

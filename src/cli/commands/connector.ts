@@ -44,7 +44,7 @@ export function addConnector(program: Command, terminal: Terminal): void {
         directAllowed: true,
         multicast: false,
         ...way,
-        ...hubOptionsOf(values),
+        ...(await hubOptionsOf(values)),
       };
       scope.own(await Hub.start(options, { clock, random, log: await roleLog('hub', values, terminal) }));
     });

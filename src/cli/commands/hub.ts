@@ -31,7 +31,7 @@ export function addHub(program: Command, terminal: Terminal): void {
         multicast,
         ...discoveryOf(values),
         ...way,
-        ...hubOptionsOf(values),
+        ...(await hubOptionsOf(values)),
       };
       scope.own(await Hub.start(options, { clock: terminal.clock, random: terminal.random, log }));
     });

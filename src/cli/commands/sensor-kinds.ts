@@ -62,12 +62,12 @@ function overview(kinds: readonly SensorDescription<unknown>[], paint: Paint): s
   const rows = kinds.map((kind) => [
     { text: kind.name, tone: 'strong' } as const,
     span(kind.defaults.interval),
+    kind.summary,
     settingsOf(kind)
       .map(({ key, required }) => (required ? key : `[${key}]`))
       .join(' '),
-    kind.summary,
   ]);
-  return table(['KIND', 'EVERY', 'SETTINGS', 'MEASURES'], rows, paint);
+  return table(['KIND', 'EVERY', 'MEASURES', 'SETTINGS'], rows, paint);
 }
 
 function details(kind: SensorDescription<unknown>, paint: Paint): string {

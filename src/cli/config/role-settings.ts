@@ -27,6 +27,11 @@ const member = {
     'where programs of exec sensors may be; default: the monitoring-plugins folders',
     path,
   ),
+  execUser: one(
+    '--exec-user <user>',
+    'who runs them when the hub is root: a name or uid:gid (default nobody)',
+    anyText,
+  ),
   ssdpPort: one('--ssdp-port <port>', 'UDP port of discovery', port, { hidden: true }),
   fallbackAfter: one('--fallback-after <duration>', 'how long to wait for a connector', duration, { hidden: true }),
   walSize: one('--wal-size <size>', 'bound of the write-ahead log', size, { hidden: true }),
@@ -43,6 +48,7 @@ export const CLOUD_SETTINGS = {
   ),
   public: one('--public <host:port>', 'where machines reach this cloud, as it stands in tokens', address),
   mesh: one('--mesh <name>', 'name of the mesh, at its first start only (default mesh)', anyText),
+  heartbeat: one('--heartbeat <duration>', 'how often hubs give a sign of life', duration, { hidden: true }),
 };
 
 export const CONNECTOR_SETTINGS = {

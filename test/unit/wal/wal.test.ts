@@ -1,4 +1,6 @@
 // The log over a store in memory: what it promises while nothing breaks, and when writes fail.
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { Gap, GapReason } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { days, hours, seconds } from '../../../src/kernel/duration.js';
@@ -59,6 +61,9 @@ describe('Wal', () => {
     const wal = await open();
     expect(wal.openLog, 'no log before the first flush').to.equal(undefined);
     const told: number[] = [];
+    wal.onDurable(() => {
+      throw new Error('a listener that fails changes nothing');
+    });
     wal.onDurable(({ flush }) => told.push(flush));
     const both = await Promise.all([wal.append(readings(0, 3).reverse()), wal.append(readings(1))]);
     expect(told).to.deep.equal([0, 1]);
@@ -295,6 +300,26 @@ describe('Wal', () => {
     expect(wal.acked(old).toString()).to.equal('[55]');
     const after = await restarted({ maxBytes: 3_200 });
     expect(after.gaps().map(({ gap }) => gap.flushCount)).to.deep.equal([3, lost - 3]);
+  });
+
+  it('knows where a parted log ends, whichever of store and mark lags behind', async () => {
+    const wal = await open();
+    await append(wal, 10);
+    const old = log(wal);
+    const mark = await readFile(join(directory.path, 'mark'));
+    const early = store.restarted();
+    await wal.reappend(old, 6);
+    const lateMark = await readFile(join(directory.path, 'mark'));
+    // Killed between the commit and the mark: the mark still has the old end.
+    await writeFile(join(directory.path, 'mark'), mark);
+    const behind = await restarted();
+    expect([behind.gaps(), (await ids(behind)).length]).to.deep.equal([[], 10]);
+    // The commit was lost to damage: what was moved may be in the cloud under its new numbers, and must not come back.
+    await writeFile(join(directory.path, 'mark'), lateMark);
+    store = early;
+    const ahead = await restarted();
+    expect(await ids(ahead)).to.deep.equal([0, 1, 2, 3, 4, 5]);
+    expect(ahead.gaps().map(({ gap }) => [gap.firstFlush, gap.flushCount])).to.deep.equal([[0, 4]]);
   });
 
   it('closes the open log on request', async () => {

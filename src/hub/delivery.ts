@@ -60,7 +60,10 @@ export class Delivery {
     const { wal } = modules;
     const open = wal.openLog;
     this.#live = open ? { log: hex(open.log), next: open.next } : { log: '', next: 0 };
-    this.#stopWatching = wal.onDurable(() => this.pump());
+    const stops = [wal.onDurable(() => this.pump()), wal.onGap(() => this.#sendGaps())];
+    this.#stopWatching = () => {
+      for (const stop of stops) stop();
+    };
     this.#sendGaps();
     this.pump();
   }
@@ -99,11 +102,6 @@ export class Delivery {
     this.#suspended.delete(hex(log));
     this.#inFlight.delete(hex(log));
     this.pump();
-  }
-
-  /** New gaps are to be sent. */
-  gapsChanged(): void {
-    this.#sendGaps();
   }
 
   /** Sends what may be sent; one run at a time. */

@@ -4,11 +4,12 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect, type Machine, MachineState, type MeshClient, Role } from '../client/index.js';
+import { formatEnrollmentToken, parseEnrollmentToken } from '../identity/token-text.js';
 import type { Clock } from '../kernel/clock.js';
 import { type Duration, seconds } from '../kernel/duration.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
 import { Internet } from './internet.js';
-import { RoleProcess, until } from './processes.js';
+import { type ProcessOptions, RoleProcess, until } from './processes.js';
 
 export interface MeshOptions {
   /** Data, logs, tokens; must not exist yet or be empty. */
@@ -21,6 +22,8 @@ export interface MeshOptions {
   readonly heartbeat: Duration;
   /** Flags for every hub besides. */
   readonly hubArgs?: readonly string[];
+  /** Flags for the cloud besides. */
+  readonly cloudArgs?: readonly string[];
   /** One way between customer and cloud. */
   readonly delay?: Duration;
 }
@@ -32,6 +35,21 @@ export interface HubProcess {
   readonly process: RoleProcess;
   /** Set once it has enrolled. */
   machineId: string;
+}
+
+export interface ConnectorProcess {
+  readonly name: string;
+  readonly directory: string;
+  readonly port: number;
+  readonly process: RoleProcess;
+  machineId: string;
+}
+
+/** Where a machine belongs, when not to the mesh's own customer and internet. */
+export interface Place {
+  readonly customerId?: string;
+  /** Port of 127.0.0.1 at which it believes the cloud to be. */
+  readonly cloudPort?: number;
 }
 
 export class LocalMesh implements Stoppable, AsyncDisposable {
@@ -69,6 +87,7 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
     const cloud = role('cloud', [
       ...['cloud', '--data', join(directory, 'cloud'), '--listen', `127.0.0.1:${cloudPort}`],
       ...['--public', `127.0.0.1:${internet.port}`, '--name', '127.0.0.1', '--heartbeat', `${heartbeat}ms`],
+      ...(options.cloudArgs ?? []),
     ]);
     const connector = role('connector', [
       ...['connector', '--data', join(directory, 'connector'), '--listen', `127.0.0.1:${connectorPort}`],
@@ -115,21 +134,50 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
     this.#scope.defer(() => made.close());
   }
 
-  /** Makes the customer, and a token file for one machine. */
-  async token(role: Role, name: string): Promise<string> {
-    if (this.customerId === '') {
-      const { id } = await this.client.customers.createCustomer({ name: 'demo' });
-      this.customerId = id;
-      await this.client.customers.updateCustomer({
-        id,
-        directAllowed: true,
-        fallbackAfterMs: Math.max(1_000, this.options.fallbackAfter),
-      });
-    }
-    const { text } = await this.client.tokens.createEnrollmentToken({ customerId: this.customerId, role, name });
+  /** A new customer whose hubs may go direct. */
+  async customer(name: string): Promise<string> {
+    const { id } = await this.client.customers.createCustomer({ name });
+    const fallbackAfterMs = Math.max(1_000, this.options.fallbackAfter);
+    await this.client.customers.updateCustomer({ id, directAllowed: true, fallbackAfterMs });
+    return id;
+  }
+
+  /** A token file for one machine; makes the mesh's own customer when it is the first. */
+  async token(role: Role, name: string, place: Place = {}): Promise<string> {
+    if (this.customerId === '') this.customerId = await this.customer('demo');
+    const customerId = place.customerId ?? this.customerId;
+    const made = await this.client.tokens.createEnrollmentToken({ customerId, role, name });
+    const { cloudPort } = place;
+    const text =
+      cloudPort === undefined
+        ? made.text
+        : formatEnrollmentToken({ ...parseEnrollmentToken(made.text), cloud: `127.0.0.1:${cloudPort}` });
     const file = join(this.options.directory, `${name}.token`);
     await writeFile(file, `${text}\n`, { mode: 0o600 });
     return file;
+  }
+
+  /** A process of the mesh, not started yet; ended with the mesh. */
+  process(name: string, args: readonly string[], more: Partial<ProcessOptions> = {}): RoleProcess {
+    const logFile = join(this.options.directory, 'logs', `${name}.log`);
+    return this.#scope.own(new RoleProcess({ ...more, name, args, logFile }, this.clock));
+  }
+
+  /** One more connector than the mesh begins with; resolves when it announces itself. */
+  async addConnector(name: string, place: Place = {}): Promise<ConnectorProcess> {
+    const { directory, ssdpPort } = this.options;
+    const before = new Set((await this.machines()).map(({ id }) => id));
+    const port = await freePort();
+    const home = join(directory, name);
+    const process = this.process(name, [
+      ...['connector', '--data', home, '--listen', `127.0.0.1:${port}`],
+      ...['--interface', this.options.interface, '--ssdp-port', String(ssdpPort)],
+    ]);
+    process.start(['--token-file', await this.token(Role.CONNECTOR, name, place)]);
+    await process.untilLog(/trunk to the cloud is up/, seconds(30));
+    const machine = (await this.machines()).find(({ id, role }) => role === Role.CONNECTOR && !before.has(id));
+    if (!machine) throw new Error(`the cloud does not know ${name}`);
+    return { name, directory: home, port, process, machineId: machine.id };
   }
 
   async startConnector(): Promise<void> {
@@ -160,26 +208,21 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
   }
 
   /** Adds a hub and waits until the cloud knows it. */
-  async addHub(name: string, args: readonly string[] = this.options.hubArgs ?? []): Promise<HubProcess> {
+  async addHub(
+    name: string,
+    args: readonly string[] = this.options.hubArgs ?? [],
+    place: Place = {},
+  ): Promise<HubProcess> {
     const { directory, ssdpPort, fallbackAfter } = this.options;
     const before = new Set((await this.machines()).map(({ id }) => id));
     const home = join(directory, name);
     const journal = join(directory, `${name}.journal`);
-    const process = this.#scope.own(
-      new RoleProcess(
-        {
-          name,
-          logFile: join(directory, 'logs', `${name}.log`),
-          args: [
-            ...['hub', '--data', home, '--journal', journal, '--interface', this.options.interface],
-            ...['--ssdp-port', String(ssdpPort), '--fallback-after', `${fallbackAfter}ms`, ...args],
-          ],
-        },
-        this.clock,
-      ),
-    );
+    const process = this.process(name, [
+      ...['hub', '--data', home, '--journal', journal, '--interface', this.options.interface],
+      ...['--ssdp-port', String(ssdpPort), '--fallback-after', `${fallbackAfter}ms`, ...args],
+    ]);
     const hub: HubProcess = { name, directory: home, journal, process, machineId: '' };
-    process.start(['--token-file', await this.token(Role.HUB, name)]);
+    process.start(['--token-file', await this.token(Role.HUB, name, place)]);
     this.hubs.push(hub);
     await until(
       async () => {

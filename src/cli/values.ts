@@ -89,7 +89,8 @@ export function moment(text: string, now: EpochMs): EpochMs {
   const relative = RELATIVE.exec(text);
   const span = relative ? parseDuration(relative[2] ?? '') : undefined;
   if (span !== undefined) return epochMs(relative?.[1] === '-' ? now - span : now + span);
-  // Only whole ISO forms: what else Date.parse takes depends on the engine. Without a zone it is local time.
+  // Only whole ISO forms: what else Date.parse takes depends on the engine. A date alone is in UTC, a time
+  // without a zone is local (ECMA-262, section 21.4.1.32).
   const time = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)?)?$/.test(text)
     ? Date.parse(text)
     : Number.NaN;

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { type Document, isMap, isNode, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
+import { describe } from '../../kernel/fault.js';
 import { CliFault } from '../fault.js';
 import { oneLine } from '../output/text.js';
 
@@ -44,11 +45,19 @@ export function parseYaml<T>(text: string, name: string, schema: z.ZodType<T>, k
   if (document.contents !== null && !isMap(document.contents)) {
     throw unusable(name, ['it must hold keys and values, like "data: /var/lib/occ/hub"'], keys);
   }
-  const content: unknown = document.toJS({ maxAliasCount: 10 });
-  const result = schema.safeParse(content ?? {});
+  const result = schema.safeParse(contentOf(document, name, keys) ?? {});
   if (result.success) return result.data;
   const problems = result.error.issues.flatMap((issue) => problemsOf(issue, document, lines, keys));
   throw unusable(name, problems, keys);
+}
+
+/** Aliases are bounded: a few lines of them can stand for gigabytes. */
+function contentOf(document: Document, name: string, keys: readonly string[]): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 10 });
+  } catch (thrown) {
+    throw unusable(name, [oneLine(describe(thrown))], keys);
+  }
 }
 
 function unusable(name: string, problems: readonly string[], keys: readonly string[]): CliFault {

@@ -1,0 +1,333 @@
+// A cloud for tests of its clients: the real edge over real TLS, with canned answers behind it and a record of what was
+// asked. It changes nothing and checks nothing: that is the real cloud's business.
+import { Caller } from '../../../gen/occmesh/access/v1/access.js';
+import { Role } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
+import {
+  Customer,
+  CustomerServiceService,
+  Machine,
+  MachineServiceService,
+  MachineState,
+  Sensor,
+  SensorServiceService,
+  Token,
+  TokenKind,
+  TokenServiceService,
+} from '../../../gen/occmesh/inventory/v1/inventory.js';
+import { Outcome, Path } from '../../../gen/occmesh/link/v1/link.js';
+import { LogLedger, Reading, ReadingServiceService } from '../../../gen/occmesh/readings/v1/readings.js';
+import { GapReason, State, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { ANONYMOUS, type Principal } from '../../../src/contract/access.js';
+import { loadDescriptors } from '../../../src/contract/descriptors.js';
+import { ApiFault } from '../../../src/contract/fault.js';
+import type { CallContext } from '../../../src/contract/handlers.js';
+import { GrpcListener } from '../../../src/contract/listener.js';
+import { MeshAuthority } from '../../../src/identity/authority.js';
+import { SigningKey } from '../../../src/identity/keys.js';
+import type { MeshRole } from '../../../src/identity/spiffe.js';
+import { systemClock } from '../../../src/kernel/clock.js';
+import { milliseconds } from '../../../src/kernel/duration.js';
+import { silentLogger } from '../../../src/kernel/log.js';
+import { systemRandom } from '../../../src/kernel/random.js';
+import type { Scope, Stoppable } from '../../../src/kernel/scope.js';
+
+/** The moment at which everything here was written. */
+export const NOW = Date.UTC(2026, 0, 1, 12);
+export const API_TOKEN = 'occ-api.of-these-tests';
+
+export const id = (n: number): string => `0198b000-0000-7000-8000-${String(n).padStart(12, '0')}`;
+export const ACME = id(1);
+export const BIRCH = id(2);
+export const GATEWAY = id(11);
+export const GATEWAY_HUB = id(12);
+export const PC = id(13);
+export const LAPTOP = id(14);
+export const OTHER_PC = id(15);
+
+const machine = (content: Partial<Machine>): Machine =>
+  Machine.fromPartial({
+    role: Role.HUB,
+    state: MachineState.ONLINE,
+    lastSeenMs: NOW - 3_000,
+    enrolledAtMs: NOW - 86_400_000,
+    certificateExpiresAtMs: NOW + 86_400_000,
+    software: 'occ-mesh/0.1.0',
+    info: { hostname: 'host', os: 'linux', osVersion: '6', arch: 'x64', fingerprint: '', software: 'occ-mesh/0.1.0' },
+    ...content,
+  });
+
+const reading = (machineId: string, sensor: number, content: Partial<Reading>): Reading =>
+  Reading.fromPartial({
+    machineId,
+    sensor,
+    takenAtMs: NOW - 12_000,
+    state: State.OK,
+    id: { log: Buffer.alloc(16, 7), flush: 4, position: sensor },
+    ...content,
+  });
+
+/** What the fake cloud knows; tests change it as they need it. */
+export function content() {
+  const sensor = (machineId: string, number: number, name: string, kind: string, more: Partial<Sensor> = {}): Sensor =>
+    Sensor.fromPartial({
+      id: `${machineId}/${number}`,
+      machineId,
+      number,
+      name,
+      kind,
+      intervalMs: 60_000,
+      timeoutMs: 10_000,
+      settings: {},
+      ...more,
+    });
+  const usage = { metric: 'usage', warning: '90', critical: '98' };
+  return {
+    customers: [
+      { id: ACME, name: 'Acme', directAllowed: true, fallbackAfterMs: 300_000, createdAtMs: NOW - 1_000 },
+      { id: BIRCH, name: 'Birch & Co', directAllowed: false, fallbackAfterMs: 60_000, createdAtMs: NOW },
+    ].map((customer) => Customer.fromPartial(customer)),
+    machines: [
+      machine({
+        id: GATEWAY,
+        customerId: ACME,
+        name: 'gw',
+        role: Role.CONNECTOR,
+        hubCount: 2,
+        companionId: GATEWAY_HUB,
+      }),
+      machine({
+        id: GATEWAY_HUB,
+        customerId: ACME,
+        name: 'gw-hub',
+        path: Path.CONNECTOR,
+        connectorId: GATEWAY,
+        companionId: GATEWAY,
+      }),
+      machine({ id: PC, customerId: ACME, name: 'pc', path: Path.DIRECT, queuedReadings: 42, queuedAgeMs: 90_000 }),
+      machine({
+        id: LAPTOP,
+        customerId: ACME,
+        name: 'laptop',
+        state: MachineState.SHUT_DOWN,
+        lastSeenMs: NOW - 7_200_000,
+      }),
+      machine({ id: OTHER_PC, customerId: BIRCH, name: 'pc', state: MachineState.NEVER_SEEN, lastSeenMs: 0 }),
+    ],
+    sensors: [
+      sensor(GATEWAY_HUB, 1, 'CPU', 'cpu', { thresholds: [usage] }),
+      sensor(PC, 1, 'CPU', 'cpu', { thresholds: [usage] }),
+      sensor(PC, 2, 'Shop', 'http', { settings: { url: 'https://shop.example/' }, configError: 'no such host' }),
+      sensor(LAPTOP, 1, 'Disks', 'disk', { paused: true }),
+    ],
+    tokens: [
+      Token.fromPartial({
+        id: id(91),
+        kind: TokenKind.ENROLLMENT,
+        customerId: ACME,
+        role: Role.HUB,
+        name: 'new office',
+        createdAtMs: NOW,
+        expiresAtMs: NOW + 3_600_000,
+        uses: 5,
+        used: 2,
+      }),
+      Token.fromPartial({ id: id(92), kind: TokenKind.API, caller: Caller.OPERATOR, createdAtMs: NOW, revoked: true }),
+    ],
+    readings: [
+      reading(GATEWAY_HUB, 1, { values: [{ name: 'usage', unit: '%', value: 12.5 }] }),
+      reading(PC, 1, {
+        state: State.CRITICAL,
+        message: 'usage 99 % is over 98',
+        values: [{ name: 'usage', unit: '%', value: 99 }],
+      }),
+    ],
+    ledgers: new Map([
+      [
+        PC,
+        [
+          LogLedger.fromPartial({
+            log: Buffer.alloc(16, 9),
+            readingCount: 1_000,
+            announcedNext: 80,
+            lost: [
+              {
+                range: { first: 10, count: 3 },
+                reason: GapReason.LOG_FULL,
+                witness: Witness.HUB,
+                noticedAtMs: NOW - 3_600_000,
+                readingCount: 17,
+              },
+            ],
+          }),
+        ],
+      ],
+    ]),
+    enrollmentText: 'occ1.secret-enrolment-token',
+    apiText: 'secret-api-token',
+    run: { outcome: Outcome.DONE, message: 'usage 99 %', state: State.CRITICAL },
+  };
+}
+
+export type Content = ReturnType<typeof content>;
+
+/** One call as the cloud saw it. */
+export interface SeenCall {
+  readonly method: string;
+  readonly request: unknown;
+}
+
+export class FakeCloud implements Stoppable {
+  readonly calls: SeenCall[] = [];
+  /** Thrown by the next call, once. */
+  failNext: Error | undefined;
+
+  private constructor(
+    readonly content: Content,
+    readonly ca: string,
+    private readonly listener: GrpcListener,
+  ) {}
+
+  get address(): string {
+    return `127.0.0.1:${this.listener.address.port}`;
+  }
+
+  /** What was asked of a method, oldest first. */
+  asked(method: string): unknown[] {
+    return this.calls.filter((call) => call.method === method).map(({ request }) => request);
+  }
+
+  /** `role`: whose certificate the server shows. */
+  static async start(scope: Scope, role: MeshRole = 'cloud'): Promise<FakeCloud> {
+    const authority = await MeshAuthority.create('test', { clock: systemClock, random: systemRandom });
+    const key = SigningKey.generate();
+    const customerId = role === 'cloud' ? '' : ACME;
+    const { pem } = await authority.issue({
+      identity: { mesh: 'test', customerId, role, machineId: id(99) },
+      publicKey: key.publicKey,
+    });
+    const authenticate = ({ bearer }: { bearer?: string }): Principal =>
+      bearer === API_TOKEN ? { kind: 'user', caller: Caller.OPERATOR, tokenId: id(92) } : ANONYMOUS;
+    const ca = authority.bundle.pems.join('');
+    const listener = new GrpcListener(
+      {
+        host: '127.0.0.1',
+        port: 0,
+        key: key.toPem(),
+        cert: pem,
+        ca,
+        access: { rules: loadDescriptors().accessRules(), authenticate },
+        grace: milliseconds(50),
+      },
+      { clock: systemClock, log: silentLogger, random: systemRandom },
+    );
+    const cloud = new FakeCloud(content(), ca, listener);
+    cloud.#serve();
+    await scope.own(listener).start();
+    return cloud;
+  }
+
+  stop(): Promise<void> {
+    return this.listener.stop();
+  }
+
+  /** Notes the call, and fails if it is to. */
+  #seen(method: string, request: unknown): void {
+    this.calls.push({ method, request });
+    const failure = this.failNext;
+    this.failNext = undefined;
+    if (failure) throw failure;
+  }
+
+  /** A method that answers with what `answer` finds. */
+  #answer<Q, R>(method: string, answer: (request: Q) => R): (request: Q) => Promise<R> {
+    return async (request) => {
+      this.#seen(method, request);
+      return answer(request);
+    };
+  }
+
+  #serve(): void {
+    const { content: known, listener } = this;
+    const one = <T extends { readonly id: string }>(all: readonly T[], wanted: string): T => {
+      const found = all.find((thing) => thing.id === wanted);
+      if (!found) throw new ApiFault('api.not-found', 'no such thing');
+      return found;
+    };
+    listener.add(CustomerServiceService, {
+      createCustomer: this.#answer('createCustomer', ({ name }: { name: string }) =>
+        Customer.fromPartial({ id: id(3), name }),
+      ),
+      // Two pages, to see that clients ask for the second.
+      listCustomers: this.#answer('listCustomers', ({ pageToken }: { pageToken: string }) => ({
+        customers: pageToken === '' ? known.customers.slice(0, 1) : known.customers.slice(1),
+        nextPageToken: pageToken === '' && known.customers.length > 1 ? 'second' : '',
+      })),
+      updateCustomer: this.#answer('updateCustomer', ({ id: wanted }: { id: string }) => one(known.customers, wanted)),
+    });
+    const machineOf = ({ id: wanted }: { id: string }) => one(known.machines, wanted);
+    listener.add(MachineServiceService, {
+      listMachines: this.#answer('listMachines', (request: { customerId: string; includeRetired: boolean }) => ({
+        machines: known.machines.filter(
+          ({ customerId, state }) =>
+            (request.customerId === '' || customerId === request.customerId) &&
+            (request.includeRetired || state !== MachineState.RETIRED),
+        ),
+        nextPageToken: '',
+      })),
+      updateMachine: this.#answer('updateMachine', machineOf),
+      retireMachine: this.#answer('retireMachine', machineOf),
+      releaseMachine: this.#answer('releaseMachine', machineOf),
+    });
+    const sensorOf = ({ id: wanted }: { id: string }) => one(known.sensors, wanted);
+    listener.add(SensorServiceService, {
+      createSensor: this.#answer('createSensor', (request: object) =>
+        Sensor.fromPartial({ ...request, id: `${PC}/9`, name: 'new' }),
+      ),
+      listSensors: this.#answer('listSensors', ({ machineId }: { machineId: string }) => ({
+        sensors: known.sensors.filter((sensor) => machineId === '' || sensor.machineId === machineId),
+        nextPageToken: '',
+      })),
+      updateSensor: this.#answer('updateSensor', sensorOf),
+      deleteSensor: this.#answer('deleteSensor', () => ({})),
+      runSensor: async (request: { id: string }, { signal }: CallContext) => {
+        this.#seen('runSensor', request);
+        if (request.id === 'stuck') await aborted(signal);
+        return known.run;
+      },
+    });
+    listener.add(TokenServiceService, {
+      createEnrollmentToken: this.#answer('createEnrollmentToken', () => ({
+        token: known.tokens[0],
+        text: known.enrollmentText,
+      })),
+      createApiToken: this.#answer('createApiToken', () => ({ token: known.tokens[1], text: known.apiText })),
+      listTokens: this.#answer('listTokens', () => ({ tokens: known.tokens, nextPageToken: '' })),
+      revokeToken: this.#answer('revokeToken', ({ id: wanted }: { id: string }) => one(known.tokens, wanted)),
+    });
+    listener.add(ReadingServiceService, {
+      getLatest: this.#answer('getLatest', () => ({ readings: known.readings })),
+      getLedger: this.#answer('getLedger', ({ machineId }: { machineId: string }) => ({
+        logs: known.ledgers.get(machineId) ?? [],
+      })),
+      queryReadings: (request: unknown) => this.#query(request),
+      watchReadings: (request: unknown, context: CallContext) => this.#watch(request, context),
+    });
+  }
+
+  /** One message per reading, the newest first. */
+  async *#query(request: unknown) {
+    this.#seen('queryReadings', request);
+    for (const found of [...this.content.readings].reverse()) yield { readings: [found] };
+  }
+
+  /** What there is, and then silence until the caller goes. */
+  async *#watch(request: unknown, { signal }: CallContext) {
+    this.#seen('watchReadings', request);
+    yield { readings: this.content.readings };
+    await aborted(signal);
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+}

@@ -1,0 +1,389 @@
+// The operators' commands against a cloud with canned answers, over real TLS: the exact tables, the fields of the JSON,
+// and what was asked of the cloud.
+import { expect } from 'chai';
+import { MachineState, Outcome, State } from '../../../src/client/index.js';
+import { ApiFault } from '../../../src/contract/fault.js';
+import { ACME, BIRCH, GATEWAY, GATEWAY_HUB, LAPTOP, OTHER_PC, PC } from './fake-cloud.js';
+import { Office, occ, Screen } from './support.js';
+
+describe('operators', () => {
+  let office: Office;
+  beforeEach(async () => {
+    office = await Office.open();
+  });
+  afterEach(() => office[Symbol.asyncDispose]());
+
+  /** The text of a command that went well. */
+  async function text(...args: string[]): Promise<string> {
+    const { code, out, err } = await office.occ(...args);
+    expect(code, err).to.equal(0);
+    return out;
+  }
+
+  describe('customers', () => {
+    it('lists all pages', async () => {
+      expect(await text('customers', 'list')).to.equal(
+        [
+          'NAME        DIRECT   FALLBACK  ID',
+          `Acme        allowed  5m        ${ACME}`,
+          `Birch & Co  no       1m        ${BIRCH}`,
+          '',
+        ].join('\n'),
+      );
+      expect(await office.json('customers', 'list')).to.deep.include({
+        id: ACME,
+        name: 'Acme',
+        directAllowed: true,
+        fallbackAfterMs: 300_000,
+        createdAt: '2026-01-01T11:59:59.000Z',
+      });
+    });
+
+    it('says what to do when there is none', async () => {
+      office.cloud.content.customers.length = 0;
+      const { code, out, err } = await office.occ('customers', 'list');
+      expect({ code, out, err }).to.deep.equal({
+        code: 0,
+        out: '',
+        err: 'There is no customer yet. Make one: occ customers create NAME\n',
+      });
+      expect(await office.json('customers', 'list')).to.deep.equal([]);
+    });
+
+    it('creates, and changes only what was said', async () => {
+      await text('customers', 'create', 'Cedar');
+      expect(office.cloud.asked('createCustomer')).to.deep.equal([{ name: 'Cedar', requestId: '' }]);
+      await text('customers', 'update', 'birch & co', '--direct', 'allow', '--fallback-after', '90s');
+      expect(office.cloud.asked('updateCustomer')).to.deep.equal([
+        { id: BIRCH, name: undefined, directAllowed: true, fallbackAfterMs: 90_000 },
+      ]);
+      expect((await office.occ('customers', 'update', 'acme')).code).to.equal(2);
+    });
+  });
+
+  describe('machines', () => {
+    it('lists them with state and path', async () => {
+      expect(await text('machines', 'list')).to.equal(
+        [
+          'NAME    ROLE       CUSTOMER    STATE       PATH        SEEN    QUEUED          ID',
+          `gw      connector  Acme        online      cloud       3s ago  2 hubs          ${GATEWAY}`,
+          `gw-hub  hub        Acme        online      via gw      3s ago  0               ${GATEWAY_HUB}`,
+          `laptop  hub        Acme        shut down   shut down   2h ago  0               ${LAPTOP}`,
+          `pc      hub        Acme        online      direct      3s ago  42, for 1m 30s  ${PC}`,
+          `pc      hub        Birch & Co  never seen  never seen  never   0               ${OTHER_PC}`,
+          '',
+        ].join('\n'),
+      );
+      const machines = (await office.json('machines', 'list', '--customer', 'acme')) as { name: string }[];
+      expect(machines.map(({ name }) => name)).to.deep.equal(['gw', 'gw-hub', 'pc', 'laptop']);
+      expect(machines[1]).to.include({
+        route: 'via gw',
+        path: 'connector',
+        connector: 'gw',
+        role: 'hub',
+        state: 'online',
+      });
+      expect(machines[3]).to.include({ state: 'shut down', lastSeenAt: '2026-01-01T10:00:00.000Z', queuedReadings: 0 });
+    });
+
+    it('acts on one machine, by name or id', async () => {
+      await text('machines', 'rename', 'laptop', 'Notebook');
+      await text('machines', 'deny-direct', 'acme/pc');
+      await text('machines', 'allow-direct', OTHER_PC);
+      expect(office.cloud.asked('updateMachine')).to.deep.equal([
+        { id: LAPTOP, name: 'Notebook', directAllowed: undefined },
+        { id: PC, name: undefined, directAllowed: false },
+        { id: OTHER_PC, name: undefined, directAllowed: true },
+      ]);
+      await text('machines', 'release', 'gw');
+      expect(office.cloud.asked('releaseMachine')).to.deep.equal([{ id: GATEWAY }]);
+    });
+
+    it('retires only after yes', async () => {
+      const refused = await office.occ('machines', 'retire', 'laptop');
+      expect(refused.code).to.equal(10);
+      expect(refused.err).to.contain('--yes');
+      const wrong = await occ(['machines', 'retire', 'laptop'], office.terminal({ ask: async () => 'yes' }));
+      expect(wrong.code).to.equal(10);
+      expect(office.cloud.asked('retireMachine')).to.deep.equal([]);
+      expect(
+        (await occ(['machines', 'retire', 'laptop'], office.terminal({ ask: async () => 'laptop' }))).code,
+      ).to.equal(0);
+      await text('machines', 'retire', 'laptop', '--yes');
+      expect(office.cloud.asked('retireMachine')).to.deep.equal([{ id: LAPTOP }, { id: LAPTOP }]);
+    });
+
+    it('refuses an ambiguous name before anything is changed', async () => {
+      const { code, err } = await office.occ('machines', 'rename', 'pc', 'x');
+      expect(code).to.equal(9);
+      expect(err).to.contain(`Acme/pc (${PC}), Birch & Co/pc (${OTHER_PC})`);
+      expect(office.cloud.asked('updateMachine')).to.deep.equal([]);
+    });
+  });
+
+  describe('sensors', () => {
+    it('lists them', async () => {
+      expect(await text('sensors', 'list', '--machine', 'acme/pc')).to.equal(
+        [
+          'HUB  NAME  KIND  EVERY  WARN/CRIT    SETTINGS                   ERROR         ID',
+          `pc   CPU   cpu   1m     usage 90/98                                           ${PC}/1`,
+          `pc   Shop  http  1m                  url=https://shop.example/  no such host  ${PC}/2`,
+          '',
+        ].join('\n'),
+      );
+      const [disks] = (await office.json('sensors', 'list', '--machine', 'laptop')) as object[];
+      expect(disks).to.include({
+        id: `${LAPTOP}/1`,
+        machine: 'laptop',
+        kind: 'disk',
+        paused: true,
+        intervalMs: 60_000,
+      });
+    });
+
+    it('adds one, its limits put into those of the kind', async () => {
+      await text('sensors', 'add', 'laptop', 'cpu', '--name', 'Busy', '--interval', '30s', '--warn', 'usage=50');
+      await text('sensors', 'add', 'laptop', 'tcp', '--set', 'host=a.example', '--set', 'port=25');
+      const none = { requestId: '', intervalMs: 0, timeoutMs: 0, name: '' };
+      expect(office.cloud.asked('createSensor')).to.deep.equal([
+        {
+          ...none,
+          machineId: LAPTOP,
+          name: 'Busy',
+          kind: 'cpu',
+          settings: {},
+          intervalMs: 30_000,
+          thresholds: [{ metric: 'usage', warning: '50', critical: '98' }],
+        },
+        { ...none, machineId: LAPTOP, kind: 'tcp', settings: { host: 'a.example', port: 25 }, thresholds: [] },
+      ]);
+    });
+
+    it('changes what was said and leaves the rest', async () => {
+      await text('sensors', 'change', 'shop', '--set', 'status=[200]', '--unset', 'url', '--resume');
+      await text('sensors', 'change', 'gw-hub/cpu', '--crit', 'usage=95', '--pause');
+      await text('sensors', 'change', 'gw-hub/cpu', '--no-thresholds');
+      const absent = { name: undefined, settings: undefined, intervalMs: undefined, timeoutMs: undefined };
+      expect(office.cloud.asked('updateSensor')).to.deep.equal([
+        { ...absent, id: `${PC}/2`, settings: { status: [200] }, thresholds: undefined, paused: false },
+        {
+          ...absent,
+          id: `${GATEWAY_HUB}/1`,
+          thresholds: { thresholds: [{ metric: 'usage', warning: '90', critical: '95' }] },
+          paused: true,
+        },
+        { ...absent, id: `${GATEWAY_HUB}/1`, thresholds: { thresholds: [] }, paused: undefined },
+      ]);
+      expect((await office.occ('sensors', 'change', 'shop')).code).to.equal(2);
+      expect((await office.occ('sensors', 'change', 'shop', '--pause', '--resume')).code).to.equal(2);
+    });
+
+    it('removes and runs', async () => {
+      const removed = await office.occ('sensors', 'remove', 'shop');
+      expect(removed.err).to.equal('Removed Shop of pc.\n');
+      expect(office.cloud.asked('deleteSensor')).to.deep.equal([{ id: `${PC}/2` }]);
+      expect(await text('sensors', 'run', 'shop')).to.equal(
+        'SENSOR  STATE     MESSAGE\nShop    CRITICAL  usage 99 %\n',
+      );
+      office.cloud.content.run = { outcome: Outcome.FAILED, message: 'no such program', state: State.UNSPECIFIED };
+      const failed = await office.occ('sensors', 'run', 'shop');
+      expect(failed).to.deep.include({ code: 1, err: 'occ: Shop: no such program\n' });
+    });
+
+    it('knows the kinds without asking a cloud', async () => {
+      const kinds = await occ(['sensors', 'kinds', '--json']);
+      const all = JSON.parse(kinds.out) as { name: string; settings: { key: string; required: boolean }[] }[];
+      expect(all.map(({ name }) => name)).to.include.members(['cpu', 'http', 'exec']);
+      expect(
+        all
+          .find(({ name }) => name === 'tcp')
+          ?.settings.filter(({ required }) => required)
+          .map(({ key }) => key),
+      ).to.deep.equal(['host', 'port']);
+      expect((await occ(['sensors', 'kinds', 'http'])).out).to.match(/^http: .*\nevery 1m, timeout 20s\n/);
+      expect((await occ(['sensors', 'kinds', 'htttp'])).code).to.equal(9);
+    });
+  });
+
+  describe('readings', () => {
+    it('shows the latest', async () => {
+      expect(await text('readings', 'latest')).to.equal(
+        [
+          'HUB     SENSOR  STATE     TAKEN    VALUES        MESSAGE',
+          'gw-hub  CPU     OK        12s ago  usage 12.5 %',
+          'pc      CPU     CRITICAL  12s ago  usage 99 %    usage 99 % is over 98',
+          '',
+        ].join('\n'),
+      );
+      const [first] = (await office.json('readings', 'latest', '--machine', 'gw-hub')) as object[];
+      expect(first).to.deep.equal({
+        machineId: GATEWAY_HUB,
+        machine: 'gw-hub',
+        sensorId: `${GATEWAY_HUB}/1`,
+        sensor: 'CPU',
+        takenAt: '2026-01-01T11:59:48.000Z',
+        state: 'OK',
+        message: '',
+        values: [{ name: 'usage', unit: '%', value: 12.5 }],
+        id: { log: '07'.repeat(16), flush: 4, position: 1 },
+      });
+      expect(office.cloud.asked('getLatest').at(-1)).to.deep.equal({ customerId: '', machineId: GATEWAY_HUB });
+    });
+
+    it('shows a range, oldest first, the newest when there are too many', async () => {
+      const [one] = office.cloud.content.readings;
+      if (!one) throw new Error('no reading');
+      office.cloud.content.readings = [1, 2, 3, 4, 5].map((n) => ({ ...one, takenAtMs: one.takenAtMs + n * 1_000 }));
+      const shown = (await office.json(
+        'readings',
+        'range',
+        '--sensor',
+        'acme/pc/cpu',
+        '--from',
+        '-2h',
+        '--until',
+        'now',
+      )) as {
+        takenAt: string;
+      }[];
+      expect(shown.map(({ takenAt }) => takenAt.slice(17, 19))).to.deep.equal(['49', '50', '51', '52', '53']);
+      expect(office.cloud.asked('queryReadings')).to.deep.equal([
+        { machineId: PC, sensor: 1, fromMs: Date.UTC(2026, 0, 1, 10), untilMs: Date.UTC(2026, 0, 1, 12) },
+      ]);
+      const cut = await office.occ('readings', 'range', '--machine', 'laptop', '--limit', '2');
+      expect(cut.out.split('\n')).to.have.length(4);
+      expect(cut.out).to.contain('8s ago').and.to.contain('7s ago');
+      expect(cut.err).to.equal('3 older readings are not shown; see --limit.\n');
+    });
+
+    it('needs to know whose, and a range that is one', async () => {
+      expect((await office.occ('readings', 'range')).code).to.equal(2);
+      expect((await office.occ('readings', 'range', '--machine', 'a', '--sensor', 'b')).code).to.equal(2);
+      expect(
+        (await office.occ('readings', 'range', '--machine', 'a', '--from', 'now', '--until', '-1h')).code,
+      ).to.equal(2);
+      expect((await office.occ('readings', 'range', '--machine', 'a', '--from', 'yesterday')).err).to.contain(
+        '-1h or now',
+      );
+    });
+
+    for (const json of [false, true]) {
+      it(`watches until Ctrl-C, and then ends well (${json ? 'JSON' : 'text'})`, async () => {
+        const terminal = office.terminal();
+        const running = occ(['readings', 'watch', ...(json ? ['--json'] : [])], terminal);
+        await terminal.stdout.shows('usage 99 % is over 98');
+        terminal.interrupt();
+        const { code, out, err } = await running;
+        expect({ code, err }).to.deep.equal({ code: 0, err: '' });
+        const lines = out.trimEnd().split('\n');
+        expect(lines).to.have.length(2);
+        if (json) expect(JSON.parse(lines[1] ?? '')).to.include({ machine: 'pc', sensor: 'CPU', state: 'CRITICAL' });
+        else
+          expect(lines[1]).to.equal(
+            `2026-01-01T11:59:48.000Z  CRITICAL  pc/CPU${' '.repeat(20)}usage 99 %  usage 99 % is over 98`,
+          );
+      });
+    }
+  });
+
+  describe('status', () => {
+    const whole = [
+      'Acme  3 hubs, 4 sensors: 1 CRITICAL, 1 OK',
+      '├─ connector gw  online  seen 3s ago',
+      '│  └─ hub gw-hub  online  seen 3s ago',
+      '│     └─ CPU               OK        12s ago     usage 12.5 %',
+      '├─ straight to the cloud',
+      '│  └─ hub pc  online  seen 3s ago  direct  42 readings wait, for 1m 30s',
+      '│     ├─ CPU               CRITICAL  12s ago     usage 99 % is over 98',
+      '│     ├─ Shop              no such host',
+      '│     └─ lost: 17 readings (log full), noticed 1h ago',
+      '└─ not connected',
+      '   └─ hub laptop  shut down  seen 2h ago',
+      '      └─ Disks             paused',
+      'Birch & Co  1 hub, 0 sensors',
+      '└─ not connected',
+      '   └─ hub pc  never seen',
+      '',
+    ];
+
+    it('is a tree of everything', async () => {
+      expect(await text('status')).to.equal(whole.join('\n'));
+    });
+
+    it('folds what is well on a screen that is too small, unless told not to', async () => {
+      const small = () =>
+        office.terminal({ stdout: new Screen(true, 80, 10), env: { ...office.terminal().env, NO_COLOR: '1' } });
+      expect((await occ(['status'], small())).out)
+        .to.contain('│     └─ 1 sensor OK\n')
+        .and.not.to.contain('usage 12.5 %');
+      expect((await occ(['status', '--all'], small())).out).to.equal(whole.join('\n'));
+    });
+
+    it('has everything in its JSON, gaps too', async () => {
+      const [acme, birch] = (await office.json('status')) as Record<string, { name: string; hubs?: object[] }[]>[];
+      expect(acme?.connectors?.map(({ name, hubs }) => [name, hubs?.length])).to.deep.equal([['gw', 1]]);
+      expect(acme?.disconnectedHubs?.map(({ name }) => name)).to.deep.equal(['laptop']);
+      expect(birch?.disconnectedHubs?.map(({ name }) => name)).to.deep.equal(['pc']);
+      const [pc] = (acme?.directHubs ?? []) as unknown as {
+        gaps: object[];
+        sensors: { latest?: { state: string } }[];
+      }[];
+      expect(pc?.sensors.map(({ latest }) => latest?.state)).to.deep.equal(['CRITICAL', undefined]);
+      expect(pc?.gaps).to.deep.equal([
+        {
+          log: '09'.repeat(16),
+          firstFlush: 10,
+          flushCount: 3,
+          readingCount: 17,
+          reason: 'log full',
+          witness: 'hub',
+          noticedAt: '2026-01-01T11:00:00.000Z',
+        },
+      ]);
+    });
+
+    it('can be of one customer', async () => {
+      expect(await text('status', '--customer', 'birch & co')).to.equal(whole.slice(12).join('\n'));
+    });
+
+    it('shows nothing of a name that a terminal would obey', async () => {
+      const [machine] = office.cloud.content.machines.filter(({ state }) => state === MachineState.SHUT_DOWN);
+      if (!machine) throw new Error('no machine');
+      machine.name = 'x\u001b[2J';
+      expect(await text('status'))
+        .to.contain('hub x\ufffd[2J')
+        .and.not.to.contain('\u001b');
+    });
+  });
+
+  describe('failures', () => {
+    it("shows the cloud's own words and advice, without a trace of gRPC", async () => {
+      office.cloud.failNext = new ApiFault('api.denied', 'this token may only read', { advice: 'Use another one.' });
+      const { code, out, err } = await office.occ('customers', 'list');
+      expect({ code, out, err }).to.deep.equal({
+        code: 8,
+        out: '',
+        err: 'occ: this token may only read. Use another one.\n',
+      });
+    });
+
+    it('ends with 130 when it is interrupted in the middle of a call', async () => {
+      const terminal = office.terminal();
+      terminal.interrupt();
+      const { code, err } = await occ(['customers', 'list'], terminal);
+      expect({ code, err }).to.deep.equal({ code: 130, err: 'occ: ended by SIGINT\n' });
+    });
+
+    it('ends with 1 and asks for a report when something unexpected is thrown', async () => {
+      class BrokenScreen extends Screen {
+        override write(): void {
+          throw new TypeError('surprise');
+        }
+      }
+      const broken = office.terminal({ stdout: new BrokenScreen() });
+      const { code, err } = await occ(['status'], broken);
+      expect(code).to.equal(1);
+      expect(err).to.contain('occ: surprise\n').and.to.contain('OCC_DEBUG=1');
+    });
+  });
+});

@@ -169,7 +169,7 @@ export function fromStatus(error: ServiceError | StatusObject, facts: CallFacts)
   const reason = error.metadata?.get(REASON_KEY)[0];
   const details = error.metadata?.get(DETAILS_KEY)[0];
   // What the server itself said is its own sentence; what grpc-js says about connections needs to say whose.
-  const message = reason === undefined ? `${facts.address}: ${error.details}` : error.details;
+  const message = reason === undefined ? `${facts.address}: ${plainCause(error.details)}` : error.details;
   return new ContractFault(code, message, {
     permanent: !RETRYABLE.includes(code),
     ...(reason === undefined && ADVICE[code] !== undefined ? { advice: ADVICE[code] } : {}),
@@ -177,6 +177,12 @@ export function fromStatus(error: ServiceError | StatusObject, facts: CallFacts)
     reason: typeof reason === 'string' ? reason : undefined,
     retryAfter: Buffer.isBuffer(details) ? decodeRetryInfo(details) : undefined,
   });
+}
+
+/** What grpc-js says of a connection that did not come about, without its wrapping. */
+function plainCause(details: string): string {
+  const found = /^No connection established\. Last error: (?:Error: )?(.*?)\.? Resolution note: *(.*)$/s.exec(details);
+  return found ? [found[1], found[2]].filter(Boolean).join('; ') : details;
 }
 
 /** A request field breaks its limits. For handlers. */

@@ -1,5 +1,5 @@
-// The internet between a customer's network and the cloud, as a TCP relay that can be cut and can be slow. It sees TLS
-// and nothing else.
+// The internet between a customer's network and the cloud, as a TCP relay that can be cut, can be far and can be narrow.
+// It sees TLS and nothing else.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../kernel/clock.js';
@@ -9,12 +9,15 @@ import type { Stoppable } from '../kernel/scope.js';
 export interface InternetOptions {
   /** One way; the round trip is twice that. */
   readonly delay?: Duration;
+  /** Each way, for each connection; default: as many as there are. */
+  readonly bytesPerSecond?: number;
 }
 
 export class Internet implements Stoppable {
   readonly #sockets = new Set<Socket>();
   readonly #server: Server;
   #cut = false;
+  #tried = 0;
 
   private constructor(
     private readonly target: () => number,
@@ -41,6 +44,11 @@ export class Internet implements Stoppable {
     return this.#sockets.size / 2;
   }
 
+  /** How often somebody has tried to connect, also while it was cut. */
+  get tried(): number {
+    return this.#tried;
+  }
+
   /** Nothing passes, what stood is gone. */
   cut(): void {
     this.#cut = true;
@@ -59,6 +67,7 @@ export class Internet implements Stoppable {
   }
 
   #connected(near: Socket): void {
+    this.#tried += 1;
     if (this.#cut) {
       near.destroy();
       return;
@@ -70,10 +79,14 @@ export class Internet implements Stoppable {
 
   #pass(from: Socket, to: Socket): void {
     this.#sockets.add(from);
-    const { delay = milliseconds(0) } = this.options;
+    const { delay = milliseconds(0), bytesPerSecond = Number.POSITIVE_INFINITY } = this.options;
     const later = (action: () => void) => (delay > 0 ? void this.clock.after(delay, action) : action());
     from.setNoDelay(true);
     from.on('data', (bytes) => {
+      if (bytesPerSecond < Number.POSITIVE_INFINITY) {
+        from.pause();
+        this.clock.after(milliseconds((bytes.length / bytesPerSecond) * 1_000), () => from.resume());
+      }
       // Bounded: the sender is held while the receiver does not take what has arrived.
       later(() => {
         if (!to.destroyed && !to.write(bytes)) from.pause();

@@ -1,0 +1,164 @@
+// A mesh of real processes for tests that break it: under load, with a seed, and with the verdict at the end. What is
+// broken, and how, is in the tests.
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { MachineState } from '../../src/client/index.js';
+import { type HubProcess, LocalMesh } from '../../src/demo/mesh.js';
+import { until } from '../../src/demo/processes.js';
+import { judge, sum, type Verdict } from '../../src/demo/verdict.js';
+import { sleep, systemClock } from '../../src/kernel/clock.js';
+import { type Duration, milliseconds, seconds } from '../../src/kernel/duration.js';
+import { seededRandom, testSeed } from './seeded-random.js';
+
+export interface RoughOptions {
+  readonly hubs: number;
+  /** Sensors on each hub besides the usual ones; each measures once a second. */
+  readonly sensors: number;
+  readonly fallbackAfter?: Duration;
+  readonly hubArgs?: readonly string[];
+}
+
+/** What a hub may have on its way when it is asked to stop. */
+const NEARLY_NOTHING = 200;
+const TRIES = 4;
+
+export class RoughMesh implements AsyncDisposable {
+  readonly random: { uniform(): number };
+  /** All journals of a hub, by machine id: one for each copy of it that has lived. */
+  readonly journals = new Map<string, string[]>();
+  #failed = true;
+
+  private constructor(
+    readonly mesh: LocalMesh,
+    readonly directory: string,
+  ) {
+    this.random = seededRandom(testSeed);
+  }
+
+  /** Cloud, connector and hubs, online and loaded. */
+  static async start({ hubs, sensors, fallbackAfter = seconds(2), hubArgs }: RoughOptions): Promise<RoughMesh> {
+    const directory = await mkdtemp(join(tmpdir(), 'occ-mesh-'));
+    const mesh = await LocalMesh.start(
+      {
+        directory,
+        hubs,
+        interface: 'lo',
+        // Not from the seed: meshes of several test runs must not hear one another.
+        ssdpPort: 20_000 + (process.pid % 10_000) + meshes++,
+        fallbackAfter,
+        heartbeat: seconds(1),
+        ...(hubArgs ? { hubArgs } : {}),
+      },
+      systemClock,
+    );
+    const rough = new RoughMesh(mesh, directory);
+    try {
+      await mesh.startConnector();
+      for (let n = 1; n <= hubs; n++) await rough.addHub(`hub-${n}`, sensors);
+      await rough.untilAll(MachineState.ONLINE, seconds(20));
+    } catch (thrown) {
+      await rough[Symbol.asyncDispose]();
+      throw thrown;
+    }
+    return rough;
+  }
+
+  get hubs(): readonly HubProcess[] {
+    return this.mesh.hubs;
+  }
+
+  async addHub(name: string, sensors: number): Promise<HubProcess> {
+    const hub = await this.mesh.addHub(name);
+    this.journals.set(hub.machineId, [hub.journal]);
+    await this.mesh.quicken(hub.machineId, seconds(1));
+    await this.load(hub, sensors);
+    return hub;
+  }
+
+  /** More sensors that cost next to nothing. */
+  async load({ machineId }: HubProcess, sensors: number): Promise<void> {
+    const { client } = this.mesh;
+    const create = (_: unknown, n: number) =>
+      client.sensors.createSensor({ machineId, kind: n % 2 === 0 ? 'load' : 'memory', intervalMs: 1_000 });
+    await Promise.all(Array.from({ length: sensors }, create));
+  }
+
+  async untilAll(state: MachineState, within: Duration): Promise<void> {
+    await until(
+      async () => {
+        const machines = await this.mesh.machines().catch(() => []);
+        const states = this.hubs.map((hub) => machines.find(({ id }) => id === hub.machineId)?.state);
+        return states.every((found) => found === state);
+      },
+      within,
+      systemClock,
+      async () => `not all hubs are ${MachineState[state]}: ${await this.tails()}`,
+    );
+  }
+
+  /** Of what is on record now, without waiting for anything. */
+  async verdict(): Promise<Verdict> {
+    const all: Verdict[] = [];
+    for (const [machineId, journals] of this.journals) all.push(await judge(this.mesh.client, machineId, journals));
+    return sum(all);
+  }
+
+  /**
+   * Waits until the hubs have delivered what waited, stops them, and judges. A hub that still had something on its way
+   * is given another chance; what is missing after the last one is lost.
+   */
+  async settled(patience: Duration = seconds(60)): Promise<Verdict> {
+    for (let attempt = 1; ; attempt++) {
+      for (const { process } of this.hubs) if (!process.running) process.start();
+      await this.untilDelivered(patience);
+      await Promise.all(this.hubs.map(({ process }) => process.stop()));
+      const verdict = await this.verdict();
+      if (verdict.lost === 0 || attempt === TRIES) return verdict;
+    }
+  }
+
+  async untilDelivered(patience: Duration): Promise<void> {
+    const missing = async () => {
+      const machines = await this.mesh.machines().catch(() => []);
+      return this.hubs.filter(({ machineId }) => {
+        const machine = machines.find(({ id }) => id === machineId);
+        // The first heartbeat after a restart is what tells how much waits.
+        const fresh = machine && machine.lastSeenMs > systemClock.now() - 3_000;
+        return !(fresh && machine.state === MachineState.ONLINE && machine.queuedReadings <= NEARLY_NOTHING);
+      });
+    };
+    await until(
+      async () => (await missing()).length === 0,
+      patience,
+      systemClock,
+      async () => `${(await missing()).map(({ name }) => name)} did not deliver: ${await this.tails()}`,
+    );
+  }
+
+  /** The last lines of every process, for the message of a failure. */
+  async tails(): Promise<string> {
+    const processes = [this.mesh.cloud, this.mesh.connector, ...this.hubs.map(({ process }) => process)];
+    const logs = await Promise.all(
+      processes.map(async (process) => `\n── ${process.options.name}\n${(await process.log()).slice(-1_500)}`),
+    );
+    return logs.join('');
+  }
+
+  /** To be called last: only then the directory is not kept. */
+  passed(): void {
+    this.#failed = false;
+  }
+
+  pause(upTo: Duration): Promise<void> {
+    return sleep(systemClock, milliseconds(this.random.uniform() * upTo));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.mesh.stop();
+    if (this.#failed) process.stderr.write(`      logs and data are kept in ${this.directory}\n`);
+    else await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+let meshes = 0;

@@ -78,6 +78,7 @@ export class TrunkLink {
   readonly #channels = new Map<number, ChannelHandlers>();
   #queue: FrameQueue | undefined;
   #nextChannel = TRUNK_CHANNEL + 1;
+  #beats = 0;
 
   constructor(private readonly modules: TrunkLinkModules) {}
 
@@ -152,6 +153,8 @@ export class TrunkLink {
       const hint = (thrown as { retryAfterMs?: number }).retryAfterMs;
       return ending(CloseCode.NO_CLOUD, describe(thrown), hint ?? 0);
     }
+    if (signal.aborted) stream.end();
+    signal.throwIfAborted();
     this.#machine.to('greeting');
     return new Promise<Ending>((resolve) => {
       const queue = new FrameQueue(stream);
@@ -217,7 +220,6 @@ export class TrunkLink {
     this.#beat(queue);
   }
 
-  #beats = 0;
   #beat(queue: FrameQueue): void {
     const value = { number: ++this.#beats, hubs: this.#channels.size };
     queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'heartbeat', value } }, Lanes.CONTROL);

@@ -22,7 +22,7 @@ import { endingOf, LinkFault } from './fault.js';
 import { Inbox } from './inbox.js';
 import type { Ending, Pipe } from './pipe.js';
 import { FrameSigner, FrameVerifier, helloInput, sessionId, welcomeInput } from './signatures.js';
-import { PROTOCOL_VERSION } from './version.js';
+import { MOST_LOGS, PROTOCOL_VERSION } from './version.js';
 
 export type CloudSessionState = 'awaiting-hello' | 'admitting' | 'up' | 'ended';
 
@@ -33,6 +33,7 @@ export const CLOUD_SESSION_EDGES: Edges<CloudSessionState> = {
   ended: [],
 };
 
+const ID_BYTES = 16;
 /** A peer that has not said Hello by then gives up its place. */
 const HELLO_LIMIT = seconds(20);
 
@@ -153,8 +154,7 @@ export class CloudSession {
   async #admit(payload: Uint8Array, signature: Uint8Array, hello: Hello): Promise<void> {
     if (!this.#state.is('awaiting-hello')) throw new LinkFault('link.protocol', 'a second Hello');
     const { host, pipe } = this.modules;
-    if (hello.version !== PROTOCOL_VERSION) throw new LinkFault('link.protocol', `unknown version ${hello.version}`);
-    if (hello.nonce.length !== 32) throw new LinkFault('link.protocol', 'Hello without a nonce of 32 bytes');
+    checkHello(hello);
     const hub = host.verifyHub(hello);
     if (!hub.verify(helloInput(this.#challenge, payload), signature)) {
       throw new LinkFault('link.unauthentic', 'the signature of Hello does not verify');
@@ -183,4 +183,12 @@ export class CloudSession {
     this.#inbox.close();
     this.modules.host.ended(this, why);
   }
+}
+
+function checkHello({ version, nonce, bootId, logs }: Hello): void {
+  if (version !== PROTOCOL_VERSION) throw new LinkFault('link.protocol', `unknown version ${version}`);
+  if (nonce.length !== 32) throw new LinkFault('link.protocol', 'Hello without a nonce of 32 bytes');
+  if (bootId.length !== ID_BYTES) throw new LinkFault('link.protocol', 'Hello without a boot id of 16 bytes');
+  if (logs.length > MOST_LOGS) throw new LinkFault('link.protocol', `Hello with ${logs.length} logs`);
+  if (logs.some(({ log }) => log.length !== ID_BYTES)) throw new LinkFault('link.protocol', 'a log id that is none');
 }

@@ -167,6 +167,7 @@ export class HubSession {
   }
 
   #answerChallenge(payload: Uint8Array, versions: readonly number[], nonce: Uint8Array): undefined {
+    if (!this.#state.is('awaiting-challenge')) throw new LinkFault('link.protocol', 'a second challenge');
     if (nonce.length !== 32) throw new LinkFault('link.protocol', 'challenge without a nonce of 32 bytes');
     if (!versions.includes(PROTOCOL_VERSION)) {
       throw new LinkFault(
@@ -204,9 +205,10 @@ export class HubSession {
     if (!this.#state.is('welcoming')) return;
     this.#disarm();
     this.#state.to('up');
-    this.#beat();
-    this.#timers.add(every(this.modules.clock, milliseconds(Math.max(100, welcome.heartbeatMs)), () => this.#beat()));
     member.up(this, welcome);
+    this.#beat();
+    if (!this.#state.is('up')) return;
+    this.#timers.add(every(this.modules.clock, milliseconds(Math.max(100, welcome.heartbeatMs)), () => this.#beat()));
     this.#resolveOpened();
   }
 

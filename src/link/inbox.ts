@@ -5,6 +5,7 @@ import { LinkFault } from './fault.js';
 export class Inbox {
   readonly #waiting: Uint8Array[] = [];
   #waitingBytes = 0;
+  /** One is being handled. A carrier may deliver the next from inside of that: it waits like any other. */
   #busy = false;
   #closed = false;
 
@@ -16,16 +17,16 @@ export class Inbox {
 
   push(envelope: Uint8Array): void {
     if (this.#closed) return;
-    if (this.#busy) {
-      this.#waitingBytes += envelope.length;
-      if (this.#waitingBytes > this.maxBytes) {
-        this.#end(new LinkFault('link.exhausted', `more than ${this.maxBytes} bytes sent ahead`));
-        return;
-      }
-      this.#waiting.push(envelope);
+    if (!this.#busy) {
+      this.#take(envelope);
       return;
     }
-    this.#take(envelope);
+    this.#waitingBytes += envelope.length;
+    if (this.#waitingBytes > this.maxBytes) {
+      this.#end(new LinkFault('link.exhausted', `more than ${this.maxBytes} bytes sent ahead`));
+      return;
+    }
+    this.#waiting.push(envelope);
   }
 
   close(): void {
@@ -35,18 +36,14 @@ export class Inbox {
   }
 
   // Most frames are handled without waiting for anything: they cost no promise.
-  #take(first: Uint8Array): void {
-    for (let next: Uint8Array | undefined = first; next && !this.#closed; next = this.#shift()) {
+  #take(first: Uint8Array | undefined): void {
+    this.#busy = true;
+    for (let next = first; next && !this.#closed; next = this.#shift()) {
       try {
         const pending = this.handle(next);
         if (!pending) continue;
-        this.#busy = true;
         pending.then(
-          () => {
-            this.#busy = false;
-            const following = this.#shift();
-            if (following && !this.#closed) this.#take(following);
-          },
+          () => this.#take(this.#shift()),
           (thrown) => this.#end(thrown),
         );
         return;
@@ -55,6 +52,7 @@ export class Inbox {
         return;
       }
     }
+    this.#busy = false;
   }
 
   #shift(): Uint8Array | undefined {

@@ -2,19 +2,14 @@
 // the bytes that travel, never a re-encoding.
 import { createHash } from 'node:crypto';
 import type { SigningKey, VerifyKey } from '../identity/keys.js';
-import { TAGS } from '../identity/tags.js';
+import { TAGS, tagged } from '../identity/tags.js';
 import { LinkFault } from './fault.js';
-
-const ZERO = Buffer.of(0);
 
 function withLength(part: Uint8Array): Buffer {
   const length = Buffer.allocUnsafe(4);
   length.writeUInt32BE(part.length);
   return Buffer.concat([length, part]);
 }
-
-const tagged = (tag: string, ...parts: readonly Uint8Array[]): Buffer =>
-  Buffer.concat([Buffer.from(tag), ZERO, ...parts]);
 
 /** What the hub signs to prove itself. */
 export const helloInput = (challenge: Uint8Array, hello: Uint8Array): Buffer =>
@@ -24,10 +19,11 @@ export const helloInput = (challenge: Uint8Array, hello: Uint8Array): Buffer =>
 export const welcomeInput = (challenge: Uint8Array, hello: Uint8Array, welcome: Uint8Array): Buffer =>
   tagged(TAGS.LINK_WELCOME, withLength(challenge), withLength(hello), withLength(welcome));
 
-/** 32 bytes that no other session has. */
+/** 32 bytes that no other session has. Without lengths: where one part ends is fixed by the signature of Hello. */
 export function sessionId(challenge: Uint8Array, hello: Uint8Array): Buffer {
-  const hash = createHash('sha256');
-  return hash.update(tagged(TAGS.LINK_SESSION, withLength(challenge), withLength(hello))).digest();
+  return createHash('sha256')
+    .update(tagged(TAGS.LINK_SESSION, challenge, hello))
+    .digest();
 }
 
 export type Direction = 'U' | 'D';

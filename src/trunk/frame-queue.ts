@@ -93,7 +93,7 @@ export class FrameQueue {
   }
 
   #schedule(): void {
-    if (this.#scheduled) return;
+    if (this.#scheduled || this.#closed) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -105,9 +105,10 @@ export class FrameQueue {
     while (!this.#closed && this.#queuedBytes > 0) {
       if (this.sink.bufferedBytes >= TRANSPORT_AHEAD) {
         this.#scheduled = true;
+        // Through a turn of the loop: a transport that is gone says "drained" at once, and for ever.
         void this.sink.drained().then(() => {
           this.#scheduled = false;
-          this.#pump();
+          this.#schedule();
         });
         return;
       }

@@ -4,6 +4,8 @@
 export const TRUNK_CHANNEL = 0;
 /** A channel whose queue towards the hub passes this is closed: a hub that does not read costs only itself. */
 export const MAX_DOWNLINK_BYTES: number = 256 * 1024;
+/** All channels of a trunk together: a connector that does not read costs only itself. */
+export const MAX_TRUNK_DOWNLINK_BYTES: number = 64 * 1024 * 1024;
 /** A message may carry one frame of the largest size beyond its usual size. */
 export const MAX_MESSAGE_BYTES: number = 2 * 1024 * 1024;
 /** No connector carries more hubs than this. */

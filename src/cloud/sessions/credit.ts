@@ -1,6 +1,9 @@
 // Credit for backlogs: how many bytes of BACKFILL may be on their way to the cloud, in all and per trunk. About one
 // second of what was stored of late, so that a queue never holds a live reading up for longer; newest first is the
 // hub's part.
+//
+// Credit once granted cannot be taken back, but a hub that has nothing left to send will not use it: only what a hub
+// both may and would send counts against the budget, so that unused credit of many keeps nobody waiting.
 import type { Clock } from '../../kernel/clock.js';
 
 /** Bytes granted at a time to one hub. */
@@ -18,88 +21,113 @@ export interface Debtor {
 }
 
 interface Account {
-  /** Granted and not yet arrived. */
-  outstanding: number;
+  /** Granted and not yet arrived; below zero by what the last batch was larger than what was left. */
+  credit: number;
+  /** Arrived and not yet stored. */
+  storing: number;
   /** What the hub says it would send. */
   wanted: number;
+  /** What of all this counts against the budgets. */
+  claim: number;
 }
 
 export class CreditBank {
   readonly #accounts = new Map<Debtor, Account>();
+  /** Those who want more than they have, in the order in which they are served. */
+  readonly #line = new Set<Debtor>();
   readonly #perCarrier = new Map<string, number>();
-  #outstanding = 0;
+  #claimed = 0;
   #throughput = SMALLEST_BUDGET;
-  #arrivedThisSecond = 0;
+  #storedThisSecond = 0;
   #secondStart: number;
 
   constructor(private readonly clock: Clock) {
     this.#secondStart = clock.monotonic();
   }
 
+  /** Bytes that may be on their way altogether; one carrier may have half of it. */
   get budget(): number {
     return Math.min(LARGEST_BUDGET, Math.max(SMALLEST_BUDGET, this.#throughput));
   }
 
-  /** The hub has this much backlog, bytes; 0 ends its claim. */
+  /** Bytes that count as being on their way. */
+  get claimed(): number {
+    return this.#claimed;
+  }
+
+  /** The hub has this much backlog that is not on its way, bytes; 0 ends its claim. */
   wants(debtor: Debtor, bytes: number): void {
-    const account = this.#accounts.get(debtor) ?? { outstanding: 0, wanted: 0 };
-    account.wanted = bytes;
+    const account = this.#accounts.get(debtor) ?? { credit: 0, storing: 0, wanted: 0, claim: 0 };
     this.#accounts.set(debtor, account);
+    this.#change(debtor, account, { wanted: bytes });
     this.#grantAll();
   }
 
-  /** A BACKFILL envelope of this size has been stored. Returns false when it was never granted. */
+  /** A BACKFILL envelope has come. False when the hub has sent more than one grant beyond its credit. */
   arrived(debtor: Debtor, bytes: number): boolean {
     const account = this.#accounts.get(debtor);
-    if (!account || account.outstanding <= 0) return false;
-    const counted = Math.min(bytes, account.outstanding);
-    account.outstanding -= counted;
-    account.wanted = Math.max(0, account.wanted - bytes);
-    this.#release(debtor, counted);
-    this.#measure(bytes);
-    this.#grantAll();
+    if (!account || account.credit - bytes < -GRANT) return false;
+    const { credit, storing, wanted } = account;
+    this.#change(debtor, account, {
+      credit: credit - bytes,
+      storing: storing + bytes,
+      wanted: Math.max(0, wanted - bytes),
+    });
     return true;
+  }
+
+  /** It has been stored, or refused. */
+  stored(debtor: Debtor, bytes: number): void {
+    this.#measure(bytes);
+    const account = this.#accounts.get(debtor);
+    if (account) this.#change(debtor, account, { storing: account.storing - bytes });
+    this.#grantAll();
   }
 
   /** The session is over: what it was granted will not come. */
   forget(debtor: Debtor): void {
     const account = this.#accounts.get(debtor);
     if (!account) return;
+    this.#change(debtor, account, { credit: 0, storing: 0, wanted: 0 });
     this.#accounts.delete(debtor);
-    this.#release(debtor, account.outstanding);
     this.#grantAll();
   }
 
-  #release(debtor: Debtor, bytes: number): void {
-    this.#outstanding -= bytes;
-    const left = (this.#perCarrier.get(debtor.carrier) ?? 0) - bytes;
-    if (left > 0) this.#perCarrier.set(debtor.carrier, left);
+  #change(debtor: Debtor, account: Account, change: Partial<Account>): void {
+    Object.assign(account, change);
+    const { credit, storing, wanted } = account;
+    const claim = storing + Math.max(0, Math.min(credit, wanted));
+    const more = claim - account.claim;
+    account.claim = claim;
+    this.#claimed += more;
+    const carried = (this.#perCarrier.get(debtor.carrier) ?? 0) + more;
+    if (carried > 0) this.#perCarrier.set(debtor.carrier, carried);
     else this.#perCarrier.delete(debtor.carrier);
+    if (wanted > 0 && credit <= GRANT / 2 && wanted > credit) this.#line.add(debtor);
+    else this.#line.delete(debtor);
   }
 
   #measure(bytes: number): void {
-    this.#arrivedThisSecond += bytes;
+    this.#storedThisSecond += bytes;
     const elapsed = this.clock.monotonic() - this.#secondStart;
     if (elapsed < 1_000) return;
-    const rate = (this.#arrivedThisSecond * 1_000) / elapsed;
+    const rate = (this.#storedThisSecond * 1_000) / elapsed;
     this.#throughput = this.#throughput * (1 - NEWEST_WEIGHT) + rate * NEWEST_WEIGHT;
-    this.#arrivedThisSecond = 0;
+    this.#storedThisSecond = 0;
     this.#secondStart += elapsed;
   }
 
   /** Hands out what the budget allows, in turn, at most half of it to one carrier. */
   #grantAll(): void {
-    const budget = this.budget;
-    for (const [debtor, account] of [...this.#accounts]) {
-      if (this.#outstanding >= budget) return;
+    const { budget } = this;
+    for (const debtor of [...this.#line]) {
+      if (this.#claimed + GRANT > budget) return;
+      const account = this.#accounts.get(debtor);
       const carried = this.#perCarrier.get(debtor.carrier) ?? 0;
-      if (carried >= budget / 2 || account.outstanding > GRANT / 2 || account.wanted <= account.outstanding) continue;
-      account.outstanding += GRANT;
-      this.#outstanding += GRANT;
-      this.#perCarrier.set(debtor.carrier, carried + GRANT);
-      // To the end of the line.
-      this.#accounts.delete(debtor);
-      this.#accounts.set(debtor, account);
+      if (!account || !this.#line.has(debtor) || carried + GRANT > budget / 2) continue;
+      // To the end of the line, if it still wants more.
+      this.#line.delete(debtor);
+      this.#change(debtor, account, { credit: account.credit + GRANT });
       debtor.grant(GRANT);
     }
   }

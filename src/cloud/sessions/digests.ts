@@ -1,51 +1,73 @@
-// Answers a hub's question where its log parted from what the cloud holds: the chain at single flushes, computed again
-// from the batches as they are stored.
+// Answers a hub's question where its log parted from what the cloud holds, computed again from the batches as they are
+// stored. For each flush held: the chain after it (16 bytes); where the flush before a batch is not held and the chain
+// inside it is therefore unknown, the digest of the flush alone (32 bytes). Every flush that is held gets an answer:
+// a hub that is left without one would send it again, for ever.
 import type { DigestAnswer, DigestRequest, FlushDigest } from '../../../gen/occmesh/link/v1/link.js';
 import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
 import { Signed } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { LinkFault } from '../../link/fault.js';
-import { rangeOf, readU64be, u64be } from '../../storage/keys.js';
+import { MOST_DIGESTS } from '../../link/version.js';
+import { readU64be, u64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
 import { unpackBatch } from '../../telemetry/batch.js';
-import { chainNext, chainStart } from '../../telemetry/chain.js';
+import { chainNext, chainStart, flushDigest } from '../../telemetry/chain.js';
 import { tableKey } from '../tables.js';
 import type { HubKey } from '../telemetry/ledger.js';
 
-const MOST_FLUSHES = 4_096;
+interface HeldBatch {
+  readonly first: number;
+  readonly end: number;
+  /** After its last flush. */
+  readonly chain: Buffer;
+}
 
+/** Faults: link.protocol for a question that may not be asked. */
 export async function answerDigests(store: Store, hub: HubKey, request: DigestRequest): Promise<DigestAnswer> {
   const { log, range } = request;
-  if (log.length !== 16 || !range || range.count < 1 || range.count > MOST_FLUSHES) {
+  if (log.length !== 16 || !range || range.count < 1 || range.count > MOST_DIGESTS) {
     throw new LinkFault('link.protocol', `a digest request for ${range?.count ?? 0} flushes`);
   }
   const end = range.first + range.count;
   const digests: FlushDigest[] = [];
-  // The batch before the first one that is asked for, too: its chain is where the computation starts.
-  let previous: { end: number; chain: Buffer } = { end: 0, chain: chainStart(Buffer.from(log)) };
-  const prefix = tableKey(hub.customer, 'ledger', hub.machine, log);
-  for await (const { key, value } of store.entries({
-    from: rangeOf(prefix).from,
-    until: Buffer.concat([prefix, u64be(end)]),
-  })) {
-    const first = readU64be(key, prefix.length);
-    const entry = LedgerEntry.decode(value);
-    const after = { end: first + entry.flushCount, chain: Buffer.from(entry.chain) };
-    if (after.end > range.first) {
-      // A batch whose predecessor is not held has no known start; only its end is certain.
-      if (previous.end !== first) digests.push({ flush: after.end - 1, chain: after.chain });
-      else digests.push(...(await chainsOf(store, hub, log, first, previous.chain)));
+  let before: HeldBatch = { first: 0, end: 0, chain: chainStart(log) };
+  for await (const batch of heldBatches(store, hub, log, range.first, end)) {
+    if (batch.end > range.first) {
+      const start = before.end === batch.first ? before.chain : undefined;
+      digests.push(...(await digestsOf(store, hub, log, batch, start)));
     }
-    previous = after;
+    before = batch;
   }
   return { log, range, digests: digests.filter(({ flush }) => flush >= range.first && flush < end) };
 }
 
-async function chainsOf(
+/** The batches that touch `first` … `end`-1, and up to two before them. */
+async function* heldBatches(
   store: Store,
   hub: HubKey,
   log: Uint8Array,
   first: number,
-  start: Buffer,
+  end: number,
+): AsyncGenerator<HeldBatch> {
+  const prefix = tableKey(hub.customer, 'ledger', hub.machine, log);
+  const keyAt = (flush: number) => Buffer.concat([prefix, u64be(flush)]);
+  // The last batch that begins at or before `first` may reach into the range; the chain before it is that of another.
+  let from: Buffer = keyAt(first);
+  for await (const { key } of store.entries({ from: keyAt(0), until: keyAt(first + 1), reverse: true, limit: 2 })) {
+    from = key;
+  }
+  for await (const { key, value } of store.entries({ from, until: keyAt(end) })) {
+    const { flushCount, chain } = LedgerEntry.decode(value);
+    const number = readU64be(key, prefix.length);
+    yield { first: number, end: number + flushCount, chain: Buffer.from(chain) };
+  }
+}
+
+async function digestsOf(
+  store: Store,
+  hub: HubKey,
+  log: Uint8Array,
+  { first, end, chain: last }: HeldBatch,
+  start: Buffer | undefined,
 ): Promise<FlushDigest[]> {
   const value = await store.get(tableKey(hub.customer, 'batch', hub.machine, log, u64be(first)));
   if (!value) return [];
@@ -53,7 +75,8 @@ async function chainsOf(
   return unpackBatch(Signed.decode(value).content)
     .flushes()
     .map(({ number, readings }) => {
-      chain = chainNext(chain, readings);
-      return { flush: number, chain };
+      if (chain) chain = chainNext(chain, readings);
+      const digest = number === end - 1 ? last : (chain ?? flushDigest(readings));
+      return { flush: number, chain: digest };
     });
 }

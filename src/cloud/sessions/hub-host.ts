@@ -12,6 +12,7 @@ import {
   type Welcome,
 } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
+import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import type { VerifyKey } from '../../identity/keys.js';
@@ -23,17 +24,23 @@ import type { Admission, CloudHost, CloudSession } from '../../link/cloud-sessio
 import type { UpMessage } from '../../link/envelope.js';
 import { LinkFault } from '../../link/fault.js';
 import { type Ending, ending } from '../../link/pipe.js';
-import { RangeSet } from '../../telemetry/ranges.js';
 import type { Author, Verdict } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
+import { AckGatherer } from './acks.js';
+import { type Admitted, takeOver } from './admission.js';
+import { PendingCommands } from './commands.js';
 import type { Debtor } from './credit.js';
 import { answerDigests } from './digests.js';
 import type { SessionServices } from './services.js';
-import { judgeGeneration, putSessionRecord, readSessionRecord } from './session-record.js';
+import { putSessionRecord } from './session-record.js';
 import { recordMissingTails } from './tails.js';
 
 /** Bytes of LIVE batches a hub may have unacknowledged. */
-export const LIVE_WINDOW_BYTES = 256 * 1024;
+export const LIVE_WINDOW_BYTES: number = 256 * 1024;
+/** Announced tails that are remembered of one hub. */
+const MOST_TAILS = 256;
+/** A hub whose readings could not be stored comes back after so many milliseconds. */
+const STORE_RETRY_MS = 5_000;
 
 /** Which carrier brings the session. */
 export interface Carrier {
@@ -43,8 +50,6 @@ export interface Carrier {
   readonly peer: MeshCertificate;
 }
 
-type Admitted = { readonly ledger: HubLedger; record: SessionRecord; readonly quarantined: boolean };
-
 export class HubHost implements CloudHost, Author, Debtor {
   readonly key;
   readonly certificate;
@@ -52,15 +57,15 @@ export class HubHost implements CloudHost, Author, Debtor {
   readonly customer: Buffer;
   readonly machine: Buffer;
   readonly carrier: string;
+  readonly peer: MeshCertificate;
   readonly log: Logger;
+  readonly #acks = new AckGatherer((value) => this.#session?.send({ $case: 'ack', value }));
+  readonly #commands = new PendingCommands();
   #session: CloudSession | undefined;
   #admitted: Admitted | undefined;
+  /** Of batches that have come and are not stored yet. */
   #liveBytes = 0;
   #confirmed = false;
-  #acks = new Map<string, { log: Buffer; ranges: RangeSet; chain: Buffer; end: number }>();
-  #ackScheduled = false;
-  #commands = new Map<number, (result: Result) => void>();
-  #nextCommand = 1;
   #goodbye = false;
   #heardAt: Duration;
 
@@ -69,6 +74,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     private readonly from: Carrier,
   ) {
     const { identity } = from.peer;
+    this.peer = from.peer;
     this.key = services.node.key;
     this.certificate = services.node.certificate;
     this.machineId = identity.machineId;
@@ -83,8 +89,9 @@ export class HubHost implements CloudHost, Author, Debtor {
 
   verifyHub(hello: Hello): VerifyKey {
     const certificate = this.services.trust.hub(hello.certificate);
-    const { identity } = certificate;
-    if (identity.machineId !== this.machineId || !this.machine.equals(hello.machineId)) {
+    const { machineId, customerId } = certificate.identity;
+    const isPeer = machineId === this.machineId && customerId === this.peer.identity.customerId;
+    if (!isPeer || !this.machine.equals(hello.machineId)) {
       throw new LinkFault('link.refused', 'Hello speaks for another machine than the certificate of its connection');
     }
     if (this.services.inventory.isRevoked(certificate.key.keyId)) {
@@ -96,43 +103,23 @@ export class HubHost implements CloudHost, Author, Debtor {
   async admit(session: CloudSession, hello: Hello): Promise<Admission> {
     const { services } = this;
     this.#session = session;
-    const known = await services.inventory.admit(this.from.peer);
-    const [ledger, record] = await Promise.all([services.ledger.of(this), readSessionRecord(services.store, this)]);
-    const verdict = judgeGeneration(record, hello.generation);
-    const generation = Math.max(record.issuedGeneration, hello.generation) + 1;
-    const quarantined = known.quarantined || verdict === 'older';
-    const next: SessionRecord = {
-      ...record,
-      issuedGeneration: generation,
-      confirmedGeneration: verdict === 'older' ? record.confirmedGeneration : hello.generation,
-      lastSeenMs: services.clock.now(),
-      shutDown: false,
-    };
-    // From here on nothing of an older session is stored: its commits ask isCurrent().
-    services.sessions.take(this);
-    await services.store.commit(() => {
-      if (!this.isCurrent()) throw new LinkFault('link.superseded', 'a newer session of this hub has taken over');
-      return [putSessionRecord(this, next)];
-    });
-    this.#admitted = { ledger, record: next, quarantined };
+    const admitted = await takeOver(services, this, session, hello);
+    this.#admitted = admitted;
+    const { before, record, verdict } = admitted;
+    const generations = { presented: hello.generation, issued: before.issuedGeneration };
     if (verdict === 'older') {
-      this.log.error(
-        { presented: hello.generation, issued: record.issuedGeneration },
-        'hub was rolled back or cloned: quarantined',
-      );
+      this.log.error(generations, 'hub was rolled back or cloned: quarantined');
       await services.inventory.setQuarantined(
         this.machineId,
-        `presented generation ${hello.generation} where ${record.issuedGeneration} was issued`,
+        `presented generation ${hello.generation} where ${before.issuedGeneration} was issued`,
       );
     }
-    if (verdict === 'newer')
-      this.log.warn(
-        { presented: hello.generation, issued: record.issuedGeneration },
-        'hub knows more than this cloud: restored from a backup?',
-      );
-    await recordMissingTails(services, this, record, hello.logs);
+    if (verdict === 'newer') {
+      this.log.warn(generations, 'hub knows more than this cloud: restored from a backup?');
+    }
+    await recordMissingTails(services, this, before, hello.logs);
     await services.inventory.raiseConfigVersion(this.machineId, hello.configVersion);
-    return { welcome: this.#welcome(hello.logs, generation, quarantined) };
+    return { welcome: this.#welcome(hello.logs, record.issuedGeneration, admitted) };
   }
 
   up(session: CloudSession, hello: Hello): void {
@@ -145,24 +132,23 @@ export class HubHost implements CloudHost, Author, Debtor {
       clockMs: hello.clockMs,
     });
     this.log.info({ path: this.from.connectorId ?? 'direct', software: hello.software }, 'hub is up');
-    if (!this.#admitted?.quarantined) this.sendDesiredState(hello.configVersion);
+    this.sendDesiredState(hello.configVersion);
   }
 
   received(_session: CloudSession, message: UpMessage, lane: Lane, bytes: number): Promise<void> | undefined {
+    // Anybody who has recorded a batch or a gap can send it once more: neither is a sign of life, nor of the hub having
+    // seen the Welcome.
+    if (message.$case === 'batch') return this.#batch(message.value, lane, bytes);
+    if (message.$case === 'gap') return this.#gap(message.value);
     this.#heardAt = this.services.clock.monotonic();
     this.#confirm();
     switch (message.$case) {
-      case 'batch':
-        return this.#batch(message.value, lane, bytes);
-      case 'gap':
-        return this.#gap(message.value);
       case 'heartbeat':
         return this.#heartbeat(message.value);
       case 'applied':
         return this.services.inventory.recordApplied(this.machineId, message.value);
       case 'result':
-        this.#commands.get(message.value.commandId)?.(message.value);
-        this.#commands.delete(message.value.commandId);
+        this.#commands.answer(message.value);
         return undefined;
       case 'digestRequest':
         return this.#digests(message.value);
@@ -178,15 +164,12 @@ export class HubHost implements CloudHost, Author, Debtor {
   ended(_session: CloudSession, why: Ending): void {
     const wasCurrent = this.services.sessions.leave(this);
     this.services.credit.forget(this);
-    for (const answer of this.#commands.values()) {
-      answer({ commandId: 0, outcome: Outcome.UNKNOWN, message: 'the session ended first', state: 0 });
-    }
-    this.#commands.clear();
+    this.#commands.end();
+    // Also when it was never up: the session that it took over from has left it the last word.
+    if (wasCurrent) this.services.presence.down(this.machineId, this.#goodbye ? 'shut-down' : 'gone');
     if (!this.#admitted) return;
     this.log.info({ code: CloseCode[why.code], reason: why.message, goodbye: this.#goodbye }, 'hub session ended');
-    if (!wasCurrent) return;
-    this.services.presence.down(this.machineId, this.#goodbye ? 'shut-down' : 'gone');
-    this.#remember({ lastSeenMs: this.services.clock.now(), shutDown: this.#goodbye });
+    if (wasCurrent) this.#remember({ lastSeenMs: this.services.clock.now(), shutDown: this.#goodbye });
   }
 
   // ── Author and Debtor ──────────────────────────────────────────────────────────────────────────────────────────
@@ -219,80 +202,67 @@ export class HubHost implements CloudHost, Author, Debtor {
     if (this.#heardAt < time) this.#session?.fail(new LinkFault('link.silent', 'no sign of life'));
   }
 
-  /** Sends the desired state unless the hub has it already. */
+  /** Sends the desired state unless the hub has it already, or is in quarantine. */
   sendDesiredState(known: number): void {
+    if (this.#admitted?.quarantined) return;
     const state = this.services.inventory.desiredState(this.machineId);
     if (!state || state.version === known) return;
     this.#session?.sendDesiredState(this.services.signDesiredState(state));
   }
 
-  /** Runs a sensor; UNKNOWN when the session ends first. */
-  runSensor(sensor: number): Promise<Result> {
+  /** Runs a sensor; UNKNOWN when the session ends first. Faults: link.refused in quarantine. */
+  async runSensor(sensor: number): Promise<Result> {
     if (this.#admitted?.quarantined) throw new LinkFault('link.refused', 'this hub is in quarantine: no commands');
-    const id = this.#nextCommand++;
-    return new Promise((resolve) => {
-      this.#commands.set(id, resolve);
-      this.#session?.send({ $case: 'command', value: { id, action: { $case: 'runSensor', value: { sensor } } } });
-    });
+    const session = this.#session;
+    if (session?.state !== 'up') {
+      const message = 'not sent: the hub is just connecting; try again';
+      return { commandId: 0, outcome: Outcome.FAILED, message, state: State.UNSPECIFIED };
+    }
+    return this.#commands.run({ $case: 'runSensor', value: { sensor } }, (value) =>
+      session.send({ $case: 'command', value }),
+    );
   }
 
   // ── messages ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   // Batches are stored side by side: the next one is taken in while this one's commit is under way.
   #batch(signed: Parameters<SessionServices['ingest']['batch']>[1], lane: Lane, bytes: number): undefined {
-    if (lane === Lane.LIVE) {
-      this.#liveBytes += bytes;
-      // A carrier may have held one more window of a session just before; beyond two, the hub does not keep to it.
-      if (this.#liveBytes > 2 * LIVE_WINDOW_BYTES)
-        throw new LinkFault('link.exhausted', 'more LIVE bytes than the window allows');
-    } else if (lane !== Lane.BACKFILL) {
-      throw new LinkFault('link.protocol', 'a batch outside LIVE and BACKFILL');
-    }
-    // The carrier's buffer is reused only after the handler returned: what is kept is copied by the store.
+    const over = this.#arrived(lane, bytes);
     this.services.ingest
       .batch(this, signed)
       .then((verdict) => this.#judged(verdict))
       .catch((thrown) => this.#failed(thrown))
-      .finally(() => {
-        if (lane === Lane.LIVE) this.#liveBytes -= bytes;
-        else this.services.credit.arrived(this, bytes);
-      });
+      .finally(over);
     return undefined;
   }
 
-  #judged({ kind, batch }: Verdict): void {
-    if (kind === 'conflict') {
-      this.log.error(
-        { first: batch.first, count: batch.count },
-        'a batch contradicts what is held: two machines write this log',
-      );
-      this.#session?.send({
-        $case: 'conflict',
-        value: { log: batch.log, range: { first: batch.first, count: batch.count } },
-      });
-      return;
+  /** Counts bytes in; what is returned counts them out. */
+  #arrived(lane: Lane, bytes: number): () => void {
+    const { credit } = this.services;
+    if (lane === Lane.LIVE) {
+      // The hub counts until the acknowledgement has come, this only until the batch is stored: a hub that keeps to its
+      // window is far below it. One more window for a carrier that delivers twice.
+      if (this.#liveBytes + bytes > 2 * LIVE_WINDOW_BYTES) {
+        throw new LinkFault('link.exhausted', 'more LIVE bytes than the window allows');
+      }
+      this.#liveBytes += bytes;
+      return () => {
+        this.#liveBytes -= bytes;
+      };
     }
-    const name = batch.log.toString('hex');
-    const end = batch.first + batch.count;
-    const ack = this.#acks.get(name) ?? { log: batch.log, ranges: new RangeSet(), chain: batch.chain, end };
-    ack.ranges.add({ first: batch.first, count: batch.count });
-    if (end >= ack.end) {
-      ack.chain = batch.chain;
-      ack.end = end;
-    }
-    this.#acks.set(name, ack);
-    if (this.#ackScheduled) return;
-    // One signature for all that one group commit has stored.
-    this.#ackScheduled = true;
-    setImmediate(() => this.#sendAcks());
+    if (lane !== Lane.BACKFILL) throw new LinkFault('link.protocol', 'a batch outside LIVE and BACKFILL');
+    if (!credit.arrived(this, bytes)) throw new LinkFault('link.exhausted', 'more BACKFILL bytes than were granted');
+    return () => credit.stored(this, bytes);
   }
 
-  #sendAcks(): void {
-    this.#ackScheduled = false;
-    for (const { log, ranges, chain } of this.#acks.values()) {
-      this.#session?.send({ $case: 'ack', value: { log, ranges: ranges.toProto(), chain } });
+  #judged({ kind, batch }: Verdict): void {
+    if (kind !== 'conflict') {
+      this.#acks.add(batch);
+      return;
     }
-    this.#acks.clear();
+    const { log, first, count } = batch;
+    this.log.error({ first, count }, 'a batch contradicts what is held: two machines write this log');
+    this.#session?.send({ $case: 'conflict', value: { log, range: { first, count } } });
   }
 
   #failed(thrown: unknown): void {
@@ -302,19 +272,14 @@ export class HubHost implements CloudHost, Author, Debtor {
     }
     // The store's own listeners end every session when it has lost something; the hub keeps what was not acknowledged.
     this.log.error({ cause: describe(thrown) }, 'a batch could not be stored');
-    this.close(ending(CloseCode.INTERNAL, 'the cloud cannot store readings now', 5_000));
+    this.close(ending(CloseCode.INTERNAL, 'the cloud cannot store readings now', STORE_RETRY_MS));
   }
 
   async #gap(signed: Parameters<SessionServices['ingest']['gap']>[1]): Promise<void> {
-    const gap = await this.services.ingest.gap(this, signed);
-    this.log.warn(
-      { first: gap.firstFlush, count: gap.flushCount, readings: gap.readingCount, reason: gap.reason },
-      'gap recorded',
-    );
-    this.#session?.send({
-      $case: 'gapAck',
-      value: { log: gap.log, range: { first: gap.firstFlush, count: gap.flushCount } },
-    });
+    const { log, firstFlush, flushCount, readingCount, reason } = await this.services.ingest.gap(this, signed);
+    const range = { first: firstFlush, count: flushCount };
+    this.log.warn({ ...range, readings: readingCount, reason }, 'gap recorded');
+    this.#session?.send({ $case: 'gapAck', value: { log, range } });
   }
 
   #heartbeat(beat: Heartbeat): undefined {
@@ -326,13 +291,15 @@ export class HubHost implements CloudHost, Author, Debtor {
     return undefined;
   }
 
-  /** Durable only where the ledger does not say as much already: that is when somebody could miss it. */
+  /** Written down only where the ledger does not say as much already: that is when somebody could miss it. */
   #announce(log: Buffer, next: number): void {
-    const state = this.ledger.log(log);
-    if (next <= state.announced) return;
-    state.announced = next;
-    const others = (this.#admitted?.record.announced ?? []).filter((tail) => !log.equals(tail.log));
-    this.#remember({ announced: [...others, { log, next }].slice(-256) });
+    const { ledger } = this;
+    const announced = this.#admitted?.record.announced ?? [];
+    ledger.log(log).announce(next);
+    const written = announced.find((tail) => log.equals(tail.log))?.next ?? 0;
+    if (next <= Math.max(written, ledger.log(log).held.end)) return;
+    const others = announced.filter((tail) => !log.equals(tail.log) && ledger.log(tail.log).held.end < tail.next);
+    this.#remember({ announced: [...others, { log, next }].slice(-MOST_TAILS) });
   }
 
   async #digests(request: Parameters<typeof answerDigests>[2]): Promise<void> {
@@ -340,7 +307,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.#session?.send({ $case: 'digestAnswer', value: answer });
   }
 
-  /** The first frame after Welcome: the hub has written its generation down. */
+  /** The first frame that the hub has signed for this session: it has the Welcome, and has written it down. */
   #confirm(): void {
     if (this.#confirmed || !this.#admitted) return;
     this.#confirmed = true;
@@ -358,7 +325,7 @@ export class HubHost implements CloudHost, Author, Debtor {
       .catch((thrown) => this.log.warn({ cause: describe(thrown) }, 'session record not written'));
   }
 
-  #welcome(logs: readonly LogSummary[], generation: number, quarantined: boolean): Omit<Welcome, 'certificate'> {
+  #welcome(logs: readonly LogSummary[], generation: number, { quarantined }: Admitted): Omit<Welcome, 'certificate'> {
     const { services } = this;
     return {
       generation,
@@ -366,7 +333,7 @@ export class HubHost implements CloudHost, Author, Debtor {
       liveWindow: LIVE_WINDOW_BYTES,
       configVersion: quarantined ? 0 : (services.inventory.desiredState(this.machineId)?.version ?? 0),
       clockMs: services.clock.now(),
-      revokedKeys: services.inventory.revokedKeys(this.from.peer.identity.customerId),
+      revokedKeys: services.inventory.revokedKeys(this.peer.identity.customerId),
       heartbeatMs: services.heartbeatMs,
       quarantined,
       software: services.software,

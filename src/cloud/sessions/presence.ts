@@ -5,7 +5,7 @@ import type { Clock } from '../../kernel/clock.js';
 import type { Duration, EpochMs } from '../../kernel/duration.js';
 import { type Edges, StateMachine } from '../../kernel/machine.js';
 
-type Liveness = 'never-seen' | 'online' | 'waiting' | 'shut-down' | 'lost' | 'unreachable';
+export type Liveness = 'never-seen' | 'online' | 'waiting' | 'shut-down' | 'lost' | 'unreachable';
 
 /** `waiting`: its session is gone without a goodbye, and it still has time to come back. */
 export const LIVENESS_EDGES: Edges<Liveness> = {
@@ -112,17 +112,25 @@ export class Presence {
     m.deadline = this.clock.monotonic() + this.patience;
   }
 
-  /** Called every few seconds: whoever has waited long enough is lost, or unreachable behind a lost connector. */
+  /**
+   * Called every few seconds: whoever has waited long enough is lost, or unreachable when the way to it is gone. A hub is
+   * judged after its connector, never before: a connector that is just being given time must not make its hubs alarms.
+   */
   sweep(): void {
     const now = this.clock.monotonic();
-    for (const m of this.#machines.values()) {
-      if (m.liveness.is('waiting') && now >= m.deadline) m.liveness.to('lost');
-    }
-    for (const m of this.#machines.values()) {
-      if (m.path !== Path.CONNECTOR) continue;
-      const connectorLost = this.#machines.get(m.connectorId)?.liveness.is('lost') ?? false;
-      if (m.liveness.is('lost') && connectorLost) m.liveness.to('unreachable');
-      else if (m.liveness.is('unreachable') && !connectorLost) m.liveness.to('lost');
+    const machines = [...this.#machines.values()];
+    for (const m of machines) if (m.path !== Path.CONNECTOR) this.#judge(m, now);
+    for (const m of machines) if (m.path === Path.CONNECTOR) this.#judge(m, now);
+  }
+
+  #judge(m: Mutable, now: Duration): void {
+    const connector = m.path === Path.CONNECTOR ? this.#machines.get(m.connectorId)?.liveness : undefined;
+    const wayIsGone = connector?.is('lost', 'shut-down') ?? false;
+    const verdict = wayIsGone ? 'unreachable' : 'lost';
+    if (m.liveness.is('waiting')) {
+      if (now >= m.deadline && !connector?.is('waiting')) m.liveness.to(verdict);
+    } else if (m.liveness.is('lost', 'unreachable') && m.liveness.state !== verdict) {
+      m.liveness.to(verdict);
     }
   }
 

@@ -1,16 +1,18 @@
-// Logs that came back shorter than announced: what is neither on the hub nor in the cloud becomes a gap, signed by the
-// cloud. Data replaces it, should it ever turn up (a clone or a newer copy may have it).
+// Logs that came back shorter than they were known to be: what is neither on the hub nor in the cloud becomes a gap,
+// signed by the cloud. Data replaces it, should it ever turn up (a clone or a newer copy may have it).
 import type { LogSummary } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
-import { Gap, GapReason, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { type FlushRange, Gap, GapReason, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { signContent } from '../../identity/signed.js';
 import { TAGS } from '../../identity/tags.js';
+import { MOST_LOGS } from '../../link/version.js';
 import { RangeSet } from '../../telemetry/ranges.js';
 import type { Author } from '../telemetry/ingest.js';
-import type { HubKey } from '../telemetry/ledger.js';
+import type { HubKey, HubLedger, LogState } from '../telemetry/ledger.js';
 import type { SessionServices } from './services.js';
+import { readSessionRecord } from './session-record.js';
 
-/** Compares what was announced with what the hub says it has now. */
+/** Compares how far logs are known to have reached with what the hub says it has now. */
 export async function recordMissingTails(
   services: SessionServices,
   author: Author,
@@ -18,17 +20,15 @@ export async function recordMissingTails(
   logs: readonly LogSummary[],
 ): Promise<void> {
   const present = new Map(logs.map((summary) => [Buffer.from(summary.log).toString('hex'), summary]));
-  for (const tail of record.announced) {
-    const log = Buffer.from(tail.log);
-    const next = present.get(log.toString('hex'))?.next ?? 0;
-    if (next >= tail.next) continue;
-    const state = author.ledger.log(log);
-    const known = RangeSet.from([...state.held.ranges(), ...state.gaps]);
-    for (const { first, count } of RangeSet.span(next, tail.next).subtract(known).ranges()) {
-      await recordGap(services, author, log, first, count, GapReason.TAIL_MISSING);
+  for (const [name, state] of knownTails(author.ledger, record)) {
+    const summary = present.get(name);
+    // A hub that names as many logs as it may has others that it does not name.
+    if (!summary && logs.length >= MOST_LOGS) continue;
+    for (const { first, count } of missing(state, summary?.next ?? 0)) {
+      await recordGap(services, author, state.id, first, count, GapReason.TAIL_MISSING);
       services.log.warn(
         { hub: author.machine.toString('hex'), first, count },
-        'a log came back shorter than announced',
+        'a log came back shorter than it was known to be',
       );
     }
   }
@@ -36,19 +36,30 @@ export async function recordMissingTails(
 
 /** A machine has been retired: what it announced and never delivered will not come any more. */
 export async function recordRetired(services: SessionServices, hub: HubKey): Promise<void> {
-  const ledger = await services.ledger.of(hub);
+  const [ledger, record] = await Promise.all([services.ledger.of(hub), readSessionRecord(services.store, hub)]);
   // Nobody speaks for it any more: there is no newer session that could take over.
   const author: Author = { ...hub, ledger, verifyKey: () => undefined, isCurrent: () => true };
-  for (const state of ledger.logs.values()) {
-    const known = RangeSet.from([...state.held.ranges(), ...state.gaps]);
-    for (const { first, count } of RangeSet.span(0, state.announced).subtract(known).ranges()) {
+  for (const [, state] of knownTails(ledger, record)) {
+    for (const { first, count } of missing(state, 0)) {
       await recordGap(services, author, state.id, first, count, GapReason.RETIRED);
     }
   }
 }
 
+/** Every log that was announced or of which something is held. */
+function knownTails(ledger: HubLedger, { announced }: SessionRecord): [string, LogState][] {
+  for (const { log, next } of announced) ledger.log(log).announce(next);
+  return [...ledger.logs];
+}
+
+/** What of a log is neither held, nor known to be gone, nor below `next` on the hub. */
+function missing(state: LogState, next: number): FlushRange[] {
+  const known = RangeSet.from([...state.held.ranges(), ...state.gaps]);
+  return RangeSet.span(next, state.announced).subtract(known).toProto();
+}
+
 /** Signs and stores a gap that the cloud noticed itself. */
-export async function recordGap(
+async function recordGap(
   services: SessionServices,
   author: Author,
   log: Buffer,

@@ -11,8 +11,14 @@ import type { Logger } from '../../kernel/log.js';
 import { CloudSession } from '../../link/cloud-session.js';
 import { endingOf, LinkFault } from '../../link/fault.js';
 import { type Ending, ending, type Pipe, type PipeHandlers } from '../../link/pipe.js';
-import { FrameQueue, type MessageSink } from '../../trunk/frame-queue.js';
-import { MAX_CHANNELS, MAX_DOWNLINK_BYTES, TRUNK_CHANNEL, TRUNK_HEARTBEAT_MS } from '../../trunk/limits.js';
+import { type FrameOwner, FrameQueue, type MessageSink } from '../../trunk/frame-queue.js';
+import {
+  MAX_CHANNELS,
+  MAX_DOWNLINK_BYTES,
+  MAX_TRUNK_DOWNLINK_BYTES,
+  TRUNK_CHANNEL,
+  TRUNK_HEARTBEAT_MS,
+} from '../../trunk/limits.js';
 import { HubHost } from './hub-host.js';
 import type { SessionServices } from './services.js';
 
@@ -22,7 +28,9 @@ export interface TrunkTransport extends MessageSink {
 }
 
 /** One channel of a trunk, as a pipe. */
-class Channel implements Pipe {
+class Channel implements Pipe, FrameOwner {
+  /** Counted by the queue: what of this hub waits for the connector. */
+  queuedBytes = 0;
   #handlers: PipeHandlers | undefined;
   #open = true;
 
@@ -38,15 +46,8 @@ class Channel implements Pipe {
 
   send(envelope: Uint8Array, lane: Lane): void {
     if (!this.#open) return;
-    this.queue.push({ channel: this.id, body: { $case: 'envelope', value: envelope } }, lane, envelope.length);
-    // Everything downlink is small and answered for; a queue this long means that the trunk is stuck.
-    if (this.queue.queuedBytes > MAX_CHANNELS * MAX_DOWNLINK_BYTES) {
-      this.close(ending(CloseCode.SLOW, 'the trunk does not drain'));
-    }
-  }
-
-  get queuedBytes(): number {
-    return this.queue.queuedBytes;
+    this.queue.push({ channel: this.id, body: { $case: 'envelope', value: envelope } }, lane, envelope.length, this);
+    if (this.queuedBytes > MAX_DOWNLINK_BYTES) this.close(ending(CloseCode.SLOW, 'this hub does not read'));
   }
 
   async drained(): Promise<void> {}
@@ -97,7 +98,13 @@ export class TrunkHost {
     if (this.#ended) return;
     this.#heard();
     try {
-      for (const frame of decodeFrames(message)) this.#frame(frame);
+      for (const frame of decodeFrames(message)) {
+        this.#frame(frame);
+        if (this.#ended) return;
+      }
+      if (this.#queue.queuedBytes > MAX_TRUNK_DOWNLINK_BYTES) {
+        throw new LinkFault('link.exhausted', 'the connector does not read what it is sent');
+      }
     } catch (thrown) {
       this.#log.warn({ cause: describe(thrown) }, 'trunk broken');
       this.end(endingOf(thrown));
@@ -117,11 +124,6 @@ export class TrunkHost {
     this.transport.end(why);
   }
 
-  /** Closes the channels of a machine that is no longer welcome; the connector itself when it is that. */
-  refuse(machineId: string): void {
-    if (machineId === this.connectorId) this.end(ending(CloseCode.REFUSED, 'this connector has been retired'));
-  }
-
   #frame({ channel: id, body }: Frame): void {
     if (!body) throw new LinkFault('link.protocol', 'a frame without content, or of a newer protocol version');
     if (!this.#greeted && body.$case !== 'hello') throw new LinkFault('link.protocol', 'a trunk begins with hello');
@@ -131,6 +133,8 @@ export class TrunkHost {
       case 'open':
         return this.#open(id, body.value);
       case 'envelope':
+        // On a channel that has ended it has crossed the close; on one that never was opened it cannot have.
+        if (id > this.#highest) throw new LinkFault('link.protocol', `channel ${id} has not been opened`);
         return this.#channels.get(id)?.arrived(body.value);
       case 'close':
         return this.#channels.get(id)?.ended(ending(body.value.code, body.value.message));

@@ -31,8 +31,7 @@ export class LogState {
   readings = 0;
   /** Chain after the last flush held; empty while nothing is. */
   chain: Buffer = Buffer.alloc(0);
-  /** Highest durable tail that the hub announced. */
-  announced = 0;
+  #announced = 0;
 
   constructor(readonly id: Buffer) {}
 
@@ -45,7 +44,28 @@ export class LogState {
     if (first + entry.flushCount >= this.held.end) this.chain = Buffer.from(entry.chain);
     this.held.add({ first, count: entry.flushCount });
     this.readings += entry.readingCount;
-    this.announced = Math.max(this.announced, this.held.end);
+  }
+
+  /** Number of the flush after the last one that the hub is known to have had. */
+  get announced(): number {
+    return Math.max(this.#announced, this.held.end);
+  }
+
+  /** The hub says that every flush below `next` is durable there. */
+  announce(next: number): void {
+    this.#announced = Math.max(this.#announced, next);
+  }
+
+  /** True when gaps of the same witness say all of it already. */
+  knowsGap({ first, count, witness }: KnownGap): boolean {
+    return RangeSet.from(this.gaps.filter((gap) => gap.witness === witness)).contains({ first, count });
+  }
+
+  /** Records a gap; like its key in the store it takes the place of one that begins where it begins. */
+  addGap(gap: KnownGap): void {
+    const at = this.gaps.findIndex(({ first, witness }) => first === gap.first && witness === gap.witness);
+    if (at >= 0) this.gaps.splice(at, 1, gap);
+    else this.gaps.push(gap);
   }
 
   /** Flushes known to be gone: gaps minus what is held. */
@@ -88,7 +108,10 @@ export class Ledger {
     if (!ledger) {
       ledger = this.#read(hub);
       this.#hubs.set(name, ledger);
-      ledger.catch(() => this.#hubs.delete(name));
+      const reading = ledger;
+      reading.catch(() => {
+        if (this.#hubs.get(name) === reading) this.#hubs.delete(name);
+      });
     }
     return ledger;
   }
@@ -108,7 +131,7 @@ export class Ledger {
     }
     for await (const { value } of this.store.entries(rangeOf(tableKey(hub.customer, 'gap', hub.machine)))) {
       const gap = Gap.decode(Signed.decode(value).content);
-      ledger.log(gap.log).gaps.push(knownGap(gap));
+      ledger.log(gap.log).addGap(knownGap(gap));
     }
     return ledger;
   }

@@ -1,0 +1,36 @@
+// Commands that wait for their results. Never sent twice: when the session ends first, the outcome is unknown.
+import { type Command, Outcome, type Result } from '../../../gen/occmesh/link/v1/link.js';
+import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+
+export class PendingCommands {
+  readonly #waiting = new Map<number, (result: Result) => void>();
+  #next = 1;
+
+  /** Hands the command to `send` and resolves with what became of it; never rejects. */
+  run(action: NonNullable<Command['action']>, send: (command: Command) => void): Promise<Result> {
+    const id = this.#next++;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      send({ id, action });
+    });
+  }
+
+  /** A result has come; one that nobody waits for is ignored. */
+  answer(result: Result): void {
+    this.#waiting.get(result.commandId)?.(result);
+    this.#waiting.delete(result.commandId);
+  }
+
+  /** The session is over. */
+  end(): void {
+    for (const [commandId, resolve] of this.#waiting) {
+      resolve({
+        commandId,
+        outcome: Outcome.UNKNOWN,
+        message: 'the session ended first',
+        state: State.UNSPECIFIED,
+      });
+    }
+    this.#waiting.clear();
+  }
+}

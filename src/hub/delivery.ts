@@ -2,15 +2,17 @@
 // window), then what waited (BACKFILL, newest first, bounded by credit). Boundaries of batches live only here: the log
 // knows flushes, and what is unacknowledged when the session ends is simply sent again by the next one.
 import { Lane } from '../../gen/occmesh/link/v1/link.js';
+import type { FlushRange } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { SigningKey } from '../identity/keys.js';
 import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
 import { toError } from '../kernel/fault.js';
-import type { Logger } from '../kernel/log.js';
-import type { HubSession } from '../link/hub-session.js';
+import type { UpMessage } from '../link/envelope.js';
+import type { HubSessionState } from '../link/hub-session.js';
 import { packBatch } from '../telemetry/batch.js';
-import { RangeSet } from '../telemetry/ranges.js';
-import type { StoredFlush, Wal } from '../wal/wal.js';
+import type { RangeSet } from '../telemetry/ranges.js';
+import type { PendingGap, StoredFlush, Wal } from '../wal/wal.js';
+import { InFlight } from './in-flight.js';
 
 /** A batch is closed at whichever comes first. */
 const BATCH_READINGS = 1_000;
@@ -22,55 +24,69 @@ const STALE_LIVE_READINGS = 5_000;
 /** With this many holes in what the cloud holds of a log, the oldest is filled first. */
 const MANY_HOLES = 32;
 
-interface InFlight {
-  readonly first: number;
-  readonly count: number;
-  readonly bytes: number;
-  readonly lane: Lane;
+/** The session, as far as it is needed here. */
+export interface Outlet {
+  readonly state: HubSessionState;
+  readonly queuedBytes: number;
+  drained(): Promise<void>;
+  /** Returns the bytes that travel; 0 when the session is over. */
+  sendContent(message: UpMessage, lane: Lane): number;
+}
+
+export interface DeliveryOptions {
+  /** Bytes of LIVE batches that may be unacknowledged. */
+  readonly liveWindow: number;
+  /** Logs that have parted from what the cloud holds: suspended from the beginning. */
+  readonly parted: readonly Buffer[];
 }
 
 export interface DeliveryModules {
-  readonly session: HubSession;
+  readonly session: Outlet;
   readonly wal: Wal;
   readonly machineId: Buffer;
   readonly key: SigningKey;
-  readonly log: Logger;
   /** The log could not be read: the session cannot go on. */
   readonly onFailure: (error: Error) => void;
 }
 
 export class Delivery {
-  readonly #inFlight = new Map<string, InFlight[]>();
-  readonly #stopWatching: () => void;
+  readonly #inFlight = new InFlight();
+  readonly #stopWatching: (() => void)[];
+  readonly #sentGaps = new WeakSet<PendingGap>();
   /** Where live begins in the open log; flushes of later logs are all live. */
   #live: { log: string; next: number };
-  #liveBytes = 0;
   #credit = 0;
   #flushesPerBatch = 64;
   #pumping = false;
   #again = false;
   #ended = false;
   /** Logs that parted from what the cloud holds: nothing of them is sent until that is resolved. */
-  readonly #suspended = new Set<string>();
+  readonly #suspended: Set<string>;
 
   constructor(
-    private readonly liveWindow: number,
+    private readonly options: DeliveryOptions,
     private readonly modules: DeliveryModules,
   ) {
     const { wal } = modules;
     const open = wal.openLog;
     this.#live = open ? { log: hex(open.log), next: open.next } : { log: '', next: 0 };
-    const stops = [wal.onDurable(() => this.pump()), wal.onGap(() => this.#sendGaps())];
-    this.#stopWatching = () => {
-      for (const stop of stops) stop();
-    };
+    this.#suspended = new Set(options.parted.map(hex));
+    this.#stopWatching = [wal.onDurable(() => this.pump()), wal.onGap(() => this.#sendGaps())];
     this.#sendGaps();
     this.pump();
   }
 
   end(): void {
     this.#ended = true;
-    this.#stopWatching();
+    for (const stop of this.#stopWatching) stop();
+  }
+
+  /** Bytes in the log that wait and are neither live nor on their way. */
+  get backlogBytes(): number {
+    for (const _ of this.#backlog()) {
+      return Math.max(1, this.modules.wal.backlogBytes - this.#inFlight.loggedBytes);
+    }
+    return 0;
   }
 
   /** The cloud grants more backlog. */
@@ -81,17 +97,18 @@ export class Delivery {
 
   /** The cloud holds these flushes. */
   acked(log: Uint8Array, ranges: RangeSet): void {
-    const sent = this.#inFlight.get(hex(log));
-    if (sent) {
-      const open = sent.filter((batch) => {
-        if (!ranges.contains(batch)) return true;
-        if (batch.lane === Lane.LIVE) this.#liveBytes -= batch.bytes;
-        return false;
-      });
-      if (open.length > 0) this.#inFlight.set(hex(log), open);
-      else this.#inFlight.delete(hex(log));
-    }
+    this.#inFlight.settle(hex(log), (batch) => ranges.contains(batch));
     this.pump();
+  }
+
+  /** The cloud has refused this batch, because it holds something else there. */
+  refused(log: Uint8Array, range: FlushRange): void {
+    this.#inFlight.settle(hex(log), ({ first, count }) => first === range.first && count === range.count);
+  }
+
+  /** Whether something of this log has been sent that the cloud has not answered. */
+  isInFlight(log: Uint8Array): boolean {
+    return this.#inFlight.ranges(hex(log)).size > 0;
   }
 
   suspend(log: Uint8Array): void {
@@ -100,7 +117,7 @@ export class Delivery {
 
   resume(log: Uint8Array): void {
     this.#suspended.delete(hex(log));
-    this.#inFlight.delete(hex(log));
+    this.#sendGaps();
     this.pump();
   }
 
@@ -124,9 +141,13 @@ export class Delivery {
       });
   }
 
+  get #isOver(): boolean {
+    return this.#ended || this.modules.session.state !== 'up';
+  }
+
   async #run(): Promise<void> {
     const { session } = this.modules;
-    while (!this.#ended && session.state === 'up') {
+    while (!this.#isOver) {
       if (session.queuedBytes >= CARRIER_AHEAD) await session.drained();
       else if (!(await this.#sendLive()) && !(await this.#sendBackfill())) return;
     }
@@ -137,15 +158,16 @@ export class Delivery {
     if (!open) return false;
     const name = hex(open.log);
     if (name !== this.#live.log) this.#live = { log: name, next: 0 };
-    if (this.#suspended.has(name) || this.#liveBytes >= this.liveWindow || open.next <= this.#live.next) return false;
+    const isFull = this.#inFlight.bytes(Lane.LIVE) >= this.options.liveWindow;
+    if (this.#suspended.has(name) || isFull || open.next <= this.#live.next) return false;
     const flushes = await this.modules.wal.read(open.log, this.#live.next, {
       maxReadings: STALE_LIVE_READINGS,
-      maxBytes: this.liveWindow,
+      maxBytes: this.options.liveWindow,
       until: open.next,
     });
     const batch = takeBatch(flushes);
     const last = flushes.at(-1);
-    if (!last || batch.length === 0) {
+    if (!last) {
       // Dropped or acknowledged in the meantime: nothing is live any more.
       this.#live.next = open.next;
       return true;
@@ -155,8 +177,8 @@ export class Delivery {
       this.#live.next = last.number + 1;
       return true;
     }
-    this.#live.next = batchEnd(batch);
     this.#send(open.log, batch, Lane.LIVE);
+    this.#live.next = batchEnd(batch);
     return true;
   }
 
@@ -187,7 +209,7 @@ export class Delivery {
     for (const { log, waiting, holes } of [...unacked].reverse()) {
       const name = hex(log);
       if (this.#suspended.has(name)) continue;
-      const ranges = waiting.subtract(RangeSet.from(this.#inFlight.get(name) ?? []));
+      const ranges = waiting.subtract(this.#inFlight.ranges(name));
       if (name === this.#live.log && ranges.end > this.#live.next) {
         ranges.remove({ first: this.#live.next, count: ranges.end - this.#live.next });
       }
@@ -203,34 +225,36 @@ export class Delivery {
 
   #send(log: Buffer, batch: readonly StoredFlush[], lane: Lane): number {
     const [first, last] = [batch[0], batch.at(-1)];
-    if (!first || !last) return 0;
+    // While the log was read, the session may have ended, or the log have parted.
+    if (!first || !last || this.#isOver || this.#suspended.has(hex(log))) return 0;
     const { machineId, key, session } = this.modules;
     const content = packBatch({ machineId, log, firstFlush: first.number, flushes: batch, chain: last.chain });
     const bytes = session.sendContent({ $case: 'batch', value: signContent(key, TAGS.BATCH, content) }, lane);
-    const name = hex(log);
-    const sent = this.#inFlight.get(name) ?? [];
-    sent.push({ first: first.number, count: batch.length, bytes, lane });
-    this.#inFlight.set(name, sent);
-    if (lane === Lane.LIVE) this.#liveBytes += bytes;
+    const loggedBytes = batch.reduce((sum, flush) => sum + flush.size, 0);
+    this.#inFlight.add(hex(log), { first: first.number, count: batch.length, bytes, loggedBytes, lane });
     return bytes;
   }
 
   #sendGaps(): void {
-    for (const { signed } of this.modules.wal.gaps()) {
-      this.modules.session.sendContent({ $case: 'gap', value: signed }, Lane.CONTROL);
+    for (const pending of this.modules.wal.gaps()) {
+      if (this.#sentGaps.has(pending) || this.#suspended.has(hex(pending.gap.log))) continue;
+      this.#sentGaps.add(pending);
+      this.modules.session.sendContent({ $case: 'gap', value: pending.signed }, Lane.CONTROL);
     }
   }
 }
 
-/** The contiguous flushes at the beginning that fit one batch; at least one. */
+/** The contiguous flushes at the beginning that fit one batch; at least one, if there is one. */
 function takeBatch(flushes: readonly StoredFlush[]): StoredFlush[] {
   const batch: StoredFlush[] = [];
-  let readings = 0;
+  let [readings, bytes] = [0, 0];
   for (const flush of flushes) {
     const previous = batch.at(-1);
-    if (previous && (flush.number !== previous.number + 1 || readings + flush.readings.length > BATCH_READINGS)) break;
-    batch.push(flush);
     readings += flush.readings.length;
+    bytes += flush.size;
+    const isFull = readings > BATCH_READINGS || bytes > BATCH_BYTES;
+    if (previous && (flush.number !== previous.number + 1 || isFull)) break;
+    batch.push(flush);
   }
   return batch;
 }

@@ -18,8 +18,11 @@ export interface DesiredStateModules {
   readonly machineId: Buffer;
   readonly directory: string;
   readonly log: Logger;
-  /** The key of a cloud node's certificate, verified up to the mesh CA. Throws when it is not one. */
-  readonly verifyCloud: (certificate: Uint8Array) => VerifyKey;
+  /**
+   * The key of a cloud node's certificate, verified up to the mesh CA. Throws when it is not one. `allowExpired`: what
+   * has been accepted once stays good for as long as nothing newer comes.
+   */
+  readonly verifyCloud: (certificate: Uint8Array, options: { readonly allowExpired: boolean }) => VerifyKey;
   readonly apply: Apply;
 }
 
@@ -28,12 +31,19 @@ export class DesiredStateKeeper {
   #running: DesiredState | undefined;
   /** Highest version ever seen, also when it could not be applied. */
   #seen = 0;
+  /** What the cloud said in a session that there is. */
+  #floor = 0;
 
   constructor(private readonly modules: DesiredStateModules) {}
 
   /** What is in effect. */
   get running(): DesiredState | undefined {
     return this.#running;
+  }
+
+  /** The cloud says that this is the one to have: a carrier must not bring an older one, though it was genuine once. */
+  expect(version: number): void {
+    this.#floor = Math.max(this.#floor, version);
   }
 
   /** Highest version ever accepted from the cloud. */
@@ -47,7 +57,7 @@ export class DesiredStateKeeper {
     const bytes = await readFile(this.#path).catch(() => undefined);
     if (!bytes) return;
     try {
-      const state = this.#verify(SignedByCloud.decode(bytes));
+      const state = this.#verify(SignedByCloud.decode(bytes), true);
       await apply(state);
       this.#running = state;
       this.#seen = state.version;
@@ -67,7 +77,7 @@ export class DesiredStateKeeper {
 
   async #receive(signed: SignedByCloud): Promise<Applied> {
     const { log, apply } = this.modules;
-    const state = this.#verify(signed);
+    const state = this.#verify(signed, false);
     const report = (error: string, failures: Applied['failures']): Applied => ({
       version: state.version,
       runningVersion: this.#running?.version ?? 0,
@@ -75,7 +85,8 @@ export class DesiredStateKeeper {
       failures,
     });
     // An older one that a carrier held back, or the same again.
-    if (state.version < this.#seen) return report(`version ${this.#seen} is newer`, []);
+    const newest = Math.max(this.#seen, this.#floor);
+    if (state.version < newest) return report(`version ${newest} is newer`, []);
     this.#seen = state.version;
     try {
       const failures = await apply(state);
@@ -91,13 +102,26 @@ export class DesiredStateKeeper {
         { version: state.version, cause: describe(thrown) },
         'desired state not applied; the last good one stays',
       );
-      if (this.#running) await apply(this.#running);
+      await this.#goBack();
       return report(describe(thrown), []);
     }
   }
 
-  #verify(signed: SignedByCloud): DesiredState {
-    const cloud = this.modules.verifyCloud(signed.certificate);
+  async #goBack(): Promise<void> {
+    const { log, apply } = this.modules;
+    if (!this.#running) return;
+    try {
+      await apply(this.#running);
+    } catch (thrown) {
+      log.error(
+        { version: this.#running.version, cause: describe(thrown) },
+        'nor can the last good one be applied again',
+      );
+    }
+  }
+
+  #verify(signed: SignedByCloud, allowExpired: boolean): DesiredState {
+    const cloud = this.modules.verifyCloud(signed.certificate, { allowExpired });
     if (!signed.signed || !verifySigned(cloud, TAGS.DESIRED_STATE, signed.signed)) {
       throw new LinkFault('link.unauthentic', 'a desired state that no cloud node of this mesh has signed');
     }

@@ -1,8 +1,10 @@
 // The hub behind its sessions: what it says of itself, what it does with what the cloud says. One for all sessions;
 // what lives only as long as one session is in Delivery.
 import {
+  type Ack,
   ByeReason,
   type Command,
+  type Conflict,
   type Heartbeat,
   type Hello,
   Outcome,
@@ -23,6 +25,7 @@ import { ending } from '../link/pipe.js';
 import { RangeSet } from '../telemetry/ranges.js';
 import type { Reading } from '../telemetry/reading.js';
 import type { Wal } from '../wal/wal.js';
+import { Comparisons } from './comparisons.js';
 import { Delivery } from './delivery.js';
 import type { DesiredStateKeeper } from './desired-state.js';
 import { readGeneration, writeGeneration } from './generation-file.js';
@@ -58,6 +61,7 @@ export class Member implements HubMember {
   #delivery: Delivery | undefined;
   #session: HubSession | undefined;
   #parted: Buffer[] = [];
+  readonly #comparisons: Comparisons;
   #onAck: () => void = () => undefined;
 
   private constructor(
@@ -66,6 +70,13 @@ export class Member implements HubMember {
     private readonly shared: { generation: number; previousEnd: string },
   ) {
     this.key = modules.key;
+    this.#comparisons = new Comparisons({
+      reconciler: modules.reconciler,
+      isInFlight: (log) => this.#delivery?.isInFlight(log) ?? false,
+      ask: (value) => this.#session?.send({ $case: 'digestRequest', value }),
+      suspend: (log) => this.#delivery?.suspend(log),
+      resume: (log) => this.#delivery?.resume(log),
+    });
   }
 
   /** Reads the generation once; the returned function makes the member of each session. */
@@ -105,13 +116,15 @@ export class Member implements HubMember {
     const { wal, machineId, key, log } = this.modules;
     this.#session = session;
     this.modules.onRevoked(welcome.revokedKeys);
+    this.modules.desired.expect(welcome.configVersion);
     const onFailure = (error: Error) => {
       log.error({ cause: describe(error) }, 'readings cannot be read back from the log');
       session.close(ending(CloseCode.INTERNAL, 'the hub cannot read its log'));
     };
-    const delivery = new Delivery(welcome.liveWindow, { session, wal, machineId, key, log, onFailure });
+    const { liveWindow } = welcome;
+    const delivery = new Delivery({ liveWindow, parted: this.#parted }, { session, wal, machineId, key, onFailure });
     this.#delivery = delivery;
-    for (const parted of this.#parted) void this.#resolve(parted).catch(onFailure);
+    for (const parted of this.#parted) void this.#comparisons.begin(parted).catch(onFailure);
     void session.ended.then((why) => {
       delivery.end();
       this.shared.previousEnd = `${CloseCode[why.code]}: ${why.message}`.slice(0, 256);
@@ -134,9 +147,9 @@ export class Member implements HubMember {
         void this.#run(message.value).then((value) => this.#session?.send({ $case: 'result', value }));
         return undefined;
       case 'conflict':
-        return this.#resolve(Buffer.from(message.value.log));
+        return this.#refused(message.value);
       case 'digestAnswer':
-        return this.#compared(message.value);
+        return this.#comparisons.answered(message.value);
       case 'advice':
         void this.#follow(message.value.reconnectWithinMs, message.value.returnToConnector);
         return undefined;
@@ -155,7 +168,7 @@ export class Member implements HubMember {
       queuedAgeMs: oldest === undefined ? 0 : Math.max(0, clock.now() - oldest),
       droppedReadings: wal.droppedReadings + this.modules.droppedBeforeLog(),
       clockMs: clock.now(),
-      backlogBytes: wal.backlogBytes,
+      backlogBytes: this.#delivery?.backlogBytes ?? 0,
     };
   }
 
@@ -186,11 +199,21 @@ export class Member implements HubMember {
     over.abort();
   }
 
-  async #acked(ack: Parameters<Reconciler['acked']>[0]): Promise<void> {
-    // The delivery learns of it first: what is acknowledged must not be taken for backlog again.
-    if (await this.modules.reconciler.acked(ack)) this.#delivery?.acked(ack.log, RangeSet.from(ack.ranges));
-    else await this.#resolve(Buffer.from(ack.log));
+  async #acked(ack: Ack): Promise<void> {
+    const log = Buffer.from(ack.log);
+    const isOurs = await this.modules.reconciler.acked(ack);
+    // Only now: what is neither on its way nor acknowledged would be taken for backlog and sent again.
+    this.#delivery?.acked(log, RangeSet.from(ack.ranges));
+    if (isOurs) await this.#comparisons.settled(log);
+    else await this.#comparisons.begin(log);
     this.#onAck();
+  }
+
+  /** Two machines write this log. */
+  async #refused({ log: id, range }: Conflict): Promise<void> {
+    const log = Buffer.from(id);
+    if (range) this.#delivery?.refused(log, range);
+    await this.#comparisons.begin(log);
   }
 
   async #desired(signed: Parameters<DesiredStateKeeper['receive']>[0]): Promise<void> {
@@ -208,19 +231,6 @@ export class Member implements HubMember {
     } catch (thrown) {
       return failed(describe(thrown));
     }
-  }
-
-  /** A log that two machines wrote: nothing of it is sent until the cloud has told its digests. */
-  async #resolve(log: Buffer): Promise<void> {
-    this.#delivery?.suspend(log);
-    const questions = await this.modules.reconciler.questions(log);
-    for (const range of questions) this.#session?.send({ $case: 'digestRequest', value: { log, range } });
-    if (questions.length === 0) this.#delivery?.resume(log);
-  }
-
-  async #compared(answer: Parameters<Reconciler['compared']>[0]): Promise<void> {
-    await this.modules.reconciler.compared(answer);
-    this.#delivery?.resume(answer.log);
   }
 
   async #follow(withinMs: number, returnToConnector: boolean): Promise<void> {

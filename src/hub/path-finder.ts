@@ -3,7 +3,7 @@
 // What is sent over a path is none of its business.
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { type Clock, sleep } from '../kernel/clock.js';
-import { type Duration, milliseconds } from '../kernel/duration.js';
+import { type Duration, milliseconds, minutes } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import { type Edges, StateMachine } from '../kernel/machine.js';
@@ -51,6 +51,17 @@ export class PathFailure extends Error {
   }
 }
 
+/** What came of trying one way, or several. */
+interface Outcome {
+  /** A session was up, and has ended. */
+  readonly wasUp: boolean;
+  /** When the other side asks to come back. */
+  readonly retryAfterMs: number;
+}
+
+/** No carrier is asked to wait longer by anybody: a connector could keep its hubs away for good by asking for a year. */
+const LONGEST_HINT = minutes(5);
+
 export interface PathPolicy {
   /** Allowed by the hub's own configuration and by the cloud. */
   readonly directAllowed: boolean;
@@ -73,6 +84,8 @@ export class PathFinder {
   /** Monotonic: since when there has been no connector. */
   #connectorGone: Duration;
   #returnToConnector = false;
+  /** What the direct path that was just lost has asked for, milliseconds. */
+  #hint = 0;
 
   constructor(private readonly modules: PathFinderModules) {
     this.#connectorGone = modules.clock.monotonic();
@@ -110,32 +123,23 @@ export class PathFinder {
     this.#session?.close(ending(CloseCode.DONE, reason));
   }
 
-  /** Rounds over all ways until one is up; returns when that one has ended. */
+  /** Rounds over all ways until one is up; returns when that one has ended and the wait after it is over. */
   async #search(signal: AbortSignal): Promise<void> {
-    const { clock, random, log } = this.modules;
+    const { random, log } = this.modules;
     for (const wait of backoff(RECONNECT, random)) {
-      let hint = 0;
-      for await (const route of this.modules.connectors(signal)) {
-        const outcome = await this.#travel(route, 'connector', signal);
-        if (outcome.wasUp) {
-          this.#connectorGone = clock.monotonic();
-          this.#machine.to('searching');
-          await this.#pause(milliseconds(random.uniform() * RECONNECT.first), outcome.retryAfterMs, signal);
-          return;
-        }
-        hint = Math.max(hint, outcome.retryAfterMs);
+      let outcome = await this.#tryConnectors(signal);
+      if (!outcome.wasUp && this.#directIsDue()) {
+        const direct = await this.#tryDirect(signal);
+        outcome = { ...direct, retryAfterMs: Math.max(direct.retryAfterMs, direct.wasUp ? 0 : outcome.retryAfterMs) };
       }
-      if (this.#directIsDue()) {
-        const outcome = await this.#travel(this.modules.direct, 'direct', signal);
-        if (outcome.wasUp) {
-          this.#afterDirect();
-          await this.#pause(milliseconds(random.uniform() * RECONNECT.first), outcome.retryAfterMs, signal);
-          return;
-        }
-        hint = Math.max(hint, outcome.retryAfterMs);
+      if (outcome.wasUp) {
+        // Redialing has waits of its own.
+        if (this.state === 'redialing') this.#hint = outcome.retryAfterMs;
+        else await this.#pause(milliseconds(random.uniform() * RECONNECT.first), outcome.retryAfterMs, signal);
+        return;
       }
       log.debug({ wait: Math.round(wait) }, 'no path; readings stay in the log');
-      await this.#pause(this.#notBeyondDirect(wait), hint, signal);
+      await this.#pause(this.#notBeyondDirect(wait), outcome.retryAfterMs, signal);
     }
   }
 
@@ -144,27 +148,49 @@ export class PathFinder {
     const { clock, random, policy } = this.modules;
     const until = clock.monotonic() + policy().fallbackAfter;
     for (const wait of backoff(RECONNECT, random)) {
-      await this.#pause(wait, 0, signal);
-      const outcome = policy().directAllowed
-        ? await this.#travel(this.modules.direct, 'direct', signal)
-        : { wasUp: false, retryAfterMs: 0 };
-      if (outcome.wasUp) return this.#afterDirect();
-      if (clock.monotonic() >= until || !policy().directAllowed) return this.#machine.to('searching');
+      await this.#pause(wait, this.#hint, signal);
+      this.#hint = 0;
+      if (!policy().directAllowed) return this.#machine.to('searching');
+      const outcome = await this.#tryDirect(signal);
+      this.#hint = outcome.retryAfterMs;
+      if (outcome.wasUp) return;
+      if (clock.monotonic() >= until) return this.#machine.to('searching');
     }
   }
 
-  #afterDirect(): void {
+  /** One connector after the other, until one has been up. */
+  async #tryConnectors(signal: AbortSignal): Promise<Outcome> {
+    const { clock, connectors, log } = this.modules;
+    let retryAfterMs = 0;
+    try {
+      for await (const route of connectors(signal)) {
+        const outcome = await this.#travel(route, 'connector', signal);
+        if (outcome.wasUp) {
+          this.#connectorGone = clock.monotonic();
+          this.#machine.to('searching');
+          return outcome;
+        }
+        retryAfterMs = Math.max(retryAfterMs, outcome.retryAfterMs);
+      }
+    } catch (thrown) {
+      signal.throwIfAborted();
+      // Searching the network may fail (no interface is up): there is the next round, and there is direct.
+      log.warn({ cause: describe(thrown) }, 'connectors cannot be searched now');
+    }
+    return { wasUp: false, retryAfterMs };
+  }
+
+  async #tryDirect(signal: AbortSignal): Promise<Outcome> {
+    const outcome = await this.#travel(this.modules.direct, 'direct', signal);
+    if (!outcome.wasUp) return outcome;
     this.#machine.to(this.#returnToConnector ? 'searching' : 'redialing');
     if (this.#returnToConnector) this.#connectorGone = this.modules.clock.monotonic();
     this.#returnToConnector = false;
+    return outcome;
   }
 
   /** Opens a route and stays on it until it ends. */
-  async #travel(
-    route: Route,
-    as: 'connector' | 'direct',
-    signal: AbortSignal,
-  ): Promise<{ readonly wasUp: boolean; readonly retryAfterMs: number }> {
+  async #travel(route: Route, as: 'connector' | 'direct', signal: AbortSignal): Promise<Outcome> {
     const { log } = this.modules;
     signal.throwIfAborted();
     let session: LiveSession;
@@ -175,14 +201,19 @@ export class PathFinder {
       log.info({ route: route.name, cause: describe(thrown) }, 'not a path');
       return { wasUp: false, retryAfterMs: retryAfterOf(thrown) };
     }
+    const close = () => session.close(ending(CloseCode.GOING_AWAY, 'the hub is being stopped'));
+    if (signal.aborted) close();
+    signal.throwIfAborted();
+    signal.addEventListener('abort', close, { once: true });
     this.#session = session;
     this.#machine.to(as);
     log.info({ route: route.name }, as === 'direct' ? 'path is up: direct, until restart' : 'path is up');
     const why = await session.ended;
+    signal.removeEventListener('abort', close);
     this.#session = undefined;
     signal.throwIfAborted();
     log.warn({ route: route.name, code: CloseCode[why.code], reason: why.message }, 'path is lost');
-    return { wasUp: true, retryAfterMs: why.retryAfterMs };
+    return { wasUp: true, retryAfterMs: Math.min(why.retryAfterMs, LONGEST_HINT) };
   }
 
   #directIsDue(): boolean {
@@ -202,4 +233,5 @@ export class PathFinder {
   }
 }
 
-const retryAfterOf = (thrown: unknown): number => (thrown instanceof PathFailure ? thrown.why.retryAfterMs : 0);
+const retryAfterOf = (thrown: unknown): number =>
+  thrown instanceof PathFailure ? Math.min(thrown.why.retryAfterMs, LONGEST_HINT) : 0;

@@ -1,14 +1,16 @@
 // Comparing the hub's logs with what the cloud says it holds, at each Welcome and after each conflict: what the cloud
 // holds is acknowledged, what it once acknowledged and lost is owed again, what nobody has becomes a gap, and a log
 // that two machines wrote is continued under a new name from where they parted.
-import type { Ack, DigestAnswer, FlushDigest, Holding } from '../../gen/occmesh/link/v1/link.js';
+import type { Ack, FlushDigest, Holding } from '../../gen/occmesh/link/v1/link.js';
 import { type FlushRange, GapReason } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { Logger } from '../kernel/log.js';
+import { MOST_DIGESTS } from '../link/version.js';
+import { flushDigest } from '../telemetry/chain.js';
 import { RangeSet } from '../telemetry/ranges.js';
 import type { Wal } from '../wal/wal.js';
 
-/** Most flushes that one digest request may name. */
-const DIGESTS_AT_ONCE = 4_096;
+/** The digest of a flush alone; a chain is shorter. */
+const FLUSH_DIGEST_BYTES = 32;
 
 export class Reconciler {
   constructor(
@@ -22,12 +24,9 @@ export class Reconciler {
     for (const holding of holdings) {
       const log = Buffer.from(holding.log);
       const held = RangeSet.from(holding.held);
-      if (await this.#hasParted(log, held, holding.chain)) {
-        parted.push(log);
-        continue;
-      }
       await this.#heal(log, held, RangeSet.from(holding.gaps));
-      if (held.size > 0) await this.wal.ack(log, held.toProto());
+      if (await this.#hasParted(log, held, holding.chain)) parted.push(log);
+      else if (held.size > 0) await this.wal.ack(log, held.toProto());
     }
     const open = this.wal.openLog;
     if (open && (quarantined || parted.some((log) => log.equals(open.log)))) {
@@ -53,40 +52,54 @@ export class Reconciler {
     const waiting = this.wal.unacked().find((entry) => entry.log.equals(log))?.waiting ?? new RangeSet();
     return waiting.toProto().flatMap(({ first, count }) => {
       const parts: FlushRange[] = [];
-      for (let at = first; at < first + count; at += DIGESTS_AT_ONCE) {
-        parts.push({ first: at, count: Math.min(DIGESTS_AT_ONCE, first + count - at) });
+      for (let at = first; at < first + count; at += MOST_DIGESTS) {
+        parts.push({ first: at, count: Math.min(MOST_DIGESTS, first + count - at) });
       }
       return parts;
     });
   }
 
-  /** The cloud's digests of a part of a parted log: what is the same is acknowledged, what differs is written again. */
-  async compared({ log, digests }: DigestAnswer): Promise<void> {
-    const id = Buffer.from(log);
+  /**
+   * The cloud's digests of what it holds of a parted log: what is the same is acknowledged; from the first that differs
+   * on, what is owed is written again. What it does not hold below that stays where it is: if the other machine has it
+   * too, it is the same, and if not, the cloud says so when it comes.
+   */
+  async compared(log: Buffer, digests: readonly FlushDigest[]): Promise<void> {
     const same = new RangeSet();
     let partedAt: number | undefined;
     for (const digest of digests) {
-      if (await this.#isSame(id, digest)) same.add({ first: digest.flush, count: 1 });
+      if (await this.#isSame(log, digest)) same.add({ first: digest.flush, count: 1 });
       else partedAt = Math.min(partedAt ?? digest.flush, digest.flush);
     }
-    if (same.size > 0) await this.wal.ack(id, same.toProto());
+    if (same.size > 0) await this.wal.ack(log, same.toProto());
     if (partedAt === undefined) return;
     this.log.warn({ flush: partedAt }, 'the log parted here: what differs is written again under a new log');
-    await this.wal.reappend(id, partedAt);
+    await this.wal.reappend(log, partedAt);
   }
 
   async #isSame(log: Buffer, { flush, chain }: FlushDigest): Promise<boolean> {
-    const own = await this.wal.chainAt(log, flush);
-    return own?.equals(chain) ?? false;
+    if (chain.length !== FLUSH_DIGEST_BYTES) return (await this.wal.chainAt(log, flush))?.equals(chain) ?? false;
+    const [own] = await this.wal.read(log, flush, { maxReadings: 1, maxBytes: 1, until: flush + 1 });
+    return own !== undefined && flushDigest(own.readings).equals(chain);
   }
 
-  /** Did somebody else write this log too? Unknown (the flush is no longer kept) counts as no. */
+  /**
+   * Did somebody else write this log too? Certain where the cloud holds more than was ever written here, or another chain.
+   * A chain that is not known here counts as another's, unless the cloud has acknowledged that very flush: a comparison
+   * too many costs a question, one too few readings.
+   */
   async #hasParted(log: Buffer, held: RangeSet, chain: Uint8Array): Promise<boolean> {
     if (held.size === 0) return false;
-    const open = this.wal.openLog;
-    if (open?.log.equals(log) && held.end > open.next) return true;
+    const next = this.#nextOf(log);
+    if (next !== undefined && held.end > next) return true;
     const own = await this.wal.chainAt(log, held.end - 1);
-    return own !== undefined && !own.equals(chain);
+    return own ? !own.equals(chain) : !this.wal.acked(log).has(held.end - 1);
+  }
+
+  #nextOf(log: Buffer): number | undefined {
+    const open = this.wal.openLog;
+    if (open?.log.equals(log)) return open.next;
+    return this.wal.logs().find((summary) => log.equals(summary.log))?.next;
   }
 
   /** Owed again: what was acknowledged once and is neither held nor on record as gone. */

@@ -1,0 +1,125 @@
+// The cloud's one listener with every service on it.
+import { EnrollmentServiceService } from '../../gen/occmesh/enrollment/v1/enrollment.js';
+import {
+  CustomerServiceService,
+  MachineServiceService,
+  SensorServiceService,
+  TokenServiceService,
+} from '../../gen/occmesh/inventory/v1/inventory.js';
+import { LinkServiceService, type Result } from '../../gen/occmesh/link/v1/link.js';
+import { OperationsServiceService } from '../../gen/occmesh/operations/v1/operations.js';
+import { ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
+import { CloseCode, TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
+import { loadDescriptors } from '../contract/descriptors.js';
+import { ApiFault } from '../contract/fault.js';
+import { HealthService } from '../contract/health.js';
+import { GrpcListener } from '../contract/listener.js';
+import { reflectionImplementation } from '../contract/reflection.js';
+import type { MeshAuthority } from '../identity/authority.js';
+import type { Scope } from '../kernel/scope.js';
+import { ending } from '../link/pipe.js';
+import { CustomerService } from './api/customer-service.js';
+import { MachineService } from './api/machine-service.js';
+import { OperationsService } from './api/operations-service.js';
+import { ReadingService } from './api/reading-service.js';
+import { SensorService } from './api/sensor-service.js';
+import { TokenService } from './api/token-service.js';
+import { authenticator } from './authenticate.js';
+import type { NodeKeys } from './cloud-files.js';
+import { EnrollmentService } from './enrollment/enrollment-service.js';
+import type { Inventory } from './inventory/inventory.js';
+import type { NodeCertificate } from './node-certificate.js';
+import { serveLink, serveTrunk } from './sessions/link-service.js';
+import type { SessionRegistry } from './sessions/registry.js';
+import type { SessionServices } from './sessions/services.js';
+import type { LatestReadings } from './telemetry/latest.js';
+import type { Watchers } from './telemetry/watch.js';
+
+export interface ServeOptions {
+  readonly directory: string;
+  readonly host: string;
+  readonly port: number;
+  readonly names: readonly string[];
+  readonly publicAddress?: string;
+}
+
+export interface ServeModules {
+  readonly services: SessionServices;
+  readonly inventory: Inventory;
+  readonly authority: MeshAuthority;
+  readonly keys: NodeKeys;
+  readonly certificate: NodeCertificate;
+  readonly latest: LatestReadings;
+  readonly watchers: Watchers;
+}
+
+/** Resolves when it listens, with where machines and people reach it. Faults: contract.port-*. */
+export async function serve(
+  options: ServeOptions,
+  modules: ServeModules,
+  scope: Scope,
+): Promise<{ readonly listener: GrpcListener; readonly publicAddress: string }> {
+  const { services, inventory, authority, keys, certificate, latest, watchers } = modules;
+  const { clock, random, log, store, ledger, presence, sessions } = services;
+  const { directory } = options;
+  const trust = authority.bundle;
+  const descriptors = loadDescriptors();
+  const tls = () => ({ key: keys.key.toPem(), cert: certificate.current.pem, ca: trust.pems.join('') });
+  const listener = new GrpcListener(
+    {
+      ...tls(),
+      host: options.host,
+      port: options.port,
+      access: { rules: descriptors.accessRules(), authenticate: authenticator({ trust, inventory, clock }) },
+    },
+    { clock, log, random },
+  );
+  const mesh = {
+    /** Known only once it listens, where any free port was asked for. */
+    get cloud() {
+      return options.publicAddress ?? `${options.names[0] ?? 'localhost'}:${listener.address.port}`;
+    },
+    caCertificates: trust.ders,
+    enrollmentKey: keys.enrollment.publicKey,
+  };
+  const enrollment = { inventory, authority, sealingKey: keys.enrollment, clock, random, log };
+
+  listener.add(LinkServiceService, { link: (stream, context) => serveLink(services, stream, context) });
+  listener.add(TrunkServiceService, { trunk: (stream, context) => serveTrunk(services, stream, context) });
+  listener.add(EnrollmentServiceService, new EnrollmentService({}, enrollment));
+  listener.add(CustomerServiceService, new CustomerService(inventory));
+  listener.add(MachineServiceService, new MachineService({ inventory, presence }));
+  listener.add(SensorServiceService, new SensorService({ inventory, commands: commandsOver(sessions) }));
+  listener.add(TokenServiceService, new TokenService({ inventory, mesh }));
+  listener.add(ReadingServiceService, new ReadingService({ inventory, store, ledger, latest, watchers }));
+  listener.add(OperationsServiceService, new OperationsService({ directory, store, clock, log }));
+  const health = new HealthService(descriptors.services().map(({ typeName }) => typeName));
+  health.addTo(listener);
+  reflectionImplementation(descriptors).addTo(listener);
+
+  await listener.start();
+  scope.own(listener);
+  certificate.keepFresh(scope, () => listener.setCertificate(tls()));
+  // Sessions are told before the listener closes, so that hubs come back at once and do not take it for silence.
+  scope.defer(() => {
+    health.shutDown();
+    const why = ending(CloseCode.GOING_AWAY, 'the cloud is being shut down');
+    for (const session of sessions.all()) session.close(why);
+    for (const trunk of services.trunks.all()) trunk.end(why);
+  });
+  return { listener, publicAddress: mesh.cloud };
+}
+
+const commandsOver = (sessions: SessionRegistry) => ({
+  runSensor: async (machineId: string, sensor: number, signal: AbortSignal): Promise<Result> => {
+    const session = sessions.of(machineId);
+    if (!session) {
+      const advice = 'Try again when it is online.';
+      throw new ApiFault('api.unavailable', 'the hub has no session now', { advice });
+    }
+    const gone = new Promise<never>((_, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+    });
+    return Promise.race([session.runSensor(sensor), gone]);
+  },
+});

@@ -215,13 +215,23 @@ export class LevelStore implements Store {
   async #read<T>(action: (level: Level) => T | Promise<T>): Promise<T> {
     for (;;) {
       const used = this.#level;
+      const level = await used.catch(() => this.#revived());
       try {
-        return await action(await used);
+        return await action(level);
       } catch (thrown) {
         if (causes(thrown).includes('LEVEL_DATABASE_NOT_OPEN') && this.#level !== used) continue;
         throw this.#readFault(thrown);
       }
     }
+  }
+
+  /**
+   * The handle, where reopening it has failed before: that is tried again for readers too, since those who would write
+   * may have to read first.
+   */
+  async #revived(): Promise<Level> {
+    if (!this.#stopping) await this.#group.commit(() => undefined);
+    return await this.#level;
   }
 
   #readFault(thrown: unknown): StorageFault {

@@ -34,10 +34,13 @@ export interface Range {
 }
 
 export interface Store extends Stoppable {
-  /** The value, or undefined when there is none. Faults: storage.damaged (its checksum is wrong), storage.closed. */
+  /**
+   * The value, or undefined when there is none. Faults: storage.damaged (its checksum is wrong), storage.closed;
+   * storage.write-failed while the store cannot be reopened after a failed write.
+   */
   get(key: Uint8Array): Promise<Buffer | undefined>;
 
-  /** Entries in key order as of one moment. Faults: storage.damaged at the entry that is. */
+  /** Entries in key order as of one moment. Faults as for get; storage.damaged at the entry that is. */
   entries(range: Range): AsyncIterable<Entry>;
 
   /**
@@ -48,7 +51,8 @@ export interface Store extends Stoppable {
    * checks cannot change before its own operations take effect. It may return nothing, to write nothing. What it
    * throws rejects this commit only.
    *
-   * After a failed write the store reopens itself; then every `onReset` listener is awaited (whoever keeps state that
+   * After a failed write the store reopens itself, and where that fails tries it again with every commit and every read;
+   * then every `onReset` listener is awaited (whoever keeps state that
    * its builds changed reads it again), and only then the next group is built. Faults: storage.write-failed,
    * storage.closed.
    */

@@ -291,6 +291,17 @@ export function storeSuite(name: string, make: () => Promise<StoreUnderTest>): v
         ]);
       });
 
+      it('opens again for whoever reads, although nobody writes', async () => {
+        await store.commit(() => [put('a', '1')]);
+        tested.failNextWrite();
+        tested.failNextReopen(2);
+        expect(await faultOf(store.commit(() => [put('a', '2')]))).to.equal('storage.write-failed');
+        const reads: string[] = [];
+        for (let i = 0; i < 3; i++) reads.push(await faultOf(store.get(bytes('a'))));
+        expect(reads.at(-1)).to.equal('resolved');
+        expect(await collect(store.entries(ALL))).to.deep.equal([['a', '1']]);
+      });
+
       it('tries again when a listener failed', async () => {
         let calls = 0;
         store.onReset(async () => {

@@ -39,8 +39,14 @@ const content = (line: Omit<Line, 'log' | 'flush' | 'position'>): string =>
     line.values.map((v) => [v.name, v.unit, v.value]),
   ]);
 
-/** One hub's journals (several, where its directory was copied or rolled back) against the cloud. */
+/**
+ * One hub's journals (several, where its directory was copied or rolled back) against the cloud. Also while the hub runs:
+ * what it records after the beginning of this call is not judged.
+ */
 export async function judge(client: MeshClient, machineId: string, journals: readonly string[]): Promise<Verdict> {
+  const lines: Line[] = [];
+  for (const journal of journals) for await (const line of linesOf(journal)) lines.push(line);
+
   const held = new Map<string, string>();
   const contents = new Map<string, number>();
   let stored = 0;
@@ -58,26 +64,22 @@ export async function judge(client: MeshClient, machineId: string, journals: rea
     }
   }
   const recorded = new Map<string, number>();
-  let durable = 0;
   let altered = 0;
   const missing: Line[] = [];
-  for (const journal of journals) {
-    for await (const line of linesOf(journal)) {
-      durable += 1;
-      const what = content(line);
-      recorded.set(what, (recorded.get(what) ?? 0) + 1);
-      const there = held.get(`${line.log}/${line.flush}/${line.position}`);
-      // Written again under another log after a fork: the same measurement counts, under whatever identity.
-      if (there !== what && !contents.has(what)) {
-        if (there === undefined) missing.push(line);
-        else altered += 1;
-      }
+  for (const line of lines) {
+    const what = content(line);
+    recorded.set(what, (recorded.get(what) ?? 0) + 1);
+    const there = held.get(`${line.log}/${line.flush}/${line.position}`);
+    // Written again under another log after a fork: the same measurement counts, under whatever identity.
+    if (there !== what && !contents.has(what)) {
+      if (there === undefined) missing.push(line);
+      else altered += 1;
     }
   }
   for (const [what, count] of contents) duplicated += Math.max(0, count - Math.max(1, recorded.get(what) ?? 1));
   const gaps = await gapsOf(client, machineId);
   const inGaps = missing.filter(({ log, flush }) => gaps(log, flush)).length;
-  return { durable, stored, lost: missing.length - inGaps, inGaps, duplicated, altered };
+  return { durable: lines.length, stored, lost: missing.length - inGaps, inGaps, duplicated, altered };
 }
 
 const MIN_TIME = -8_640_000_000_000;

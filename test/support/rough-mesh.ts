@@ -21,7 +21,6 @@ export interface RoughOptions {
 
 /** What a hub may have on its way when it is asked to stop. */
 const NEARLY_NOTHING = 200;
-const TRIES = 4;
 
 export class RoughMesh implements AsyncDisposable {
   readonly random: { uniform(): number };
@@ -105,16 +104,18 @@ export class RoughMesh implements AsyncDisposable {
   }
 
   /**
-   * Waits until the hubs have delivered what waited, stops them, and judges. A hub that still had something on its way
-   * is given another chance; what is missing after the last one is lost.
+   * The verdict once everything has arrived that was recorded when it was asked for; what has not arrived within
+   * `patience` is lost. Hubs that do not run are started first.
    */
   async settled(patience: Duration = seconds(60)): Promise<Verdict> {
-    for (let attempt = 1; ; attempt++) {
-      for (const { process } of this.hubs) if (!process.running) process.start();
-      await this.untilDelivered(patience);
-      await Promise.all(this.hubs.map(({ process }) => process.stop()));
-      const verdict = await this.verdict();
-      if (verdict.lost === 0 || attempt === TRIES) return verdict;
+    for (const { process } of this.hubs) if (!process.running) process.start();
+    const deadline = systemClock.monotonic() + patience;
+    for (;;) {
+      // A cloud that has just been started may not answer yet.
+      const verdict = await this.verdict().catch(() => undefined);
+      if (verdict && (verdict.lost === 0 || systemClock.monotonic() > deadline)) return verdict;
+      if (systemClock.monotonic() > deadline) return this.verdict();
+      await sleep(systemClock, milliseconds(500));
     }
   }
 

@@ -1,11 +1,9 @@
 // The hub: sensors → flusher → log → delivery over whatever path there is. This file puts the parts together and ends
 // them in reverse order; what they do stands beside it and in the lower folders.
 import { join } from 'node:path';
-import { ByeReason, LinkServiceService, Path } from '../../gen/occmesh/link/v1/link.js';
+import { ByeReason } from '../../gen/occmesh/link/v1/link.js';
 import { ConnectorDirectory } from '../discovery/directory.js';
-import { type ConnectorHint, formatAddress } from '../discovery/hint.js';
 import { SsdpSearcher } from '../discovery/searcher.js';
-import type { MeshCertificate } from '../identity/certificates.js';
 import { machineFingerprint } from '../identity/machine-id.js';
 import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
@@ -17,10 +15,7 @@ import type { Logger } from '../kernel/log.js';
 import type { Random } from '../kernel/random.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
 import { SOFTWARE } from '../kernel/software.js';
-import { openStream } from '../link/dial.js';
 import { LinkFault } from '../link/fault.js';
-import { HubSession } from '../link/hub-session.js';
-import { StreamPipe } from '../link/stream-pipe.js';
 import { carrierCall } from '../membership/carrier.js';
 import { MembershipFault } from '../membership/fault.js';
 import { loadMembership, type Membership } from '../membership/machine-files.js';
@@ -32,8 +27,9 @@ import { DesiredStateKeeper } from './desired-state.js';
 import { Flusher } from './flusher.js';
 import { Journal } from './journal.js';
 import { Member } from './member.js';
-import { PathFailure, PathFinder, type Route } from './path-finder.js';
+import { PathFinder } from './path-finder.js';
 import { Reconciler } from './reconcile.js';
+import { Routes } from './routes.js';
 
 export interface HubOptions {
   /** Its membership, its log, what it remembers. */
@@ -112,11 +108,10 @@ async function assemble(
   const { clock, random, log } = modules;
   const membership = await requireMembership(options.directory);
   const { trust, identity: key } = membership;
-  const { mesh, customerId, machineId: id } = membership.certificate.identity;
+  const { customerId, machineId: id } = membership.certificate.identity;
   const machineId = uuidBytes(id);
   let { certificate } = membership;
   const revoked = new Set<string>();
-  const isRevoked = (keyId: Buffer) => revoked.has(keyId.toString('hex'));
   // A machine that wakes up in 1970 must be able to reach the cloud, which tells it the time.
   const verifyCloud = (der: Uint8Array, { allowExpired } = { allowExpired: false }) => {
     try {
@@ -202,48 +197,26 @@ async function assemble(
     log,
   });
   let member: Member | undefined;
-  const route = (address: string, path: Path.CONNECTOR | Path.DIRECT, hint?: ConnectorHint): Route => ({
-    name: path === Path.DIRECT ? `direct ${address}` : `connector ${address}`,
-    open: async (signal) => {
-      let peer: MeshCertificate | undefined;
-      const role = path === Path.DIRECT ? 'cloud' : 'connector';
-      const stream = openStream(
-        LinkServiceService.link,
-        {
-          address,
-          credentials: { certificate, key, trust },
-          expected: { mesh, role, isRevoked, ...(role === 'connector' ? { customerId } : {}) },
-          onPeer: (verified) => {
-            peer = verified;
-          },
-          ...(role === 'cloud' && options.proxy !== undefined ? { proxy: options.proxy } : {}),
-        },
-        modules,
-      );
-      const giveUp = () => stream.close(new LinkFault('link.going-away', 'the hub is being stopped'));
-      signal.addEventListener('abort', giveUp, { once: true });
-      void stream.closed.then(() => signal.removeEventListener('abort', giveUp));
-      const own = newMember(path);
-      const session = new HubSession({
-        pipe: new StreamPipe(stream),
-        member: own,
-        clock,
-        nonce: random.bytes(32),
-        log,
-      });
-      const failed = await session.opened;
-      if (failed) throw new PathFailure(failed);
-      member = own;
-      if (hint) await directory.remember({ ...hint, ...(peer ? { machineId: peer.identity.machineId } : {}) });
-      return session;
-    },
-  });
-
   const { cloud } = membership.record;
+  const way = options.proxy === undefined ? {} : { proxy: options.proxy };
+  const routes = new Routes(
+    { cloud, ...way },
+    {
+      directory,
+      credentials: () => ({ certificate, key, trust }),
+      isRevoked: (keyId) => revoked.has(keyId.toString('hex')),
+      newMember,
+      onUp: (latest) => {
+        member = latest;
+      },
+      clock,
+      random,
+      log,
+    },
+  );
   const finder: PathFinder = new PathFinder({
-    connectors: (signal) =>
-      connectorRoutes(directory, signal, (hint) => route(formatAddress(hint), Path.CONNECTOR, hint)),
-    direct: route(cloud, Path.DIRECT),
+    connectors: (signal) => routes.connectors(signal),
+    direct: routes.direct,
     policy: () => ({
       directAllowed: options.directAllowed && (desired.running?.directAllowed ?? false),
       fallbackAfter: options.fallbackAfter ?? milliseconds(desired.running?.fallbackAfterMs || DEFAULT_FALLBACK),
@@ -260,15 +233,7 @@ async function assemble(
       keepRenewed(
         membership,
         {
-          call: carrierCall(
-            {
-              trust,
-              customerId,
-              addresses: () => carriers(directory, cloud),
-              ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
-            },
-            modules,
-          ),
+          call: carrierCall({ trust, customerId, addresses: () => routes.carriers(), ...way }, modules),
           clock,
           random,
           log,
@@ -312,28 +277,4 @@ function openDirectory(options: HubOptions, membership: Membership, modules: Hub
     { file: join(options.directory, 'connectors.json'), configured },
     { log: modules.log, ...(searcher ? { searcher } : {}) },
   );
-}
-
-/** What is known first; only when all of that has failed, the network is asked. */
-async function* connectorRoutes(
-  directory: ConnectorDirectory,
-  signal: AbortSignal,
-  route: (hint: ConnectorHint) => Route,
-): AsyncGenerator<Route> {
-  const tried = new Set<string>();
-  for (const hints of [async () => directory.known(), () => directory.candidates(signal)]) {
-    for (const hint of await hints()) {
-      const address = formatAddress(hint);
-      if (tried.has(address)) continue;
-      tried.add(address);
-      yield route(hint);
-    }
-  }
-}
-
-async function* carriers(directory: ConnectorDirectory, cloud: string) {
-  const signal = new AbortController().signal;
-  for (const hint of await directory.candidates(signal))
-    yield { address: formatAddress(hint), role: 'connector' } as const;
-  yield { address: cloud, role: 'cloud' } as const;
 }

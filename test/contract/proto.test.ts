@@ -1,9 +1,8 @@
 // The proto files themselves: lint, format, compatibility with what was released, and conventions that no linter
 // knows. Who may call what is tested in access.test.ts.
-import { execFile } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { fromBinary } from '@bufbuild/protobuf';
 import {
   type DescriptorProto,
@@ -14,22 +13,9 @@ import {
 import { expect } from 'chai';
 import { Caller } from '../../gen/occmesh/access/v1/access.js';
 import { loadDescriptors } from '../../src/contract/descriptors.js';
+import { ROOT, run } from '../support/programs.js';
 
-const ROOT = resolve(import.meta.dirname, '../..');
 const BUF = join(ROOT, 'node_modules/.bin/buf');
-
-interface Outcome {
-  readonly code: number;
-  readonly output: string;
-}
-
-function run(program: string, args: readonly string[], cwd = ROOT): Promise<Outcome> {
-  return new Promise((done) => {
-    execFile(program, args, { cwd, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
-      done({ code: error === null ? 0 : Number(error.code ?? 1), output: `${stdout}${stderr}` });
-    });
-  });
-}
 
 /** What a released client was made from: `origin/main`, or the last tag. */
 async function released(): Promise<string | undefined> {
@@ -37,8 +23,8 @@ async function released(): Promise<string | undefined> {
     await run('git', ['rev-parse', '-q', '--verify', 'origin/main']),
     await run('git', ['describe', '--tags', '--abbrev=0']),
   ];
-  for (const { code, output } of candidates) {
-    const ref = output.trim();
+  for (const { code, stdout } of candidates) {
+    const ref = stdout.trim();
     if (code === 0 && (await run('git', ['cat-file', '-e', `${ref}:proto/occmesh`])).code === 0) return ref;
   }
   return undefined;
@@ -129,13 +115,13 @@ describe('proto files', () => {
       await cp(join(ROOT, 'proto'), join(directory, 'proto'), { recursive: true });
       await cp(join(ROOT, 'buf.yaml'), join(directory, 'buf.yaml'));
       const against = ['breaking', '--against', ROOT];
-      expect(await run(BUF, against, directory)).to.include({ code: 0 });
+      expect(await run(BUF, against, { cwd: directory })).to.include({ code: 0 });
       const trunk = join(directory, 'proto/occmesh/trunk/v1/trunk.proto');
       const text = await readFile(trunk, 'utf8');
       await writeFile(trunk, text.replace(/^ *uint32 hubs = .*$/m, ''));
-      const { code, output } = await run(BUF, against, directory);
+      const { code, stdout } = await run(BUF, against, { cwd: directory });
       expect(code).to.not.equal(0);
-      expect(output).to.contain('"hubs"');
+      expect(stdout).to.contain('"hubs"');
     } finally {
       await rm(directory, { recursive: true });
     }

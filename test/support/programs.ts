@@ -69,8 +69,8 @@ export async function needs(context: Context, tools: readonly Tool[]): Promise<v
   const answers = await Promise.all(tools.map(async (tool) => ((await tool.here()) ? [] : [tool.debian])));
   const missing = [...new Set(answers.flat())];
   if (missing.length === 0) return;
-  const words = `SKIPPED: apt-get install ${missing.join(' ')}`;
+  const words = `not here, on Debian: apt-get install ${missing.join(' ')}`;
   if (process.env.CI) throw new Error(words);
-  process.stderr.write(`    ${words}\n`);
+  process.stderr.write(`    SKIPPED: ${words}\n`);
   context.skip();
 }

@@ -26,6 +26,8 @@ export interface MeshOptions {
   readonly cloudArgs?: readonly string[];
   /** One way between customer and cloud. */
   readonly delay?: Duration;
+  /** Between customer and cloud, each way. */
+  readonly bytesPerSecond?: number;
 }
 
 export interface HubProcess {
@@ -77,11 +79,7 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
     await mkdir(join(directory, 'logs'), { recursive: true });
     const cloudPort = await freePort();
     const connectorPort = await freePort();
-    const internet = await Internet.start(
-      () => cloudPort,
-      options.delay === undefined ? {} : { delay: options.delay },
-      clock,
-    );
+    const internet = await Internet.start(() => cloudPort, options, clock);
     const role = (name: string, args: readonly string[]) =>
       new RoleProcess({ name, args, logFile: join(directory, 'logs', `${name}.log`) }, clock);
     const cloud = role('cloud', [

@@ -15,8 +15,9 @@ import { Scope, type Stoppable } from '../kernel/scope.js';
 import { SOFTWARE } from '../kernel/software.js';
 import { LinkFault } from '../link/fault.js';
 import { LevelStore } from '../storage/level.js';
-import type { Store } from '../storage/store.js';
+import { StorageFault, type Store } from '../storage/store.js';
 import { defaultSensors } from './api/sensor-settings.js';
+import { finishRestore } from './backup/restore.js';
 import { cloudPaths, openNodeKeys } from './cloud-files.js';
 import { Inventory } from './inventory/inventory.js';
 import { SessionPort } from './inventory/session-port.js';
@@ -68,14 +69,16 @@ export class Cloud implements Stoppable {
     return this.listener.address;
   }
 
-  /** Faults: contract.port-*, storage.*, identity.*, inventory.*. */
+  /** Faults: contract.port-*, storage.*, identity.*, inventory.*. A damaged store is never repaired unasked. */
   static async start(options: CloudOptions, modules: CloudModules): Promise<Cloud> {
     const scope = new Scope();
     try {
       return await Cloud.#assemble(options, modules, scope);
     } catch (thrown) {
       await scope.stop();
-      throw thrown;
+      throw thrown instanceof StorageFault && thrown.code === 'storage.damaged'
+        ? damaged(options.directory, thrown)
+        : thrown;
     }
   }
 
@@ -89,6 +92,7 @@ export class Cloud implements Stoppable {
     const paths = cloudPaths(directory);
     const keys = await openNodeKeys(directory, modules);
     const authority = await openAuthority(paths.authority, mesh, modules);
+    await finishRestore(directory, modules);
     const openStore = modules.openStore ?? ((folder) => LevelStore.open({ directory: folder }, { log }));
     const store = scope.own(await openStore(paths.store));
     const inventory = scope.own(
@@ -143,6 +147,16 @@ export class Cloud implements Stoppable {
     return new Cloud(scope, listener, publicAddress);
   }
 }
+
+/** Never repaired unasked: what is lost may be customers and machines, which only a backup has. */
+const damaged = (directory: string, cause: StorageFault): StorageFault =>
+  new StorageFault('storage.damaged', cause.message, {
+    cause,
+    permanent: true,
+    advice:
+      `Run "occ cloud restore --from BACKUP --data ${directory}", or without a backup "occ cloud repair --data ` +
+      `${directory}". Hubs then send again what is missing of their readings.`,
+  });
 
 /** Certificates of hubs, verified now; what is wrong with one is the session's fault. */
 const hubTrust = (bundle: TrustBundle, clock: Clock): SessionServices['trust'] => ({

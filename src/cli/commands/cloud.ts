@@ -8,6 +8,7 @@ import { CliFault } from '../fault.js';
 import { defaultDataDirectory } from '../places.js';
 import { runRole } from '../run-role.js';
 import type { Terminal } from '../terminal.js';
+import { addCloudBackup } from './cloud-backup.js';
 
 const LISTEN = { host: '::', port: 443 };
 
@@ -35,4 +36,5 @@ export function addCloud(program: Command, terminal: Terminal): void {
       scope.own(await Cloud.start(options, { clock: terminal.clock, random: terminal.random, log }));
     });
   });
+  addCloudBackup(command, terminal);
 }

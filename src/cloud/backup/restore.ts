@@ -1,7 +1,11 @@
 // Bringing a cloud back: from a backup, or from what is still good of a damaged store. Both need the cloud to be stopped,
 // and both keep what was there before, set aside under another name. What hubs have sent since, or what was damaged,
 // they send again when they see that the cloud no longer holds it.
-import { appendFile, cp, mkdir, readFile, rename, stat } from 'node:fs/promises';
+//
+// Steps: (1) fill store.filling; (2) rename it to store.ready, which is complete; (3) set `store` aside; (4) write
+// `restored`; (5) rename store.ready to `store`. A crash before (2) has changed nothing; after it, finishRestore does the
+// rest, at the next start of the cloud or of any of these.
+import { appendFile, cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../kernel/clock.js';
@@ -12,6 +16,7 @@ import { type CopyProgress, copyEntries, copyStore } from '../../storage/copy.js
 import { LevelStore } from '../../storage/level.js';
 import { readSalvage, setAside } from '../../storage/salvage.js';
 import { StorageFault } from '../../storage/store.js';
+import { mendTelemetry } from '../telemetry/mend.js';
 import { AUTHORITY, type BackupManifest, copyIfThere, KEY_FILES, MANIFEST } from './create.js';
 
 export class RestoreFault extends Fault<
@@ -51,26 +56,16 @@ export async function restore(
   const { from, directory } = options;
   const manifest = await readManifest(from);
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  await finishRestore(directory, modules);
   await requireStopped(directory, modules);
   await requireSameMesh(from, directory);
 
-  const fresh = join(directory, 'store.restoring');
   const source = await LevelStore.open({ directory: join(from, 'store') }, modules);
   try {
-    const target = await LevelStore.open({ directory: fresh }, modules);
-    try {
-      await copyStore(source, target, onProgress);
-    } finally {
-      await target.stop();
-    }
+    await fill(directory, modules, (target) => copyStore(source, target, onProgress));
   } finally {
     await source.stop();
   }
-  const store = join(directory, 'store');
-  const aside = (await exists(store)) ? await setAside(store, modules.clock.now()) : undefined;
-  // Before the store is in its place: a cloud that starts in between must know that hubs may know more than it does.
-  await writeFileDurably(join(directory, RESTORED), `${manifest.takenAt}\n`);
-  await rename(fresh, store);
   if (!(await exists(join(directory, AUTHORITY)))) {
     await cp(join(from, AUTHORITY), join(directory, AUTHORITY), { recursive: true });
   }
@@ -79,11 +74,19 @@ export async function restore(
     if (name === 'revoked.log') await appendRevocations(from, directory);
     else if (!(await exists(join(directory, name)))) await copyIfThere(join(from, name), join(directory, name));
   }
+  const aside = await putInPlace(directory, manifest.takenAt, modules);
   return { setAside: aside, manifest };
 }
 
+/** Ends a restore or repair that was interrupted; does nothing otherwise. The store must not be open. */
+export async function finishRestore(directory: string, modules: RestoreModules): Promise<void> {
+  if (!(await exists(join(directory, READY)))) return;
+  modules.log.warn({ directory }, 'a restore was interrupted: it is finished now');
+  await putInPlace(directory, 'interrupted', modules);
+}
+
 export interface Repaired {
-  readonly setAside: string;
+  readonly setAside: string | undefined;
   /** Entries that were good and are in the new store. */
   readonly entries: number;
   /**
@@ -100,6 +103,13 @@ export async function repair(
   onProgress: OnProgress,
 ): Promise<Repaired> {
   const store = join(options.directory, 'store');
+  await finishRestore(options.directory, modules);
+  if (!(await exists(store))) {
+    throw new RestoreFault('restore.nothing-damaged', `${options.directory} holds no store of a cloud`, {
+      permanent: true,
+      advice: "Name the cloud's data directory.",
+    });
+  }
   const damaged = await isDamaged(store, modules);
   if (!damaged && !options.force) {
     throw new RestoreFault('restore.nothing-damaged', `${store} is in order`, {
@@ -107,18 +117,50 @@ export async function repair(
       advice: 'Start the cloud.',
     });
   }
-  const aside = await setAside(store, modules.clock.now());
-  await writeFileDurably(join(options.directory, RESTORED), 'repaired\n');
-  const salvage = readSalvage(aside);
-  const target = await LevelStore.open({ directory: store }, modules);
-  try {
+  const salvage = readSalvage(store);
+  const mended = await fill(options.directory, modules, async (target) => {
     await copyEntries(salvage, target, onProgress);
+    return await mendTelemetry(target);
+  });
+  const aside = await putInPlace(options.directory, 'repaired', modules);
+  const { entries, damaged: lost } = salvage.report;
+  modules.log.warn(
+    { entries, damaged: lost, setAside: aside, ...mended },
+    'store repaired: what is missing has to be healed',
+  );
+  return { setAside: aside, entries, damaged: lost };
+}
+
+const FILLING = 'store.filling';
+const READY = 'store.ready';
+
+/** Steps 1 and 2. */
+async function fill<T>(
+  directory: string,
+  modules: RestoreModules,
+  action: (target: LevelStore) => Promise<T>,
+): Promise<T> {
+  // What an earlier one left behind must not be mixed in.
+  await rm(join(directory, FILLING), { recursive: true, force: true });
+  const target = await LevelStore.open({ directory: join(directory, FILLING) }, modules);
+  let result: T;
+  try {
+    result = await action(target);
   } finally {
     await target.stop();
   }
-  const { entries, damaged: lost } = salvage.report;
-  modules.log.warn({ entries, damaged: lost, setAside: aside }, 'store repaired: what is missing has to be healed');
-  return { setAside: aside, entries, damaged: lost };
+  await rename(join(directory, FILLING), join(directory, READY));
+  return result;
+}
+
+/** Steps 3 to 5; returns where the old store is now. */
+async function putInPlace(directory: string, why: string, modules: RestoreModules): Promise<string | undefined> {
+  const store = join(directory, 'store');
+  const aside = (await exists(store)) ? await setAside(store, modules.clock.now()) : undefined;
+  // Before the store is in its place: a cloud that starts in between must know that hubs may know more than it does.
+  await writeFileDurably(join(directory, RESTORED), `${why}\n`);
+  await rename(join(directory, READY), store);
+  return aside;
 }
 
 async function readManifest(from: string): Promise<BackupManifest> {

@@ -9,6 +9,7 @@ import {
   type ServerInterceptor,
 } from '@grpc/grpc-js';
 import { Caller } from '../../gen/occmesh/access/v1/access.js';
+import { describe } from '../kernel/fault.js';
 import type { AccessRules } from './descriptors.js';
 import { ContractFault } from './fault.js';
 import type { StatusTranslator } from './status.js';
@@ -83,6 +84,8 @@ export interface AccessOptions {
 
 export interface AccessModules {
   readonly translator: StatusTranslator;
+  /** Told of every call that is not let in. */
+  readonly onRefused: (details: { readonly peer: string; readonly path: string; readonly cause: string }) => void;
   /** Taken at the beginning of each call: the HTTP/2 stream under it. */
   readonly streamOfNewCall: () => StreamControl;
 }
@@ -99,7 +102,10 @@ export function accessInterceptor(options: AccessOptions, modules: AccessModules
                 admitted.set(metadata, { principal, peer: next.getPeer(), stream });
                 pass(metadata);
               },
-              (thrown) => next.sendStatus(modules.translator.toStatus(thrown)),
+              (thrown) => {
+                modules.onRefused({ peer: next.getPeer(), path: method.path, cause: describe(thrown) });
+                next.sendStatus(modules.translator.toStatus(thrown));
+              },
             );
           },
         }),

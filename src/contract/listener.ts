@@ -21,6 +21,7 @@ import {
 } from './handlers.js';
 import { Signpost } from './http1.js';
 import { DEFAULT_LIMITS, type ListenerLimits } from './limits.js';
+import { Oddities } from './oddities.js';
 import { type AnyMethod, type AnyService, rawMethod } from './service.js';
 import { StatusTranslator } from './status.js';
 import { type CertificateOptions, type PortCounters, TlsPort } from './tls-port.js';
@@ -58,6 +59,7 @@ export class GrpcListener implements Stoppable {
   readonly #port: TlsPort;
   readonly #limits: ListenerLimits;
   readonly #handlers: HandlerModules;
+  readonly #oddities: Oddities;
   #silent = 0;
   #stopping: Promise<void> | undefined;
 
@@ -68,9 +70,11 @@ export class GrpcListener implements Stoppable {
   ) {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
     const translator = modules.translator ?? new StatusTranslator(modules);
+    this.#oddities = new Oddities(modules);
     this.#handlers = { clock: modules.clock, translator };
     const interceptor = accessInterceptor(options.access, {
       translator,
+      onRefused: (details) => this.#oddities.note(details, 'a call was refused'),
       streamOfNewCall: () => this.#injector.streamOfNewCall(),
     });
     this.#server = new Server({ ...channelArguments(this.#limits), interceptors: [interceptor] });
@@ -83,6 +87,7 @@ export class GrpcListener implements Stoppable {
         http1: (socket) => signpost.answer(socket),
       },
       modules.log,
+      this.#oddities,
     );
   }
 
@@ -144,14 +149,15 @@ export class GrpcListener implements Stoppable {
 
   /** A connection that speaks TLS and then nothing must not stay: the first SETTINGS prove HTTP/2. */
   #welcome(session: ServerHttp2Session): void {
+    const peer = session.socket.remoteAddress;
     const impatience = this.modules.clock.after(this.#limits.handshake, () => {
       this.#silent += 1;
-      this.modules.log.debug('no HTTP/2 in time');
+      this.#oddities.note({ peer }, 'no HTTP/2 in time');
       session.destroy();
     });
     session.once('remoteSettings', () => impatience.disarm());
     session.once('close', () => impatience.disarm());
-    session.on('error', (error) => this.modules.log.debug({ err: error }, 'an HTTP/2 session broke'));
+    session.on('error', (error) => this.#oddities.note({ peer, cause: error.message }, 'an HTTP/2 session broke'));
   }
 }
 

@@ -9,6 +9,7 @@ import type { Logger } from '../kernel/log.js';
 import type { Stoppable } from '../kernel/scope.js';
 import { ContractFault } from './fault.js';
 import type { ListenerLimits } from './limits.js';
+import type { Oddities } from './oddities.js';
 
 export interface CertificateOptions {
   /** PEM. */
@@ -45,6 +46,7 @@ export interface PortCounters {
 export class TlsPort implements Stoppable {
   readonly counters: PortCounters = { accepted: 0, refused: 0, failedHandshakes: 0, http1: 0 };
   readonly #tcp: Server;
+  readonly #oddities: Oddities;
   readonly #tls: TlsServer;
   readonly #sockets = new Set<Socket>();
   readonly #perAddress = new Map<string, number>();
@@ -55,7 +57,9 @@ export class TlsPort implements Stoppable {
     private readonly options: TlsPortOptions,
     handlers: TlsPortHandlers,
     private readonly log: Logger,
+    oddities: Oddities,
   ) {
+    this.#oddities = oddities;
     this.#tls = usable(() =>
       createTlsServer({
         ...secureContext(options),
@@ -72,11 +76,12 @@ export class TlsPort implements Stoppable {
       socket.on('error', (error) => this.log.debug({ err: error }, 'a connection broke'));
       if (socket.alpnProtocol === 'h2') return handlers.h2(socket);
       this.counters.http1 += 1;
+      oddities.note({ peer: peerOf(socket) }, 'HTTP/1.1 where gRPC is spoken');
       handlers.http1(socket);
     });
     this.#tls.on('tlsClientError', (error, socket) => {
       this.counters.failedHandshakes += 1;
-      this.log.debug({ err: error }, 'no TLS handshake');
+      oddities.note({ peer: peerOf(socket), cause: reasonOf(error) }, 'no TLS handshake');
       socket.destroy();
     });
     this.#tcp = createServer({ noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 });
@@ -139,7 +144,7 @@ export class TlsPort implements Stoppable {
     const fromThere = this.#perAddress.get(address) ?? 0;
     if (this.#sockets.size >= connections || fromThere >= connectionsPerAddress) {
       this.counters.refused += 1;
-      this.log.debug({ address, fromThere, open: this.#sockets.size }, 'too many connections');
+      this.#oddities.note({ address, fromThere, open: this.#sockets.size }, 'too many connections');
       socket.destroy();
       return;
     }
@@ -155,6 +160,12 @@ export class TlsPort implements Stoppable {
     this.#tls.emit('connection', socket);
   }
 }
+
+const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress ?? 'gone'}:${remotePort ?? 0}`;
+
+/** OpenSSL's own words, without the numbers and file names around them. */
+const reasonOf = (error: Error & { reason?: unknown }): string =>
+  typeof error.reason === 'string' ? error.reason : error.message;
 
 function secureContext({ key, cert, ca }: CertificateOptions) {
   return {

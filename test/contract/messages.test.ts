@@ -13,6 +13,7 @@ import {
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { SensorConfig } from '../../gen/occmesh/link/v1/link.js';
 import { FlushRange } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import { codecOf, contractMessages, type GeneratedCodec } from '../support/generated.js';
 import { anyMessage } from '../support/message-arbitraries.js';
@@ -39,6 +40,12 @@ function fieldsOfTheFuture(): Uint8Array {
   writer.tag(15_003, WireType.Bit32).float(1.5);
   writer.tag(15_004, WireType.LengthDelimited).string('from the future');
   return writer.finish();
+}
+
+function messageNamed(name: string): DescMessage {
+  const found = contractMessages().find(({ typeName }) => typeName === name);
+  if (!found) throw new Error(`no ${name}`);
+  return found;
 }
 
 describe(`messages of the contract (TEST_SEED=${testSeed})`, () => {
@@ -102,9 +109,18 @@ describe(`messages of the contract (TEST_SEED=${testSeed})`, () => {
     expect(() => FlushRange.decode(tooBig)).to.throw(/MAX_SAFE_INTEGER/);
   });
 
+  it('lose a setting called __proto__, and change no other object by it', () => {
+    const desc = messageNamed('occmesh.link.v1.SensorConfig');
+    const text = '{"settings":{"__proto__":{"polluted":true},"host":"h"}}';
+    const sent = toBinary(desc, fromJson(desc, JSON.parse(text) as JsonValue));
+    expect(Buffer.from(sent).toString('latin1')).to.contain('__proto__');
+    const { settings } = SensorConfig.decode(sent);
+    expect(Object.keys(settings ?? {})).to.deep.equal(['host']);
+    expect({}).to.not.have.property('polluted');
+  });
+
   it('would be found to differ (negative control)', async () => {
-    const desc = contractMessages().find(({ typeName }) => typeName === 'occmesh.telemetry.v1.Batch');
-    if (!desc) throw new Error('no Batch');
+    const desc = messageNamed('occmesh.telemetry.v1.Batch');
     const codec = await codecOf(desc);
     const forgetful: GeneratedCodec = {
       ...codec,

@@ -129,11 +129,16 @@ function anyEnum({ values }: DescEnum, { unknownEnums }: MessageLimits): fc.Arbi
   return fc.oneof({ weight: 5, arbitrary: known }, { weight: 1, arbitrary: fc.integer({ min: 1_000, max: 2_000 }) });
 }
 
-/** What a Struct can hold. By way of text, because it makes 0 of -0, for the reason given above. */
+/**
+ * What a Struct can hold. By way of text, because it makes 0 of -0, for the reason given above. Without the key
+ * `__proto__`, which the generated code loses; messages.test.ts has a test of its own for that.
+ */
 const anyStruct = (): fc.Arbitrary<JsonObject> =>
   fc
     .dictionary(fc.string({ unit: 'grapheme', maxLength: 8 }), fc.jsonValue({ maxDepth: 3, stringUnit: 'grapheme' }), {
       maxKeys: 4,
       noNullPrototype: true,
     })
-    .map((value) => JSON.parse(JSON.stringify(value)) as JsonObject);
+    .map((value) => JSON.stringify(value))
+    .filter((text) => !text.includes('__proto__'))
+    .map((text) => JSON.parse(text) as JsonObject);

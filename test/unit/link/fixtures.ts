@@ -219,3 +219,9 @@ export function desiredState(who: Cast, version: number) {
     certificate: who.cloud.certificate.der,
   };
 }
+
+/** Changes one bit at `at`, or of the last byte: signatures are of different lengths. */
+export function flipOneBit(bytes: Uint8Array, at: number, random: Random): void {
+  const index = Math.min(at, bytes.length - 1);
+  bytes[index] = (bytes[index] ?? 0) ^ (1 << Math.floor(random.uniform() * 8));
+}

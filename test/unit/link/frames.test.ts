@@ -18,7 +18,7 @@ import {
 import { settle } from '../../support/fake-clock.js';
 import { type Direction, MemoryCarrier, type Passing } from '../../support/memory-pipe.js';
 import { seededRandom, testSeed } from '../../support/seeded-random.js';
-import { type Cast, cast, connect, desiredState, type Link } from './fixtures.js';
+import { type Cast, cast, connect, desiredState, flipOneBit, type Link } from './fixtures.js';
 
 /** What the first messages of a session are: after these come signed frames. */
 const FIRST: Readonly<Record<Direction, number>> = { up: 2, down: 3 };
@@ -128,7 +128,7 @@ describe(`link: frames (seed ${testSeed})`, () => {
       for (let at = 2; at < length; at += 1 + Math.floor(random.uniform() * 3)) {
         const link = await session((message) => {
           if (message.direction === direction && message.number === victim) {
-            message.bytes[at] = (message.bytes[at] ?? 0) ^ (1 << Math.floor(random.uniform() * 8));
+            flipOneBit(message.bytes, at, random);
           }
           return [message.bytes];
         });
@@ -230,7 +230,7 @@ describe(`link: frames (seed ${testSeed})`, () => {
   it('wait for those before them, also when a carrier delivers from inside of send', async () => {
     const link = await session();
     const order: number[] = [];
-    let go = () => undefined as void;
+    let go: () => void = () => undefined;
     link.member.handle = (message) => {
       if (message.$case !== 'credit') return undefined;
       const n = message.value.backfillBytes;

@@ -83,7 +83,7 @@ describe('link: inbox', () => {
 
   it('counts what waits, and gives room again', async () => {
     const failures: unknown[] = [];
-    let go = () => undefined as void;
+    let go: () => void = () => undefined;
     const inbox = new Inbox(
       () => new Promise<void>((resolve) => (go = resolve)),
       (thrown) => failures.push(thrown),

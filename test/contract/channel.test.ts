@@ -140,6 +140,7 @@ describe('a channel', () => {
       const onward = connect(edge.port, '127.0.0.1');
       socket.pipe(onward).pipe(socket);
       onward.on('error', () => {});
+      socket.on('close', () => onward.destroy());
     });
     const channel = await strange(scope, await listening(scope, gate), {}, clock);
     const failing = faultOf(check(channel));

@@ -72,10 +72,10 @@ async function install(home: string): Promise<Manifest> {
     await cp(join(ROOT, file), join(target, file), { recursive: true });
   }
   const dist = join(target, 'dist');
-  await run(TSC, [
-    ...['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', dist],
-    ...['--tsBuildInfoFile', join(home, 'tsbuildinfo')],
-  ]);
+  const build = ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', dist];
+  await run(TSC, [...build, '--tsBuildInfoFile', join(home, 'tsbuildinfo')]).catch(({ stdout }: { stdout: string }) => {
+    throw new Error(`the package does not build:\n${stdout}`);
+  });
   for (const name of Object.keys(manifest.dependencies)) await link(name, modules);
   // What every consumer in TypeScript has of its own.
   await link('@types/node', modules);

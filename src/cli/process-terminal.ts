@@ -5,6 +5,7 @@ import { systemClock } from '../kernel/clock.js';
 import { systemRandom } from '../kernel/random.js';
 import { EXIT } from './exit-codes.js';
 import { CliFault } from './fault.js';
+import { shiftedClock } from './shifted-clock.js';
 import type { Output, Terminal } from './terminal.js';
 
 /** Installs signal handlers: the first signal asks, the second ends the process at once. */
@@ -21,6 +22,7 @@ export function processTerminal(): Terminal {
     if (error.code === 'EPIPE') process.exit(EXIT.OK);
     throw error;
   });
+  const wrongOn = process.env.OCC_TEST_CLOCK_OFFSET;
   return {
     stdout: outputOf(process.stdout),
     stderr: outputOf(process.stderr),
@@ -32,7 +34,7 @@ export function processTerminal(): Terminal {
     readStdin,
     ask,
     interrupted: abort.signal,
-    clock: systemClock,
+    clock: wrongOn === undefined ? systemClock : shiftedClock(systemClock, wrongOn),
     random: systemRandom,
   };
 }

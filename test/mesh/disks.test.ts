@@ -3,14 +3,10 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { RoleProcess } from '../../src/demo/processes.js';
-import type { Verdict } from '../../src/demo/verdict.js';
 import { seconds } from '../../src/kernel/duration.js';
 import { fill, free, JOURNAL_PIPE, throughPipes } from '../support/full-disk.js';
-import { RoughMesh } from '../support/rough-mesh.js';
+import { flaws, PERFECT, RoughMesh } from '../support/rough-mesh.js';
 import { testSeed } from '../support/seeded-random.js';
-
-const PERFECT = { lost: 0, inGaps: 0, duplicated: 0, altered: 0 };
-const flaws = ({ lost, inGaps, duplicated, altered }: Verdict) => ({ lost, inGaps, duplicated, altered });
 
 describe('a full disk', function () {
   this.timeout(120_000);
@@ -31,7 +27,7 @@ describe('a full disk', function () {
       [...hub.process.options.args, '--journal', JOURNAL_PIPE],
       throughPipes(logOf(hub.name), hub.journal),
     );
-    mesh.hubs[0] = { ...hub, process: again };
+    rough.replace(hub, again);
     cloud = mesh.process('cloud', mesh.cloud.options.args, throughPipes(logOf('cloud')));
     cloud.start();
     again.start();

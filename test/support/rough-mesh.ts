@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MachineState } from '../../src/client/index.js';
 import { type HubProcess, LocalMesh } from '../../src/demo/mesh.js';
-import { until } from '../../src/demo/processes.js';
+import { type RoleProcess, until } from '../../src/demo/processes.js';
 import { judge, sum, type Verdict } from '../../src/demo/verdict.js';
 import { sleep, systemClock } from '../../src/kernel/clock.js';
 import { type Duration, milliseconds, seconds } from '../../src/kernel/duration.js';
@@ -18,6 +18,10 @@ export interface RoughOptions {
   readonly fallbackAfter?: Duration;
   readonly hubArgs?: readonly string[];
 }
+
+/** Nothing lost, not even into a gap, nothing doubled, nothing altered. */
+export const PERFECT = { lost: 0, inGaps: 0, duplicated: 0, altered: 0 };
+export const flaws = ({ lost, inGaps, duplicated, altered }: Verdict) => ({ lost, inGaps, duplicated, altered });
 
 /** What a hub may have on its way when it is asked to stop. */
 const NEARLY_NOTHING = 200;
@@ -75,12 +79,36 @@ export class RoughMesh implements AsyncDisposable {
     return hub;
   }
 
+  /** Another process runs the hub from now on. */
+  replace(hub: HubProcess, process: RoleProcess): void {
+    this.mesh.hubs[this.mesh.hubs.indexOf(hub)] = { ...hub, process };
+  }
+
+  /** One more journal counts in the verdict: of a hub made otherwise, or of another copy of one that is known. */
+  judged(machineId: string, journal: string): void {
+    this.journals.set(machineId, [...(this.journals.get(machineId) ?? []), journal]);
+  }
+
   /** More sensors that cost next to nothing. */
   async load({ machineId }: HubProcess, sensors: number): Promise<void> {
     const { client } = this.mesh;
     const create = (_: unknown, n: number) =>
       client.sensors.createSensor({ machineId, kind: n % 2 === 0 ? 'load' : 'memory', intervalMs: 1_000 });
     await Promise.all(Array.from({ length: sensors }, create));
+  }
+
+  /** False when it has ended instead of coming up. */
+  async startCloud(): Promise<boolean> {
+    const { cloud } = this.mesh;
+    const from = (await cloud.log()).length;
+    cloud.start();
+    await until(
+      async () => !cloud.running || /cloud is up/.test((await cloud.log()).slice(from)),
+      seconds(20),
+      systemClock,
+      async () => `the cloud neither came up nor ended: ${await this.tails()}`,
+    );
+    return cloud.running;
   }
 
   async untilAll(state: MachineState, within: Duration): Promise<void> {

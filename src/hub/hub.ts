@@ -218,7 +218,9 @@ async function assemble(
     connectors: (signal) => routes.connectors(signal),
     direct: routes.direct,
     policy: () => ({
-      directAllowed: options.directAllowed && (desired.running?.directAllowed ?? false),
+      // A hub that the cloud has told nothing yet may ask it: otherwise one that enrols where no connector is would wait
+      // for a permission that cannot reach it. The answer is the first thing that comes, and ends the path if it is no.
+      directAllowed: options.directAllowed && (desired.running?.directAllowed ?? true),
       fallbackAfter: options.fallbackAfter ?? milliseconds(desired.running?.fallbackAfterMs || DEFAULT_FALLBACK),
     }),
     clock,

@@ -197,6 +197,11 @@ export class Delivery {
       const batch = takeBatch(flushes);
       if (batch.length === 0) continue;
       this.#adapt(batch);
+      // It began too far back to reach the newest: once more, from further ahead.
+      if (!oldestFirst && batchEnd(batch) < end && batch.length < end - from) {
+        this.#flushesPerBatch = Math.min(this.#flushesPerBatch, batch.length);
+        return true;
+      }
       this.#credit -= this.#send(log, batch, Lane.BACKFILL);
       return true;
     }
@@ -217,10 +222,12 @@ export class Delivery {
     }
   }
 
+  /** How many flushes like these fit a batch. */
   #adapt(batch: readonly StoredFlush[]): void {
     const readings = batch.reduce((sum, flush) => sum + flush.readings.length, 0);
-    const perFlush = Math.max(1, readings / batch.length);
-    this.#flushesPerBatch = Math.min(4_096, Math.max(1, Math.floor(BATCH_READINGS / perFlush)));
+    const bytes = batch.reduce((sum, flush) => sum + flush.size, 0);
+    const fit = batch.length * Math.min(BATCH_READINGS / Math.max(1, readings), BATCH_BYTES / Math.max(1, bytes));
+    this.#flushesPerBatch = Math.min(4_096, Math.max(1, Math.floor(fit)));
   }
 
   #send(log: Buffer, batch: readonly StoredFlush[], lane: Lane): number {

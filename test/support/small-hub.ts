@@ -1,0 +1,226 @@
+// A hub without sensors and without a network: a real log on a store in memory, the real member, reconciler and delivery,
+// on carriers of a test's own. It can be copied at any moment, as a backup or a clone of its disk would be.
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Path } from '../../gen/occmesh/link/v1/link.js';
+import { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
+import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
+import type { HubHost } from '../../src/cloud/sessions/hub-host.js';
+import { DesiredStateKeeper } from '../../src/hub/desired-state.js';
+import { Member as HubMember } from '../../src/hub/member.js';
+import { Reconciler } from '../../src/hub/reconcile.js';
+import type { TrustBundle } from '../../src/identity/certificates.js';
+import type { VerifyKey } from '../../src/identity/keys.js';
+import { signContent } from '../../src/identity/signed.js';
+import { TAGS } from '../../src/identity/tags.js';
+import { epochMs } from '../../src/kernel/duration.js';
+import { describe as describeError } from '../../src/kernel/fault.js';
+import { silentLogger } from '../../src/kernel/log.js';
+import type { CloudSession } from '../../src/link/cloud-session.js';
+import { LinkFault } from '../../src/link/fault.js';
+import { HubSession } from '../../src/link/hub-session.js';
+import { ending } from '../../src/link/pipe.js';
+import { MemoryStore } from '../../src/storage/memory.js';
+import type { Reading } from '../../src/telemetry/reading.js';
+import { type DurableFlush, Wal, type WalOptions } from '../../src/wal/wal.js';
+import type { Member } from '../unit/identity/fixtures.js';
+import type { FakeClock } from './fake-clock.js';
+import { MemoryCarrier } from './memory-pipe.js';
+import { seededRandom } from './seeded-random.js';
+import { keyOf, type SmallCloud } from './small-cloud.js';
+import { until } from './until.js';
+
+/** What was reported durable, by whichever copy of the hub: the number in every reading is given once. */
+export type History = DurableFlush[];
+
+export interface SmallHubModules {
+  readonly identity: Member;
+  readonly trust: TrustBundle;
+  readonly clock: FakeClock;
+  /** Two hubs with the same seed and the same past have the same log. */
+  readonly seed: number;
+  readonly history?: History;
+  readonly wal?: Partial<WalOptions>;
+}
+
+interface Disk {
+  readonly directory: string;
+  readonly store: MemoryStore;
+}
+
+export interface Connected {
+  readonly carrier: MemoryCarrier;
+  readonly session: HubSession;
+  readonly host: HubHost;
+  readonly cloudSession: CloudSession;
+}
+
+export class SmallHub implements AsyncDisposable {
+  readonly history: History;
+  /** Numbers of the commands that reached a sensor. */
+  readonly ran: number[] = [];
+  readonly applied: number[] = [];
+
+  private constructor(
+    readonly modules: SmallHubModules,
+    private readonly disk: Disk,
+    readonly wal: Wal,
+    readonly desired: DesiredStateKeeper,
+    private readonly newMember: (path: Path) => HubMember,
+    ran: number[],
+    applied: number[],
+  ) {
+    this.history = modules.history ?? [];
+    this.ran = ran;
+    this.applied = applied;
+    wal.onDurable((flush) => this.history.push(flush));
+  }
+
+  /** With an empty disk, or with one that was copied. */
+  static async start(modules: SmallHubModules, disk?: Disk): Promise<SmallHub> {
+    const { directory, store } = disk ?? (await emptyDisk());
+    const { identity, trust, clock, seed } = modules;
+    const random = seededRandom(seed);
+    const machineId = keyOf(identity).machine;
+    const wal = await Wal.open(
+      { directory: join(directory, 'log'), machineId, reserveBytes: 4_096, ...modules.wal },
+      {
+        clock,
+        random,
+        log: silentLogger,
+        signGap: (content) => signContent(identity.key, TAGS.GAP, content),
+        openStore: async () => store,
+      },
+    );
+    const verifyCloud = (der: Uint8Array): VerifyKey => {
+      try {
+        return trust.verify(der, clock.now(), { role: 'cloud' }).key;
+      } catch (cause) {
+        throw new LinkFault('link.unauthentic', describeError(cause), { cause });
+      }
+    };
+    const [ran, applied]: [number[], number[]] = [[], []];
+    const desired = new DesiredStateKeeper({
+      machineId,
+      directory,
+      log: silentLogger,
+      verifyCloud,
+      apply: async ({ version }) => {
+        applied.push(version);
+        return [];
+      },
+    });
+    await desired.load();
+    const newMember = await HubMember.factory({
+      directory,
+      machineId,
+      key: identity.key,
+      certificate: () => identity.certificate.der,
+      bootId: random.bytes(16),
+      software: 'test',
+      wal,
+      reconciler: new Reconciler(wal, silentLogger),
+      desired,
+      verifyCloud,
+      runSensor: async (sensor) => {
+        ran.push(sensor);
+        return reading(sensor, 0, clock);
+      },
+      droppedBeforeLog: () => 0,
+      onRevoked: () => undefined,
+      onReturnToConnector: () => undefined,
+      onDesiredState: () => undefined,
+      clock,
+      random,
+      log: silentLogger,
+    });
+    return new SmallHub(modules, { directory, store }, wal, desired, newMember, ran, applied);
+  }
+
+  /** One flush per number, each with `count` readings. */
+  async write(ids: readonly number[], count = 1): Promise<void> {
+    for (const id of ids) {
+      const readings = Array.from({ length: count }, (_, i) => reading(i + 1, id * 1_000 + i, this.modules.clock));
+      await this.wal.append(readings);
+    }
+  }
+
+  /** A session on a new carrier; resolves as soon as the handshake can begin. */
+  connect(cloud: SmallCloud, carrier: MemoryCarrier = new MemoryCarrier(), path: Path = Path.DIRECT): Connected {
+    const { identity, clock } = this.modules;
+    const { host, session: cloudSession } = cloud.serve(carrier.cloud, identity.certificate);
+    const session = new HubSession({
+      pipe: carrier.hub,
+      member: this.newMember(path),
+      clock,
+      nonce: seededRandom(sessions++).bytes(32),
+      log: silentLogger,
+    });
+    return { carrier, session, host, cloudSession };
+  }
+
+  /** Connects and waits until the session is up. */
+  async up(cloud: SmallCloud, carrier?: MemoryCarrier): Promise<Connected> {
+    const connected = this.connect(cloud, carrier);
+    const failed = await connected.session.opened;
+    if (failed) throw new Error(`the session did not come up: ${failed.message}`);
+    return connected;
+  }
+
+  /** Connects, delivers everything, and leaves. */
+  async deliver(cloud: SmallCloud): Promise<void> {
+    const { session } = await this.up(cloud);
+    await this.delivered();
+    session.close(ending(CloseCode.DONE, 'delivered'));
+    await session.ended;
+  }
+
+  async delivered(): Promise<void> {
+    await until(() => this.wal.queuedReadings === 0 && this.wal.gaps().length === 0, 'delivery of everything').catch(
+      (thrown: unknown) => {
+        const waiting = this.wal.unacked().map(({ log, waiting: w }) => [log.toString('hex'), w.toProto()]);
+        throw new Error(`${String(thrown)}: ${JSON.stringify(waiting)}`);
+      },
+    );
+  }
+
+  /** A copy of the disk as it is now. */
+  async copy(): Promise<Disk> {
+    const directory = await mkdtemp(join(tmpdir(), 'hub-'));
+    await cp(this.disk.directory, directory, { recursive: true });
+    return { directory, store: this.disk.store.restarted() };
+  }
+
+  /** The service stops and starts again. */
+  async restarted(change: Partial<SmallHubModules> = {}): Promise<SmallHub> {
+    await this.wal.stop();
+    const { directory, store } = this.disk;
+    const modules = { ...this.modules, history: this.history, seed: this.modules.seed + 1, ...change };
+    return SmallHub.start(modules, { directory, store: store.restarted() });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.wal.stop();
+    await rm(this.disk.directory, { recursive: true, force: true });
+  }
+}
+
+/** No two sessions of a test run have the same nonce. */
+let sessions = 0;
+
+async function emptyDisk(): Promise<Disk> {
+  return { directory: await mkdtemp(join(tmpdir(), 'hub-')), store: new MemoryStore() };
+}
+
+function reading(sensor: number, id: number, clock: FakeClock): Reading {
+  return {
+    sensor,
+    takenAt: epochMs(clock.now()),
+    state: State.OK,
+    message: '',
+    values: [{ name: 'id', unit: '', value: id }],
+  };
+}
+
+export const idsOf = (readings: readonly Reading[]): number[] => readings.map(({ values }) => values[0]?.value ?? -1);

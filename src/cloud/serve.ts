@@ -16,6 +16,7 @@ import { HealthService } from '../contract/health.js';
 import { GrpcListener } from '../contract/listener.js';
 import { reflectionImplementation } from '../contract/reflection.js';
 import type { MeshAuthority } from '../identity/authority.js';
+import type { Duration } from '../kernel/duration.js';
 import type { Scope } from '../kernel/scope.js';
 import { ending } from '../link/pipe.js';
 import { CustomerService } from './api/customer-service.js';
@@ -41,6 +42,8 @@ export interface ServeOptions {
   readonly port: number;
   readonly names: readonly string[];
   readonly publicAddress?: string;
+  /** Of machines; default 90 days. */
+  readonly certificateLifetime?: Duration;
 }
 
 export interface ServeModules {
@@ -86,7 +89,7 @@ export async function serve(
 
   listener.add(LinkServiceService, { link: (stream, context) => serveLink(services, stream, context) });
   listener.add(TrunkServiceService, { trunk: (stream, context) => serveTrunk(services, stream, context) });
-  listener.add(EnrollmentServiceService, new EnrollmentService({}, enrollment));
+  listener.add(EnrollmentServiceService, new EnrollmentService(options, enrollment));
   listener.add(CustomerServiceService, new CustomerService(inventory));
   listener.add(MachineServiceService, new MachineService({ inventory, presence }));
   listener.add(SensorServiceService, new SensorService({ inventory, commands: commandsOver(sessions) }));

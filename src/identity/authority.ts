@@ -100,7 +100,8 @@ export class MeshAuthority {
       serialNumber: serialNumber(this.modules.random),
       subject: `CN=${identity.role} ${identity.machineId}`,
       issuer: ca.subject,
-      notBefore: new Date(Math.max(0, now - BACKDATED)),
+      // A short one must not be due for renewal before it begins.
+      notBefore: new Date(Math.max(0, now - Math.min(BACKDATED, validity))),
       notAfter: new Date(Math.min(after(now, validity), ca.notAfter.getTime())),
       publicKey: subjectKey,
       signingKey: await this.#signingKey,

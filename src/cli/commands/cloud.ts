@@ -30,6 +30,7 @@ export function addCloud(program: Command, terminal: Terminal): void {
       names,
       mesh,
       ...(values.public === undefined ? {} : { publicAddress: values.public }),
+      ...(values.certificateLifetime === undefined ? {} : { certificateLifetime: values.certificateLifetime }),
       ...(values.heartbeat === undefined ? {} : { heartbeat: values.heartbeat }),
     };
     await runRole(terminal, log, async (scope) => {

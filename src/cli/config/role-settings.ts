@@ -48,6 +48,9 @@ export const CLOUD_SETTINGS = {
   ),
   public: one('--public <host:port>', 'where machines reach this cloud, as it stands in tokens', address),
   mesh: one('--mesh <name>', 'name of the mesh, at its first start only (default mesh)', anyText),
+  certificateLifetime: one('--certificate-lifetime <duration>', "of machines' certificates (default 90d)", duration, {
+    hidden: true,
+  }),
   heartbeat: one('--heartbeat <duration>', 'how often hubs give a sign of life', duration, { hidden: true }),
 };
 

@@ -22,6 +22,7 @@ import type { SealingKeyPair } from '../../identity/sealing-keys.js';
 import { roleToProto } from '../../identity/spiffe.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
+import type { Duration } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import type { Random } from '../../kernel/random.js';
@@ -34,6 +35,8 @@ import { DEFAULT_RATE, RateLimit, type RateLimitOptions } from './rate-limit.js'
 
 export interface EnrollmentOptions {
   readonly rate?: RateLimitOptions;
+  /** Of the certificates issued; default 90 days. */
+  readonly certificateLifetime?: Duration;
 }
 
 /** Who is counted: the other end of the connection, `192.0.2.1:5000`, or the id of a connector that relays. */
@@ -64,7 +67,7 @@ export class EnrollmentService {
   readonly #rate: RateLimit;
 
   constructor(
-    options: EnrollmentOptions,
+    private readonly options: EnrollmentOptions,
     private readonly modules: EnrollmentModules,
   ) {
     this.#rate = new RateLimit(options.rate ?? DEFAULT_RATE, modules);
@@ -118,7 +121,12 @@ export class EnrollmentService {
 
   #issue(place: Place, publicKey: VerifyKey): Promise<MeshCertificate> {
     const { authority } = this.modules;
-    return authority.issue({ identity: { mesh: authority.mesh, ...place }, publicKey });
+    const { certificateLifetime: validity } = this.options;
+    return authority.issue({
+      identity: { mesh: authority.mesh, ...place },
+      publicKey,
+      ...(validity === undefined ? {} : { validity }),
+    });
   }
 
   async #answer(

@@ -1,10 +1,10 @@
-// Root hooks of every test run: no file may leave anything open. When the first test of the next file begins, or all is
-// over, the file before has run its last `after`; what keeps the process alive then, or is an open file in the folder
-// for temporary files, it has left behind. All leaks are told at the end, so that one does not hide the others.
+// Root hooks of every test run: nothing may be left open. After the last `after` of each outermost suite comes one more:
+// what keeps the process alive then and did not at the start, or is an open file in the folder for temporary files,
+// that suite has left behind. (In a root `beforeEach` it would be too late: the next suite's `before` has run by then.)
 import { readdirSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { relative } from 'node:path';
-import type { Context, RootHookObject } from 'mocha';
+import type { Context, RootHookObject, Suite } from 'mocha';
 
 /** Closing takes its time; polls until then. */
 const PATIENCE_MS = 3_000;
@@ -41,7 +41,7 @@ function census(): Census {
 }
 
 /** What there is more of than before. */
-export function growth(before: Census, after: Census): string[] {
+function growth(before: Census, after: Census): string[] {
   return [...after].flatMap(([name, now]) => {
     const more = now - (before.get(name) ?? 0);
     return more > 0 ? [`${more} × ${name}`] : [];
@@ -58,36 +58,27 @@ async function leftSince(before: Census): Promise<string[]> {
   }
 }
 
-let baseline: Census = new Map();
-let current: string | undefined;
-const leaks: string[] = [];
-
 /** Mocha arms a timer for a hook as soon as it has returned a promise; it is to be in every census. */
 const hookTimer = () => Promise.resolve();
 
-async function finish(file: string): Promise<void> {
+let baseline: Census = new Map();
+
+async function leavesNothingOpen(suite: Suite): Promise<void> {
   await hookTimer();
   const left = await leftSince(baseline);
   if (left.length === 0) return;
-  leaks.push(`${relative(process.cwd(), file)} leaves open: ${left.join(', ')}`);
-  process.stderr.write(`  LEAK: ${leaks.at(-1)}\n`);
-  // Told once, and of the right file.
+  // The next suite is not to be blamed for it.
   baseline = census();
+  const file = relative(process.cwd(), suite.file ?? suite.title);
+  throw new Error(`${file} leaves open: ${left.join(', ')}`);
 }
 
 export const mochaHooks: RootHookObject = {
-  async beforeAll() {
+  async beforeAll(this: Context) {
     await hookTimer();
     baseline = census();
-  },
-  async beforeEach(this: Context) {
-    const file = this.currentTest?.file;
-    if (file === current) return;
-    if (current !== undefined) await finish(current);
-    current = file;
-  },
-  async afterAll() {
-    if (current !== undefined) await finish(current);
-    if (leaks.length > 0) throw new Error(`tests left something open:\n${leaks.join('\n')}`);
+    const root = this.test?.parent;
+    if (!root) throw new Error('Mocha has changed: a root hook does not know the root suite');
+    for (const suite of root.suites) suite.afterAll('leaves nothing open', () => leavesNothingOpen(suite));
   },
 };

@@ -60,6 +60,7 @@ export class GrpcListener implements Stoppable {
   readonly #limits: ListenerLimits;
   readonly #handlers: HandlerModules;
   readonly #oddities: Oddities;
+  readonly #sessions = new Set<ServerHttp2Session>();
   #silent = 0;
   #stopping: Promise<void> | undefined;
 
@@ -136,9 +137,13 @@ export class GrpcListener implements Stoppable {
 
   async #stop(): Promise<void> {
     this.#port.close();
+    // Its callback is not waited for: with Node 24, whose HTTP/2 server closes its sessions itself, grpc-js believes at
+    // once that they are gone, calls under way or not.
+    this.#server.tryShutdown(() => {});
     await new Promise<void>((resolve) => {
       const impatience = this.modules.clock.after(this.options.grace ?? seconds(5), resolve);
-      this.#server.tryShutdown(() => {
+      const gone = [...this.#sessions].map((session) => new Promise<void>((over) => session.once('close', over)));
+      void Promise.all(gone).then(() => {
         impatience.disarm();
         resolve();
       });
@@ -156,7 +161,11 @@ export class GrpcListener implements Stoppable {
       session.destroy();
     });
     session.once('remoteSettings', () => impatience.disarm());
-    session.once('close', () => impatience.disarm());
+    this.#sessions.add(session);
+    session.once('close', () => {
+      impatience.disarm();
+      this.#sessions.delete(session);
+    });
     session.on('error', (error) => this.#oddities.note({ peer, cause: error.message }, 'an HTTP/2 session broke'));
   }
 }

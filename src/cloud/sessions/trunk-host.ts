@@ -206,7 +206,7 @@ export class TrunkHost {
     }
     uuidBytes(peer.identity.machineId);
     if (this.services.inventory.isRevoked(peer.key.keyId))
-      throw new LinkFault('link.refused', 'this machine has been retired');
+      throw new LinkFault('link.refused', 'this machine has been retired; enrol it again with a new token');
     return peer;
   }
 

@@ -5,7 +5,19 @@ import { toError } from '../kernel/fault.js';
 import { SensorFault } from './fault.js';
 import type { Measurement } from './kind.js';
 
+/** What is wrong with a certificate, by OpenSSL's codes. Node's own words advise on how to run Node. */
+export const CERTIFICATE_WORDS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: 'the certificate, or one of its chain, has expired',
+  CERT_NOT_YET_VALID: 'the certificate is not valid yet',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed',
+  SELF_SIGNED_CERT_IN_CHAIN: 'the chain ends in an authority that is not trusted',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the chain ends in an authority that is not trusted',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the chain is incomplete: the server does not send all of it',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is not made out to this name',
+};
+
 const IN_WORDS: Readonly<Record<string, string>> = {
+  ...CERTIFICATE_WORDS,
   ECONNREFUSED: 'connection refused',
   ECONNRESET: 'connection closed by the other side',
   EPIPE: 'connection closed by the other side',

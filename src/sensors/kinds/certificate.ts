@@ -5,19 +5,9 @@ import { days } from '../../kernel/duration.js';
 import { CATALOGUE } from '../catalogue.js';
 import { SensorFault } from '../fault.js';
 import type { Measurement, SensorKind, SensorModules } from '../kind.js';
-import { critical, verdictOn } from '../network-verdict.js';
+import { CERTIFICATE_WORDS, critical, verdictOn } from '../network-verdict.js';
 import { round } from '../rounding.js';
 import type { CertificateSettings } from '../settings.js';
-
-const IN_WORDS: Readonly<Record<string, string>> = {
-  CERT_HAS_EXPIRED: 'the certificate, or one of its chain, has expired',
-  CERT_NOT_YET_VALID: 'the certificate is not valid yet',
-  DEPTH_ZERO_SELF_SIGNED_CERT: 'the certificate is self-signed',
-  SELF_SIGNED_CERT_IN_CHAIN: 'the chain ends in an authority that is not trusted',
-  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'the chain ends in an authority that is not trusted',
-  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'the chain is incomplete: the server does not send all of it',
-  ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is not made out to this name',
-};
 
 interface Seen {
   readonly certificate: PeerCertificate;
@@ -47,7 +37,9 @@ async function look(settings: CertificateSettings, signal: AbortSignal): Promise
     socket.once('secureConnect', () => {
       const error: unknown = socket.authorizationError;
       const code = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.message) : error;
-      const complaint = error ? (IN_WORDS[String(code)] ?? `the certificate is not valid: ${String(code)}`) : undefined;
+      const complaint = error
+        ? (CERTIFICATE_WORDS[String(code)] ?? `the certificate is not valid: ${String(code)}`)
+        : undefined;
       resolve({ certificate: socket.getPeerCertificate(), complaint });
       socket.destroy();
     });

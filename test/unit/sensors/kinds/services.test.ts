@@ -191,7 +191,10 @@ describe('sensors/kinds: http', () => {
     const keys = await makeCertificate(30);
     await using server = await httpsServer(keys, (_request, response) => response.end('secret'));
     const url = `https://localhost:${server.port}/`;
-    expect(await measure(http, { url })).to.include({ state: State.CRITICAL, message: 'self-signed certificate' });
+    expect(await measure(http, { url })).to.include({
+      state: State.CRITICAL,
+      message: 'the certificate is self-signed',
+    });
     expect(await measure(http, { url, verifyTls: false })).to.not.have.property('state');
     const trusted = await measure(http, { url, ca: keys.cert, contains: 'secret' });
     expect(trusted.state).to.equal(undefined);

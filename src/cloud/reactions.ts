@@ -32,7 +32,15 @@ export function react(
     }),
   );
 
-  scope.defer(port.onDesiredStateChanged((machineId) => sessions.of(machineId)?.sendDesiredState(-1)));
+  scope.defer(
+    port.onDesiredStateChanged((machineId) => {
+      const session = sessions.of(machineId);
+      if (session?.quarantined && inventory.machines.get(machineId)?.quarantined === undefined) {
+        // Released. Its Welcome said otherwise, and only another one takes that back.
+        session.close(ending(CloseCode.GOING_AWAY, 'the quarantine has ended'));
+      } else session?.sendDesiredState(-1);
+    }),
+  );
 
   scope.defer(
     port.onRevoked((machineId) => {

@@ -1,5 +1,6 @@
 // A whole mesh on this machine: one cloud, one connector, some hubs, as processes of their own, enrolled with real
 // tokens. The demo tells a story with it, tests break it.
+import { readFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -126,7 +127,8 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
     this.#client = connect({
       cloud: `127.0.0.1:${this.cloudPort}`,
       ca: await readFile(join(this.options.directory, 'cloud', 'ca', 'ca.crt'), 'utf8'),
-      token: await readFile(join(this.options.directory, 'cloud', 'operator.token'), 'utf8'),
+      // Read anew each time: a cloud that has lost it makes another one.
+      token: () => readFileSync(join(this.options.directory, 'cloud', 'operator.token'), 'utf8'),
     });
     const made = this.#client;
     this.#scope.defer(() => made.close());

@@ -25,7 +25,10 @@ export class Reconciler {
       const log = Buffer.from(holding.log);
       const held = RangeSet.from(holding.held);
       await this.#heal(log, held, RangeSet.from(holding.gaps));
-      if (await this.#hasParted(log, held, holding.chain)) parted.push(log);
+      // With two machines at work the cloud may hold both one's end of a log and the other's middle: there, chains say
+      // nothing of what is below them.
+      const mayBeMixed = quarantined && held.size > 0 && this.#owes(log);
+      if (mayBeMixed || (await this.#hasParted(log, held, holding.chain))) parted.push(log);
       else if (held.size > 0) await this.wal.ack(log, held.toProto());
     }
     const open = this.wal.openLog;
@@ -96,22 +99,32 @@ export class Reconciler {
     return own ? !own.equals(chain) : !this.wal.acked(log).has(held.end - 1);
   }
 
+  #owes(log: Buffer): boolean {
+    return this.wal.unacked().some((entry) => log.equals(entry.log));
+  }
+
   #nextOf(log: Buffer): number | undefined {
     const open = this.wal.openLog;
     if (open?.log.equals(log)) return open.next;
     return this.wal.logs().find((summary) => log.equals(summary.log))?.next;
   }
 
-  /** Owed again: what was acknowledged once and is neither held nor on record as gone. */
+  /**
+   * Owed again: what was acknowledged once and is neither held nor on record as gone. Told again: what was known to be
+   * gone and is neither.
+   */
   async #heal(log: Buffer, held: RangeSet, gaps: RangeSet): Promise<void> {
     const acked = this.wal.acked(log).subtract(held);
-    if (acked.size === 0) return;
-    const missing = await this.wal.restoreUnacked(log, acked.toProto());
-    this.log.warn(
-      { flushes: acked.size, missing: missing.size },
-      'the cloud has lost what it once held: sending it again',
-    );
-    for (const { first, count } of missing.subtract(gaps).ranges()) {
+    const missing = acked.size > 0 ? await this.wal.restoreUnacked(log, acked.toProto()) : acked;
+    const gone = this.wal.gone(log).subtract(held);
+    const untold = missing.union(gone).subtract(gaps);
+    if (acked.size > 0 || untold.size > 0) {
+      this.log.warn(
+        { flushes: acked.size, missing: missing.size, gaps: untold.size },
+        'the cloud has lost what it once held: sending it again',
+      );
+    }
+    for (const { first, count } of untold.ranges()) {
       await this.wal.addGap(log, { first, count }, GapReason.NOT_RETAINED);
     }
   }

@@ -22,7 +22,7 @@ import { endingOf, LinkFault } from './fault.js';
 import { Inbox } from './inbox.js';
 import type { Ending, Pipe } from './pipe.js';
 import { FrameSigner, FrameVerifier, helloInput, sessionId, welcomeInput } from './signatures.js';
-import { MOST_LOGS, PROTOCOL_VERSION } from './version.js';
+import { MAX_GENERATION, MOST_LOGS, PROTOCOL_VERSION } from './version.js';
 
 export type CloudSessionState = 'awaiting-hello' | 'admitting' | 'up' | 'ended';
 
@@ -185,10 +185,11 @@ export class CloudSession {
   }
 }
 
-function checkHello({ version, nonce, bootId, logs }: Hello): void {
+function checkHello({ version, nonce, bootId, generation, logs }: Hello): void {
   if (version !== PROTOCOL_VERSION) throw new LinkFault('link.protocol', `unknown version ${version}`);
   if (nonce.length !== 32) throw new LinkFault('link.protocol', 'Hello without a nonce of 32 bytes');
   if (bootId.length !== ID_BYTES) throw new LinkFault('link.protocol', 'Hello without a boot id of 16 bytes');
+  if (generation > MAX_GENERATION) throw new LinkFault('link.protocol', 'a generation that was never issued');
   if (logs.length > MOST_LOGS) throw new LinkFault('link.protocol', `Hello with ${logs.length} logs`);
   if (logs.some(({ log }) => log.length !== ID_BYTES)) throw new LinkFault('link.protocol', 'a log id that is none');
 }

@@ -6,3 +6,8 @@ export const PROTOCOL_VERSION = 1;
 export const MOST_LOGS = 256;
 /** A DigestRequest names no more flushes. */
 export const MOST_DIGESTS = 4_096;
+/**
+ * No generation is higher: one for every microsecond of nine years. The next one is always still a number that can be
+ * written down and read back, whatever a hub presents.
+ */
+export const MAX_GENERATION: number = 2 ** 48;

@@ -58,6 +58,8 @@ export class HubHost implements CloudHost, Author, Debtor {
   readonly machine: Buffer;
   readonly carrier: string;
   readonly peer: MeshCertificate;
+  /** In the order of all sessions; see SessionRegistry.take(). */
+  readonly place: number;
   readonly log: Logger;
   readonly #acks = new AckGatherer((value) => this.#session?.send({ $case: 'ack', value }));
   readonly #commands = new PendingCommands();
@@ -75,6 +77,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   ) {
     const { identity } = from.peer;
     this.peer = from.peer;
+    this.place = services.sessions.nextPlace();
     this.key = services.node.key;
     this.certificate = services.node.certificate;
     this.machineId = identity.machineId;
@@ -202,14 +205,9 @@ export class HubHost implements CloudHost, Author, Debtor {
     if (this.#heardAt < time) this.#session?.fail(new LinkFault('link.silent', 'no sign of life'));
   }
 
-  /** As its Welcome said, for as long as it lasts. */
-  get quarantined(): boolean {
-    return this.#admitted?.quarantined ?? false;
-  }
-
   /** Sends the desired state unless the hub has it already, or is in quarantine. */
   sendDesiredState(known: number): void {
-    if (this.quarantined) return;
+    if (this.#admitted?.quarantined) return;
     const state = this.services.inventory.desiredState(this.machineId);
     if (!state || state.version === known) return;
     this.#session?.sendDesiredState(this.services.signDesiredState(state));
@@ -217,7 +215,7 @@ export class HubHost implements CloudHost, Author, Debtor {
 
   /** Runs a sensor; UNKNOWN when the session ends first. Faults: link.refused in quarantine. */
   async runSensor(sensor: number): Promise<Result> {
-    if (this.quarantined) throw new LinkFault('link.refused', 'this hub is in quarantine: no commands');
+    if (this.#admitted?.quarantined) throw new LinkFault('link.refused', 'this hub is in quarantine: no commands');
     const session = this.#session;
     if (session?.state !== 'up') {
       const message = 'not sent: the hub is just connecting; try again';

@@ -1,0 +1,94 @@
+// Hubs and connectors that mean harm: what one of them can do ends at itself.
+import { expect } from 'chai';
+import { Envelope, Lane, LinkUp } from '../../../../gen/occmesh/link/v1/link.js';
+import { CloseCode } from '../../../../gen/occmesh/trunk/v1/trunk.js';
+import { readSessionRecord } from '../../../../src/cloud/sessions/session-record.js';
+import { encodeUp, signedEnvelope } from '../../../../src/link/envelope.js';
+import { ending } from '../../../../src/link/pipe.js';
+import { helloInput } from '../../../../src/link/signatures.js';
+import { MAX_GENERATION } from '../../../../src/link/version.js';
+import { FakeClock, settle } from '../../../support/fake-clock.js';
+import { MemoryCarrier } from '../../../support/memory-pipe.js';
+import { seededRandom, testSeed } from '../../../support/seeded-random.js';
+import { keyOf, SmallCloud } from '../../../support/small-cloud.js';
+import { SmallHub } from '../../../support/small-hub.js';
+import { until } from '../../../support/until.js';
+import { type Cast, cast } from '../../link/fixtures.js';
+
+describe(`sessions: hostile peers (seed ${testSeed})`, () => {
+  let who: Cast;
+  let clock: FakeClock;
+  let cloud: SmallCloud;
+  const random = seededRandom(testSeed);
+  before(async () => {
+    who = await cast();
+  });
+  beforeEach(() => {
+    clock = new FakeClock();
+    cloud = new SmallCloud({ node: who.cloud, trust: who.trust, clock, random });
+  });
+
+  const newHub = () => SmallHub.start({ identity: who.hub, trust: who.trust, clock, seed: testSeed });
+  const quarantine = () => cloud.inventory.quarantined.get(who.hub.certificate.identity.machineId);
+
+  it('does not take a Hello that was held back for a session: the hub has gone on elsewhere', async () => {
+    await using hub = await newHub();
+    // The carrier has a channel to the cloud for the hub, and gives the hub that channel's challenge.
+    const trunk = new MemoryCarrier();
+    const held = cloud.serve(trunk.cloud, who.hub.certificate);
+    const lan = new MemoryCarrier(({ direction, bytes }) => {
+      if (direction === 'up') return [];
+      return [trunk.of('down')[0] ?? bytes];
+    });
+    const { session } = hub.connect(cloud, lan);
+    await until(() => lan.of('up').length > 0, 'the Hello');
+    session.close(ending(CloseCode.NO_CLOUD, 'try another one'));
+    await settle();
+
+    const live = await hub.up(cloud);
+    await hub.write([1, 2, 3]);
+    await hub.delivered();
+    const before = await readSessionRecord(cloud.store, keyOf(who.hub));
+
+    expect(held.session.state).to.equal('awaiting-hello');
+    trunk.hub.send(lan.of('up')[0] ?? new Uint8Array(0), Lane.CONTROL);
+    await until(() => held.session.state === 'ended' || held.session.state === 'up', 'a verdict');
+    expect(trunk.endings.hub?.code).to.equal(CloseCode.SUPERSEDED);
+    expect(live.session.state).to.equal('up');
+    expect(cloud.services.sessions.isCurrent(live.host)).to.equal(true);
+    expect(quarantine()).to.equal(undefined);
+    expect(await readSessionRecord(cloud.store, keyOf(who.hub))).to.deep.equal(before);
+    live.session.close(ending(CloseCode.DONE, 'done'));
+  });
+
+  it('refuses a generation after which no other could be written down', async () => {
+    await using hub = await newHub();
+    const honest = await hub.up(cloud);
+    honest.session.close(ending(CloseCode.DONE, 'done'));
+    for (const [generation, code] of [
+      [MAX_GENERATION + 1, CloseCode.PROTOCOL],
+      [Number.MAX_SAFE_INTEGER - 1, CloseCode.PROTOCOL],
+      [MAX_GENERATION, undefined],
+    ] as const) {
+      const carrier = new MemoryCarrier(({ direction, number, bytes }) =>
+        direction === 'up' && number === 0 ? [presenting(generation, bytes, carrier)] : [bytes],
+      );
+      const { session, cloudSession } = hub.connect(cloud, carrier);
+      await until(() => cloudSession.state === 'up' || cloudSession.state === 'ended', 'a verdict');
+      expect(carrier.endings.hub?.code, `generation ${generation}`).to.equal(code);
+      session.close(ending(CloseCode.DONE, 'done'));
+      await settle();
+      // Whatever was presented, the record can be read.
+      await readSessionRecord(cloud.store, keyOf(who.hub));
+    }
+  });
+
+  /** The Hello of `bytes` with another generation, signed by the hub as its own. */
+  const presenting = (generation: number, bytes: Uint8Array, carrier: MemoryCarrier): Uint8Array => {
+    const { message } = LinkUp.decode(Envelope.decode(bytes).payload);
+    const challenge = Envelope.decode(carrier.of('down')[0] ?? new Uint8Array(0)).payload;
+    if (message?.$case !== 'hello') throw new Error('not a Hello');
+    const payload = encodeUp({ $case: 'hello', value: { ...message.value, generation } });
+    return signedEnvelope(payload, 0, who.hub.key.sign(helloInput(challenge, payload)));
+  };
+});

@@ -25,12 +25,17 @@ async function faultOf(action: Promise<unknown>): Promise<IdentityFault> {
 }
 
 let folder: string;
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'occ-mesh-identity-'));
-});
-afterEach(() => rm(folder, { recursive: true }));
+/** Inside of a suite: outside, the hooks would be those of every test of the whole run. */
+function withFolder(): void {
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'occ-mesh-identity-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+}
 
 describe('durable files', () => {
+  withFolder();
+
   it('are replaced whole, with their mode, and leave nothing behind', async () => {
     const path = join(folder, 'state');
     await writeFileDurably(path, 'first, and long', 0o644);
@@ -66,6 +71,8 @@ describe('durable files', () => {
 });
 
 describe('secret files', () => {
+  withFolder();
+
   it('are private and are read back', async () => {
     const path = join(folder, 'key');
     await writeSecretFile(path, 'hunter2');
@@ -105,6 +112,8 @@ describe('secret files', () => {
 });
 
 describe("the authority's folder", () => {
+  withFolder();
+
   it('is made once and then kept', async () => {
     const home = join(folder, 'cloud', 'ca');
     const first = await openAuthority(home, MESH, modules());
@@ -153,6 +162,8 @@ describe("the authority's folder", () => {
 });
 
 describe('the fingerprint of a machine', () => {
+  withFolder();
+
   const ID = '0123456789abcdef0123456789abcdef';
   // printf 'occ-mesh/machine-id/v1\0000123456789abcdef0123456789abcdef' | sha256sum
   const FINGERPRINT = '36af73cbd630d9110d1c46e1f26b0aa8f201f6e3fff4b3ca18dce5ccee345afc';

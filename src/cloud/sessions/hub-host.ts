@@ -205,9 +205,14 @@ export class HubHost implements CloudHost, Author, Debtor {
     if (this.#heardAt < time) this.#session?.fail(new LinkFault('link.silent', 'no sign of life'));
   }
 
+  /** As its Welcome said, for as long as it lasts. */
+  get quarantined(): boolean {
+    return this.#admitted?.quarantined ?? false;
+  }
+
   /** Sends the desired state unless the hub has it already, or is in quarantine. */
   sendDesiredState(known: number): void {
-    if (this.#admitted?.quarantined) return;
+    if (this.quarantined) return;
     const state = this.services.inventory.desiredState(this.machineId);
     if (!state || state.version === known) return;
     this.#session?.sendDesiredState(this.services.signDesiredState(state));
@@ -215,7 +220,7 @@ export class HubHost implements CloudHost, Author, Debtor {
 
   /** Runs a sensor; UNKNOWN when the session ends first. Faults: link.refused in quarantine. */
   async runSensor(sensor: number): Promise<Result> {
-    if (this.#admitted?.quarantined) throw new LinkFault('link.refused', 'this hub is in quarantine: no commands');
+    if (this.quarantined) throw new LinkFault('link.refused', 'this hub is in quarantine: no commands');
     const session = this.#session;
     if (session?.state !== 'up') {
       const message = 'not sent: the hub is just connecting; try again';

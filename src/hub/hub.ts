@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { ByeReason } from '../../gen/occmesh/link/v1/link.js';
 import { ConnectorDirectory } from '../discovery/directory.js';
 import { SsdpSearcher } from '../discovery/searcher.js';
-import { machineFingerprint } from '../identity/machine-id.js';
 import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
 import { uuidBytes } from '../identity/uuid.js';
 import type { Clock } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import { type Duration, milliseconds, minutes, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
@@ -17,12 +17,12 @@ import { Scope, type Stoppable } from '../kernel/scope.js';
 import { SOFTWARE } from '../kernel/software.js';
 import { LinkFault } from '../link/fault.js';
 import { carrierCall } from '../membership/carrier.js';
-import { MembershipFault } from '../membership/fault.js';
-import { loadMembership, type Membership } from '../membership/machine-files.js';
+import { type Membership, requireMembership } from '../membership/machine-files.js';
 import { keepRenewed } from '../membership/renewal.js';
+import { RevokedKeys } from '../membership/revoked-keys.js';
 import { KINDS } from '../sensors/registry.js';
 import { SensorScheduler } from '../sensors/scheduler.js';
-import { WAL_DEFAULTS, Wal } from '../wal/wal.js';
+import { Wal } from '../wal/wal.js';
 import { DesiredStateKeeper } from './desired-state.js';
 import { Flusher } from './flusher.js';
 import { Journal } from './journal.js';
@@ -85,7 +85,8 @@ export class Hub implements Stoppable {
   static async start(options: HubOptions, modules: HubModules): Promise<Hub> {
     const scope = new Scope();
     try {
-      return await assemble(options, modules, scope, (finder, id, farewell) => new Hub(scope, id, finder, farewell));
+      const { machineId, finder, farewell } = await assemble(options, modules, scope);
+      return new Hub(scope, machineId, finder, farewell);
     } catch (thrown) {
       await scope.stop();
       throw thrown;
@@ -99,19 +100,20 @@ export class Hub implements Stoppable {
   }
 }
 
-async function assemble(
-  options: HubOptions,
-  modules: HubModules,
-  scope: Scope,
-  made: (finder: PathFinder, machineId: string, farewell: () => Promise<void>) => Hub,
-): Promise<Hub> {
+interface Parts {
+  readonly machineId: string;
+  readonly finder: PathFinder;
+  readonly farewell: () => Promise<void>;
+}
+
+async function assemble(options: HubOptions, modules: HubModules, scope: Scope): Promise<Parts> {
   const { clock, random, log } = modules;
   const membership = await requireMembership(options.directory);
   const { trust, identity: key } = membership;
   const { customerId, machineId: id } = membership.certificate.identity;
   const machineId = uuidBytes(id);
   let { certificate } = membership;
-  const revoked = new Set<string>();
+  const revoked = new RevokedKeys();
   // A machine that wakes up in 1970 must be able to reach the cloud, which tells it the time.
   const verifyCloud = (der: Uint8Array, { allowExpired } = { allowExpired: false }) => {
     try {
@@ -127,10 +129,9 @@ async function assemble(
   const wal = scope.own(
     await Wal.open(
       {
-        ...WAL_DEFAULTS,
         directory: walDirectory,
         machineId,
-        ...(options.walBytes === undefined ? {} : { maxBytes: options.walBytes }),
+        ...defined({ maxBytes: options.walBytes }),
       },
       { clock, random, log, signGap },
     ),
@@ -186,10 +187,7 @@ async function assemble(
     verifyCloud,
     runSensor: (sensor) => scheduler.runNow(sensor),
     droppedBeforeLog: () => flusher.dropped,
-    onRevoked: (keyIds) => {
-      revoked.clear();
-      for (const keyId of keyIds) revoked.add(Buffer.from(keyId).toString('hex'));
-    },
+    onRevoked: (keyIds) => revoked.replace(keyIds),
     onReturnToConnector: () => finder.leaveDirect('the cloud asks to look for a connector'),
     onDesiredState: () => finder.reconsider(),
     clock,
@@ -198,13 +196,13 @@ async function assemble(
   });
   let member: Member | undefined;
   const { cloud } = membership.record;
-  const way = options.proxy === undefined ? {} : { proxy: options.proxy };
+  const way = defined({ proxy: options.proxy });
   const routes = new Routes(
     { cloud, ...way },
     {
       directory,
       credentials: () => ({ certificate, key, trust }),
-      isRevoked: (keyId) => revoked.has(keyId.toString('hex')),
+      isRevoked: revoked.has,
       newMember,
       onUp: (latest) => {
         member = latest;
@@ -254,29 +252,15 @@ async function assemble(
     await member?.farewell(ByeReason.SHUT_DOWN, LAST_WORDS);
   };
   log.info({ machine: id, cloud }, 'hub is running');
-  return made(finder, id, farewell);
-}
-
-async function requireMembership(directory: string): Promise<Membership> {
-  const membership = await loadMembership(directory, await machineFingerprint());
-  if (membership) return membership;
-  throw new MembershipFault('membership.missing', `${directory}: not a member of any mesh yet`, {
-    permanent: true,
-    advice: 'Start it once with --token-file FILE.',
-  });
+  return { machineId: id, finder, farewell };
 }
 
 function openDirectory(options: HubOptions, membership: Membership, modules: HubModules): Promise<ConnectorDirectory> {
   const { interfaces, ssdpPort } = options;
-  const searcher = options.multicast
-    ? new SsdpSearcher(
-        { ...(interfaces ? { interfaces } : {}), ...(ssdpPort === undefined ? {} : { ssdpPort }) },
-        modules,
-      )
-    : undefined;
+  const searcher = options.multicast ? new SsdpSearcher({ ...defined({ interfaces, ssdpPort }) }, modules) : undefined;
   const configured = [...new Set([...options.connectors, ...membership.record.connectors])];
   return ConnectorDirectory.open(
     { file: join(options.directory, 'connectors.json'), configured },
-    { log: modules.log, ...(searcher ? { searcher } : {}) },
+    { log: modules.log, ...defined({ searcher }) },
   );
 }

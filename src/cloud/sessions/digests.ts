@@ -1,6 +1,6 @@
 // Answers a hub's question where its log parted from what the cloud holds, computed again from the batches as they are
-// stored. For each flush held: the chain after it (16 bytes); where the flush before a batch is not held and the chain
-// inside it is therefore unknown, the digest of the flush alone (32 bytes). Every flush that is held gets an answer:
+// stored. For each flush held: the chain after it (16 bytes); where what comes before a batch is not held, or was written
+// by another machine, and the chain inside it is therefore unknown, the digest of the flush alone (32 bytes). Every flush that is held gets an answer:
 // a hub that is left without one would send it again, for ever.
 import type { DigestAnswer, DigestRequest, FlushDigest } from '../../../gen/occmesh/link/v1/link.js';
 import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
@@ -11,6 +11,7 @@ import { readU64be, u64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
 import { unpackBatch } from '../../telemetry/batch.js';
 import { chainNext, chainStart, flushDigest } from '../../telemetry/chain.js';
+import type { Flush } from '../../telemetry/reading.js';
 import { tableKey } from '../tables.js';
 import type { HubKey } from '../telemetry/ledger.js';
 
@@ -71,12 +72,20 @@ async function digestsOf(
 ): Promise<FlushDigest[]> {
   const value = await store.get(tableKey(hub.customer, 'batch', hub.machine, log, u64be(first)));
   if (!value) return [];
+  const flushes = unpackBatch(Signed.decode(value).content).flushes();
+  const chains = start ? chainsFrom(start, flushes) : [];
+  // Where it does not lead to what the author says, somebody else has written what is held before this batch.
+  const isKnown = chains.at(-1)?.equals(last) ?? false;
+  return flushes.map(({ number, readings }, i) => {
+    const chain = number === end - 1 ? last : isKnown ? chains[i] : undefined;
+    return { flush: number, chain: chain ?? flushDigest(readings) };
+  });
+}
+
+function chainsFrom(start: Buffer, flushes: readonly Flush[]): Buffer[] {
   let chain = start;
-  return unpackBatch(Signed.decode(value).content)
-    .flushes()
-    .map(({ number, readings }) => {
-      if (chain) chain = chainNext(chain, readings);
-      const digest = number === end - 1 ? last : (chain ?? flushDigest(readings));
-      return { flush: number, chain: digest };
-    });
+  return flushes.map(({ readings }) => {
+    chain = chainNext(chain, readings);
+    return chain;
+  });
 }

@@ -89,6 +89,12 @@ export class RoughMesh implements AsyncDisposable {
     this.journals.set(machineId, [...(this.journals.get(machineId) ?? []), journal]);
   }
 
+  /** The hub is no longer judged, nor started again. */
+  forget(hub: HubProcess): void {
+    this.mesh.hubs.splice(this.mesh.hubs.indexOf(hub), 1);
+    this.journals.delete(hub.machineId);
+  }
+
   /** More sensors that cost next to nothing. */
   async load({ machineId }: HubProcess, sensors: number): Promise<void> {
     const { client } = this.mesh;
@@ -147,10 +153,10 @@ export class RoughMesh implements AsyncDisposable {
     }
   }
 
-  async untilDelivered(patience: Duration): Promise<void> {
+  async untilDelivered(patience: Duration, hubs: readonly HubProcess[] = this.hubs): Promise<void> {
     const missing = async () => {
       const machines = await this.mesh.machines().catch(() => []);
-      return this.hubs.filter(({ machineId }) => {
+      return hubs.filter(({ machineId }) => {
         const machine = machines.find(({ id }) => id === machineId);
         // The first heartbeat after a restart is what tells how much waits.
         const fresh = machine && machine.lastSeenMs > systemClock.now() - 3_000;

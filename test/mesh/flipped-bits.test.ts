@@ -1,0 +1,71 @@
+// One flipped bit in what a hub or the cloud has on its disk: healed, or a gap, or a refusal that names the repair; never
+// silent.
+import { join } from 'node:path';
+import { expect } from 'chai';
+import type { Verdict } from '../../src/demo/verdict.js';
+import { seconds } from '../../src/kernel/duration.js';
+import { flipBit } from '../support/damage.js';
+import { occ } from '../support/occ.js';
+import { RoughMesh } from '../support/rough-mesh.js';
+import { testSeed } from '../support/seeded-random.js';
+
+const LOG = /^\d+\.log$/;
+const TABLE = /^\d+\.ldb$/;
+const REST = /^(MANIFEST-\d+|CURRENT|COMMITTED)$/;
+
+/** What a gap has on record is not silent; whatever else is wrong is. */
+const silent = ({ lost, duplicated, altered }: Verdict) => ({ lost, duplicated, altered });
+const NOTHING = { lost: 0, duplicated: 0, altered: 0 };
+
+describe('one flipped bit', function () {
+  this.timeout(180_000);
+
+  it(`in the log of a hub, with readings in it that nobody else has (TEST_SEED=${testSeed})`, async () => {
+    await using rough = await RoughMesh.start({ hubs: 2, sensors: 20 });
+    const { mesh, random } = rough;
+    const places = [
+      ...[LOG, TABLE, LOG, REST, TABLE].map((names) => ({ folder: 'log/store', names })),
+      { folder: 'log', names: /^mark$/ },
+    ];
+    for (const { folder, names } of places) {
+      mesh.internet.cut();
+      await rough.pause(seconds(3));
+      await Promise.all(rough.hubs.map(({ process }) => process.kill()));
+      const flips = [];
+      for (const { directory } of rough.hubs) flips.push(await flipBit(join(directory, folder), names, random));
+      mesh.internet.mend();
+      const verdict = await rough.settled(seconds(30));
+      expect(silent(verdict), JSON.stringify({ verdict, flips })).to.deep.equal(NOTHING);
+    }
+    rough.passed();
+  });
+
+  it(`in the store of the cloud (TEST_SEED=${testSeed})`, async () => {
+    await using rough = await RoughMesh.start({ hubs: 2, sensors: 20 });
+    const { mesh, random } = rough;
+    const data = join(rough.directory, 'cloud');
+    const backup = await occ('cloud', 'backup', '--client', join(data, 'client.yaml'), '--json');
+    expect(backup.code, backup.stderr).to.equal(0);
+    const { path } = JSON.parse(backup.stdout) as { path: string };
+    let refused = 0;
+    for (const [round, names] of [LOG, TABLE, REST, LOG, TABLE, LOG].entries()) {
+      await rough.pause(seconds(3));
+      await mesh.cloud.kill();
+      const flip = await flipBit(join(data, 'store'), names, random);
+      const from = (await mesh.cloud.log()).length;
+      if (!(await rough.startCloud())) {
+        refused += 1;
+        expect(mesh.cloud.exitCode).to.equal(5);
+        expect((await mesh.cloud.log()).slice(from)).to.contain(`occ cloud repair --data ${data}`);
+        const what = round % 2 === 0 ? ['repair'] : ['restore', '--from', path];
+        const helped = await occ('cloud', ...what, '--data', data, '--json');
+        expect(helped.code, helped.stderr).to.equal(0);
+        expect(await rough.startCloud(), await mesh.cloud.log()).to.equal(true);
+      }
+      const verdict = await rough.settled(seconds(30));
+      expect(silent(verdict), JSON.stringify({ verdict, flip, round })).to.deep.equal(NOTHING);
+    }
+    expect(refused).to.be.greaterThan(0);
+    rough.passed();
+  });
+});

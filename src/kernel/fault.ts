@@ -29,7 +29,7 @@ export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
 }
 
-/** The message of an error followed by those of its causes, for one line of a log or a terminal. */
+/** The message of an error followed by what its causes add to it, for one line of a log or a terminal. */
 export function describe(thrown: unknown): string {
   const parts: string[] = [];
   for (
@@ -37,7 +37,9 @@ export function describe(thrown: unknown): string {
     at !== undefined && parts.length < 5;
     at = at instanceof Error ? at.cause : undefined
   ) {
-    parts.push(toError(at).message);
+    const { message } = toError(at);
+    // A fault often repeats what it wraps, to be readable on its own.
+    if (!parts.some((part) => part.includes(message))) parts.push(message);
   }
   return parts.join(': ');
 }

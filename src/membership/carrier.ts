@@ -32,7 +32,7 @@ const WITHIN = seconds(15);
 /** Tries one address after another. The call rejects with membership.unreachable when nobody has answered. */
 export function carrierCall(options: CarrierOptions, modules: { clock: Clock; log: Logger }): EnrollmentCall {
   const { trust, customerId } = options;
-  return async (method, sealed) => {
+  return async (method, request) => {
     const reasons: string[] = [];
     for await (const { address, role } of options.addresses()) {
       const mesh = trust.meshes[0] ?? '';
@@ -48,7 +48,8 @@ export function carrierCall(options: CarrierOptions, modules: { clock: Clock; lo
       );
       const service = EnrollmentServiceService[method === 'Enrol' ? 'enrol' : 'renew'];
       try {
-        return await channel.unary(service, sealed, { within: WITHIN });
+        // Opened here: a connector that was taken over and answers something must not keep this machine from the next one.
+        return await request.openAnswer(await channel.unary(service, request.sealed, { within: WITHIN }));
       } catch (thrown) {
         modules.log.info({ address, role, cause: describe(thrown) }, 'no answer to the enrolment request here');
         reasons.push(`${role} ${address}: ${describe(thrown)}`);

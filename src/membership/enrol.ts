@@ -9,12 +9,10 @@ import {
   type IssuedIdentity,
   type MachineInfo,
   Role,
-  type Sealed,
-  type SealedAnswer,
 } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 import { type MeshCertificate, TrustBundle } from '../identity/certificates.js';
 import { createCsr } from '../identity/csr.js';
-import { sealRequest } from '../identity/enrollment-envelope.js';
+import { type EnrollmentMethod, type SealedRequest, sealRequest } from '../identity/enrollment-envelope.js';
 import { signContent } from '../identity/signed.js';
 import { roleFromProto } from '../identity/spiffe.js';
 import { TAGS } from '../identity/tags.js';
@@ -23,8 +21,11 @@ import type { EpochMs } from '../kernel/duration.js';
 import { MembershipFault } from './fault.js';
 import { ensureKeys, type MachineKeys, saveMembership } from './machine-files.js';
 
-/** Brings a sealed request to the cloud, directly or through a connector. Rejects when nobody answers. */
-export type EnrollmentCall = (method: 'Enrol' | 'Renew', sealed: Sealed) => Promise<SealedAnswer>;
+/**
+ * Brings a sealed request to the cloud, directly or through a connector, and returns the content of the answer. An answer
+ * that is not the cloud's (only the cloud can seal one that opens) is none. Rejects when nobody answers.
+ */
+export type EnrollmentCall = (method: EnrollmentMethod, request: SealedRequest) => Promise<Uint8Array>;
 
 export interface EnrolOptions {
   readonly token: EnrollmentToken;
@@ -56,8 +57,8 @@ export async function enrol(options: EnrolOptions, call: EnrollmentCall): Promis
     identities: await Promise.all(wanted.map(({ role, keys }) => identityRequest(role, keys))),
     info: options.info,
   }).finish();
-  const { sealed, openAnswer } = await sealRequest(token.enrollmentKey, 'Enrol', request);
-  const { result } = EnrolAnswer.decode(await openAnswer(await call('Enrol', sealed)));
+  const sealed = await sealRequest(token.enrollmentKey, 'Enrol', request);
+  const { result } = EnrolAnswer.decode(await call('Enrol', sealed));
   if (result?.$case === 'failure') throw refused(result.value.code, result.value.message);
   if (!result) throw refused(EnrollmentFailureCode.UNSPECIFIED, 'the answer is of a newer protocol version');
 

@@ -71,8 +71,8 @@ export async function renew(
     certificate: current.der,
   }).finish();
   const enrollmentKey = Buffer.from(membership.record.enrollmentKey, 'base64');
-  const { sealed, openAnswer } = await sealRequest(enrollmentKey, 'Renew', request);
-  const { result } = RenewAnswer.decode(await openAnswer(await modules.call('Renew', sealed)));
+  const sealed = await sealRequest(enrollmentKey, 'Renew', request);
+  const { result } = RenewAnswer.decode(await modules.call('Renew', sealed));
   if (result?.$case === 'failure') {
     throw new MembershipFault('membership.refused', result.value.message, {
       permanent: result.value.code === EnrollmentFailureCode.REVOKED,

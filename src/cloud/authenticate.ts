@@ -15,7 +15,7 @@ export function authenticator(modules: { trust: TrustBundle; inventory: Inventor
       if (user) return user;
       throw new ContractFault('contract.unauthenticated', 'this API token is unknown, expired or revoked', {
         permanent: true,
-        advice: 'Ask an operator for a new one ("occ tokens create --api").',
+        advice: 'Ask an operator for a new one ("occ tokens create-api").',
       });
     }
     if (!certificate) return ANONYMOUS;

@@ -1,7 +1,6 @@
 // The connector's one connection to the cloud: a state machine that keeps a trunk up, and the channels inside it.
 // Envelopes pass as opaque bytes; only their lane is looked at, for the order of sending.
-import type { Lane } from '../../gen/occmesh/link/v1/link.js';
-import { Lane as Lanes } from '../../gen/occmesh/link/v1/link.js';
+import { Lane } from '../../gen/occmesh/link/v1/link.js';
 import {
   CloseCode,
   type Frame,
@@ -127,7 +126,7 @@ export class TrunkLink {
     if (!queue || !this.#machine.is('up') || this.#channels.size >= MAX_CHANNELS) return undefined;
     const channel = this.#nextChannel++;
     this.#channels.set(channel, handlers);
-    queue.push({ channel, body: { $case: 'open', value: open } }, Lanes.CONTROL);
+    queue.push({ channel, body: { $case: 'open', value: open } }, Lane.CONTROL);
     return {
       queuedBytes: 0,
       send(envelope, lane) {
@@ -137,7 +136,7 @@ export class TrunkLink {
       close: (why) => {
         if (!this.#channels.delete(channel)) return;
         const value = { code: why.code, message: why.message, retryAfterMs: why.retryAfterMs };
-        queue.push({ channel, body: { $case: 'close', value } }, Lanes.CONTROL);
+        queue.push({ channel, body: { $case: 'close', value } }, Lane.CONTROL);
       },
     };
   }
@@ -173,7 +172,7 @@ export class TrunkLink {
         resolve(why);
       };
       const onAbort = () => {
-        queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'bye', value: { reason: 'shut down' } } }, Lanes.CONTROL);
+        queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'bye', value: { reason: 'shut down' } } }, Lane.CONTROL);
         finish(ending(CloseCode.DONE, 'stopped'));
       };
       signal.addEventListener('abort', onAbort);
@@ -206,7 +205,7 @@ export class TrunkLink {
           }
         },
       });
-      queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'hello', value: this.modules.hello() } }, Lanes.CONTROL);
+      queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'hello', value: this.modules.hello() } }, Lane.CONTROL);
     });
   }
 
@@ -222,7 +221,7 @@ export class TrunkLink {
 
   #beat(queue: FrameQueue): void {
     const value = { number: ++this.#beats, hubs: this.#channels.size };
-    queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'heartbeat', value } }, Lanes.CONTROL);
+    queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'heartbeat', value } }, Lane.CONTROL);
   }
 
   #frame({ channel, body }: Frame): void {

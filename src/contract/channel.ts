@@ -40,7 +40,7 @@ export interface ChannelModules {
 /** What ts-proto generates as `…Client`. */
 export type ClientConstructor<T> = new (
   address: string,
-  credentials: ReturnType<() => Dialler['credentials']>,
+  credentials: Dialler['credentials'],
   options?: { channelOverride?: ReturnType<Client['getChannel']> },
 ) => T;
 

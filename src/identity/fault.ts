@@ -29,6 +29,6 @@ export type IdentityCode =
 
 export class IdentityFault extends Fault<IdentityCode> {}
 
-/** A fault of this code as a value, for places that hand errors on instead of throwing them. */
+/** For what is not an identity, a key, a certificate or a message at all, whoever made it. */
 export const malformed = (what: string, cause?: unknown): IdentityFault =>
   new IdentityFault('identity.malformed', what, { permanent: true, cause });

@@ -51,10 +51,6 @@ export function parseSpiffe(uri: string): MeshIdentity {
   return { mesh, customerId, role: role as MeshRole, machineId };
 }
 
-export function sameIdentity(a: MeshIdentity, b: MeshIdentity): boolean {
-  return a.mesh === b.mesh && a.customerId === b.customerId && a.role === b.role && a.machineId === b.machineId;
-}
-
 const ROLES = { hub: Role.HUB, connector: Role.CONNECTOR, cloud: Role.CLOUD } as const;
 
 /** The role as the contract's enum. */

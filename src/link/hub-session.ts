@@ -4,7 +4,7 @@ import { type Heartbeat, type Hello, Lane, type Welcome } from '../../gen/occmes
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
 import type { SigningKey, VerifyKey } from '../identity/keys.js';
 import { type Clock, every, type Timer } from '../kernel/clock.js';
-import { milliseconds, seconds } from '../kernel/duration.js';
+import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import { type Edges, StateMachine } from '../kernel/machine.js';
@@ -235,7 +235,7 @@ export class HubSession {
     this.#resolveEnded(why);
   }
 
-  #arm(delay: Parameters<Clock['after']>[0], action: () => void): void {
+  #arm(delay: Duration, action: () => void): void {
     this.#timers.add(this.modules.clock.after(delay, action));
   }
 

@@ -51,10 +51,9 @@ export interface Store extends Stoppable {
    * checks cannot change before its own operations take effect. It may return nothing, to write nothing. What it
    * throws rejects this commit only.
    *
-   * After a failed write the store reopens itself, and where that fails tries it again with every commit and every read;
-   * then every `onReset` listener is awaited (whoever keeps state that
-   * its builds changed reads it again), and only then the next group is built. Faults: storage.write-failed,
-   * storage.closed.
+   * After a failed write the store reopens itself, and where that fails tries it again with every commit and every
+   * read; then every `onReset` listener is awaited (whoever keeps state that its builds changed reads it again), and
+   * only then the next group is built. Faults: storage.write-failed, storage.closed.
    */
   commit(build: () => readonly Op[] | undefined): Promise<void>;
 

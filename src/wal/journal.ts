@@ -1,6 +1,6 @@
 // One opened store with its books: writing flushes, moving them, and keeping house. What becomes of them later is in
-// settlement.ts, reading them back in reader.ts. Wal (wal.ts) sees to it that one operation runs at a time, and replaces
-// a journal whose store turns out to be damaged.
+// settlement.ts, reading them back in reader.ts. Keeper (keeper.ts) sees to it that one operation runs at a time, and
+// replaces a journal whose store turns out to be damaged.
 //
 // Order of every change: plan it from the books, make it durable, then change the books. A flush counts once the mark
 // (mark-file.ts) is written after its commit; until then the books do not know it.

@@ -43,7 +43,7 @@ export interface WalOptions extends Partial<Limits> {
   readonly machineId: Buffer;
 }
 
-export const WAL_DEFAULTS: Limits = {
+const DEFAULTS: Limits = {
   maxBytes: 1024 ** 3,
   heal: { maxBytes: 64 * 1024 ** 2, maxAge: hours(72) },
   tombstones: days(90),
@@ -95,7 +95,7 @@ export class Wal implements Stoppable, AsyncDisposable {
    * storage.unusable, storage.write-failed.
    */
   static async open(given: WalOptions, modules: WalModules): Promise<Wal> {
-    const options = { ...WAL_DEFAULTS, ...given };
+    const options = { ...DEFAULTS, ...given };
     await mkdir(options.directory, { recursive: true, mode: 0o700 });
     const mark = await MarkFile.open(join(options.directory, 'mark'));
     try {

@@ -13,7 +13,7 @@ import type {
   WatchReadingsResponse,
 } from '../../../gen/occmesh/readings/v1/readings.js';
 import { ApiFault } from '../../contract/fault.js';
-import { uuidBytes } from '../../identity/uuid.js';
+import { uuidBytes, uuidText } from '../../identity/uuid.js';
 import type { Store } from '../../storage/store.js';
 import { RangeSet } from '../../telemetry/ranges.js';
 import type { Inventory } from '../inventory/inventory.js';
@@ -79,7 +79,6 @@ export class ReadingService {
       ...(customer === undefined ? {} : { customer: uuidBytes(customer) }),
       ...(machine === undefined ? {} : { machine: uuidBytes(machine.id) }),
     };
-    const names = new Map<string, string>();
     for await (const stored of this.modules.watchers.watch(filter, call.signal)) {
       if (stored === 'overrun') {
         throw new ApiFault('api.exhausted', 'too far behind: read faster, or watch less', {
@@ -87,9 +86,7 @@ export class ReadingService {
         });
       }
       for (let at = 0; at < stored.length; at += PAGE) {
-        const readings = stored
-          .slice(at, at + PAGE)
-          .map((watched) => toProto(nameOf(names, watched.hub.machine), watched));
+        const readings = stored.slice(at, at + PAGE).map((watched) => toProto(uuidText(watched.hub.machine), watched));
         yield { readings };
       }
     }
@@ -117,16 +114,6 @@ const keyOf = (machine: MachineRecord): HubKey => ({
   customer: uuidBytes(machine.customerId),
   machine: uuidBytes(machine.id),
 });
-
-function nameOf(names: Map<string, string>, machine: Buffer): string {
-  const hex = machine.toString('hex');
-  let text = names.get(hex);
-  if (text === undefined) {
-    text = hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-    names.set(hex, text);
-  }
-  return text;
-}
 
 function toProto(machineId: string, { reading, log, flush, position }: PlacedReading): Reading {
   return {

@@ -1,4 +1,5 @@
-// What can go wrong in the inventory. The API turns these into statuses (../api/errors.ts), enrolment into failures.
+// What can go wrong in the inventory. At the edge they become statuses (src/contract/status.ts), in
+// enrolment failures inside the sealed answer (../enrollment/enrollment-service.ts).
 import { Fault } from '../../kernel/fault.js';
 
 export type InventoryCode =

@@ -1,5 +1,5 @@
 // Making a session its hub's current one: older sessions lose their say, the generation is judged and the next one
-// issued, durably, and what is known to be missing is put on record.
+// issued, durably.
 import type { Hello } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
 import type { CloudSession } from '../../link/cloud-session.js';

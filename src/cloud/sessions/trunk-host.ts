@@ -3,7 +3,6 @@
 import { Lane } from '../../../gen/occmesh/link/v1/link.js';
 import { CloseCode, type Frame, type Open, TrunkFrames, type TrunkHello } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
-import { uuidBytes } from '../../identity/uuid.js';
 import type { Timer } from '../../kernel/clock.js';
 import { milliseconds } from '../../kernel/duration.js';
 import { describe, toError } from '../../kernel/fault.js';
@@ -204,7 +203,6 @@ export class TrunkHost {
     if (peer.identity.customerId !== this.certificate.identity.customerId) {
       throw new LinkFault('link.refused', 'this hub is not of the customer of this connector');
     }
-    uuidBytes(peer.identity.machineId);
     if (this.services.inventory.isRevoked(peer.key.keyId))
       throw new LinkFault('link.refused', 'this machine has been retired; enrol it again with a new token');
     return peer;

@@ -6,6 +6,8 @@
 import { dirname } from 'node:path';
 import { connect, type MeshClient } from '../client/index.js';
 import { readSecretFile } from '../identity/key-file.js';
+import { defined } from '../kernel/defined.js';
+import { systemCode } from '../kernel/system-error.js';
 import { loadYaml, readText } from './config/load.js';
 import { fileSchema, one } from './config/settings.js';
 import { CliFault } from './fault.js';
@@ -39,7 +41,7 @@ export async function openClient(named: string | undefined, terminal: Terminal):
       ca: await readText(ca),
       token,
       signal: terminal.interrupted,
-      ...(way === undefined ? {} : { proxy: way }),
+      ...defined({ proxy: way }),
     },
     { clock: terminal.clock },
   );
@@ -54,7 +56,7 @@ interface ClientFile {
 
 async function readClientFile(file: string): Promise<ClientFile> {
   const content = (await loadYaml(file, fileSchema(KEYS, dirname(file)), Object.keys(KEYS)).catch((thrown) => {
-    const missing = thrown instanceof CliFault && thrown.cause instanceof Error && isMissing(thrown.cause);
+    const missing = thrown instanceof CliFault && systemCode(thrown.cause) === 'ENOENT';
     throw missing ? noClientFile(file) : thrown;
   })) as Partial<ClientFile>;
   const { cloud, ca, tokenFile, proxy } = content;
@@ -63,10 +65,8 @@ async function readClientFile(file: string): Promise<ClientFile> {
       advice: "Copy it anew from the cloud's data directory.",
     });
   }
-  return { cloud, ca, tokenFile, ...(proxy === undefined ? {} : { proxy }) };
+  return { cloud, ca, tokenFile, ...defined({ proxy }) };
 }
-
-const isMissing = (error: Error): boolean => 'code' in error && error.code === 'ENOENT';
 
 const noClientFile = (file: string): CliFault =>
   new CliFault('cli.config', `${file} does not exist, so it is not known which cloud is meant`, {

@@ -1,4 +1,5 @@
 // What can go wrong on the command line itself. Everything below it has faults of its own.
+import { defined } from '../kernel/defined.js';
 import { Fault } from '../kernel/fault.js';
 
 export type CliCode =
@@ -23,7 +24,7 @@ export class CliFault extends Fault<CliCode> {
     message: string,
     { advice, cause }: { readonly advice?: string | undefined; readonly cause?: unknown } = {},
   ) {
-    super(code, message, { permanent: true, cause, ...(advice === undefined ? {} : { advice }) });
+    super(code, message, { permanent: true, cause, ...defined({ advice }) });
   }
 }
 

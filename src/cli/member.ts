@@ -1,5 +1,6 @@
 // What `occ connector` and `occ hub` have in common: a place among the members before anything starts.
 import { machineFingerprint } from '../identity/machine-id.js';
+import { defined } from '../kernel/defined.js';
 import type { Logger } from '../kernel/log.js';
 import { type JoinOptions, join } from '../membership/join.js';
 import { loadMembership } from '../membership/machine-files.js';
@@ -31,7 +32,7 @@ export async function becomeMember(
   const known = await loadMembership(plan.directories.hub, await machineFingerprint());
   const cloud = known?.record.cloud ?? token?.cloud;
   const proxy = cloud === undefined ? values.proxy : proxyFor(cloud, values.proxy, terminal);
-  const way = proxy === undefined ? {} : { proxy };
+  const way = defined({ proxy });
   await join(
     { ...plan, token, ...discoveryOf(values), ...way },
     { clock: terminal.clock, random: terminal.random, log, signal: terminal.interrupted },
@@ -41,8 +42,7 @@ export async function becomeMember(
 
 /** Where discovery happens. */
 export const discoveryOf = ({ interfaces, ssdpPort }: MemberValues) => ({
-  ...(interfaces === undefined ? {} : { interfaces }),
-  ...(ssdpPort === undefined ? {} : { ssdpPort }),
+  ...defined({ interfaces, ssdpPort }),
 });
 
 /** What a hub is told, alone or inside a connector. Faults: cli.config. */
@@ -50,10 +50,7 @@ export async function hubOptionsOf({ execDirectories, execUser, fallbackAfter, j
   const runAs = await execUserOf(execUser);
   return {
     execDirectories: execDirectories ?? PLUGIN_DIRECTORIES,
-    ...(runAs === undefined ? {} : { execRunAs: runAs }),
-    ...(fallbackAfter === undefined ? {} : { fallbackAfter }),
-    ...(journal === undefined ? {} : { journal }),
-    ...(walSize === undefined ? {} : { walBytes: walSize }),
+    ...defined({ execRunAs: runAs, fallbackAfter, journal, walBytes: walSize }),
   };
 }
 

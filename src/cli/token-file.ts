@@ -4,6 +4,7 @@ import { open, rm } from 'node:fs/promises';
 import type { EnrollmentToken } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 import { parseEnrollmentToken } from '../identity/token-text.js';
 import type { Logger } from '../kernel/log.js';
+import { systemCode } from '../kernel/system-error.js';
 import { CliFault } from './fault.js';
 import type { Terminal } from './terminal.js';
 
@@ -29,7 +30,7 @@ export async function readTokenFile(
     }
     return parseEnrollmentToken(await file.readFile('utf8'));
   } catch (thrown) {
-    const code = thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
+    const code = systemCode(thrown);
     // The path is not repeated: it may be the token itself, given where the file belongs.
     if (code === 'ENOENT') {
       if (looksLikeToken(path)) throw notAToken();

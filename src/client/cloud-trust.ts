@@ -1,15 +1,13 @@
 // Who is a cloud: whoever has a certificate of the mesh CA for the role `cloud`. The host name does not matter, so the
 // same client works through a tunnel, an address or a name that the certificate does not know.
 import type { PeerCertificate } from 'node:tls';
-import { TrustBundle } from '../identity/certificates.js';
+import { certificatesInPem, TrustBundle } from '../identity/certificates.js';
 import { IdentityFault } from '../identity/fault.js';
 import { checkPeer } from '../identity/tls.js';
 
-const BLOCK = /-----BEGIN CERTIFICATE-----([\sA-Za-z0-9+/=]+)-----END CERTIFICATE-----/g;
-
 /** The mesh CA bundle from PEM. Faults: identity.malformed. */
 export function trustOf(pem: string): TrustBundle {
-  const ders = [...pem.matchAll(BLOCK)].map((match) => Buffer.from(match[1] ?? '', 'base64'));
+  const ders = certificatesInPem(pem);
   if (ders.length > 0) return new TrustBundle(ders);
   throw new IdentityFault('identity.malformed', 'there is no certificate in the CA that was given', {
     permanent: true,

@@ -9,6 +9,7 @@ import { OperationsServiceService } from '../../gen/occmesh/operations/v1/operat
 import { ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
 import { GrpcChannel } from '../contract/channel.js';
 import { type Clock, systemClock } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import { type Duration, seconds } from '../kernel/duration.js';
 import { type Logger, silentLogger } from '../kernel/log.js';
 import { checkCloud, trustOf } from './cloud-trust.js';
@@ -61,7 +62,7 @@ export function connect(options: ConnectOptions, modules: ConnectModules = {}): 
     {
       address: cloud,
       tls: { ca: trust.pems, checkServerIdentity: checkCloud(trust) },
-      ...(proxy === undefined ? {} : { proxy }),
+      ...defined({ proxy }),
     },
     { clock, log },
   );
@@ -69,7 +70,7 @@ export function connect(options: ConnectOptions, modules: ConnectModules = {}): 
     channel,
     token: typeof token === 'string' ? () => token : token,
     within: (options.within as Duration | undefined) ?? WITHIN,
-    ...(signal === undefined ? {} : { signal }),
+    ...defined({ signal }),
   };
   const close = () => channel.stop();
   return {

@@ -4,6 +4,7 @@ import { Metadata } from '@grpc/grpc-js';
 import type { CallOptions as ChannelCallOptions } from '../contract/calls.js';
 import type { GrpcChannel } from '../contract/channel.js';
 import type { AnyMethod, AnyService, RequestOf, ResponseOf } from '../contract/service.js';
+import { defined } from '../kernel/defined.js';
 import type { Duration } from '../kernel/duration.js';
 
 /** For one call. */
@@ -66,5 +67,5 @@ function optionsOf(
   const within = (call.within as Duration | undefined) ?? usual;
   const signal =
     call.signal && settings.signal ? AbortSignal.any([call.signal, settings.signal]) : (call.signal ?? settings.signal);
-  return { metadata, ...(within === undefined ? {} : { within }), ...(signal === undefined ? {} : { signal }) };
+  return { metadata, ...defined({ within, signal }) };
 }

@@ -9,7 +9,7 @@
 //   client.yaml     how the command line reaches this cloud
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isMissing, readSecretFile, writeFileDurably, writeSecretFile } from '../identity/key-file.js';
+import { isMissing, openKeyFile, writeFileDurably } from '../identity/key-file.js';
 import { SigningKey } from '../identity/keys.js';
 import { SealingKeyPair } from '../identity/sealing-keys.js';
 import { uuidText } from '../identity/uuid.js';
@@ -34,10 +34,8 @@ export const cloudPaths = (directory: string) =>
 /** Reads this node's keys; makes them at the first start. */
 export async function openNodeKeys(directory: string, modules: { clock: Clock; random: Random }): Promise<NodeKeys> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const key = await secret(join(directory, 'node.key'), SigningKey.fromPem, () => SigningKey.generate());
-  const enrollment = await secret(join(directory, 'enrollment.key'), SealingKeyPair.fromPem, () =>
-    SealingKeyPair.generate(),
-  );
+  const key = await openKeyFile(join(directory, 'node.key'), SigningKey);
+  const enrollment = await openKeyFile(join(directory, 'enrollment.key'), SealingKeyPair);
   const path = join(directory, 'node.json');
   let nodeId: string;
   try {
@@ -48,19 +46,4 @@ export async function openNodeKeys(directory: string, modules: { clock: Clock; r
     await writeFileDurably(path, `${JSON.stringify({ v: 1, id: nodeId })}\n`, 0o644);
   }
   return { nodeId, key, enrollment };
-}
-
-async function secret<K extends { toPem(): string }>(
-  path: string,
-  parse: (pem: string) => K,
-  make: () => K,
-): Promise<K> {
-  try {
-    return parse((await readSecretFile(path)).toString());
-  } catch (thrown) {
-    if (!isMissing(thrown)) throw thrown;
-    const key = make();
-    await writeSecretFile(path, key.toPem());
-    return key;
-  }
 }

@@ -11,9 +11,9 @@ import { LAN_LIMITS } from '../contract/limits.js';
 import { GrpcListener } from '../contract/listener.js';
 import { type AnnouncerOptions, SsdpAnnouncer } from '../discovery/announcer.js';
 import { lanAddresses } from '../discovery/interfaces.js';
-import { machineFingerprint } from '../identity/machine-id.js';
 import { clientIdentity, judgeServer } from '../identity/tls.js';
 import type { Clock } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import { minutes, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
@@ -24,9 +24,9 @@ import { Serial } from '../kernel/serial.js';
 import { SOFTWARE } from '../kernel/software.js';
 import { endingOfFault } from '../link/stream-pipe.js';
 import { carrierCall } from '../membership/carrier.js';
-import { MembershipFault } from '../membership/fault.js';
-import { loadMembership } from '../membership/machine-files.js';
+import { requireMembership } from '../membership/machine-files.js';
 import { keepRenewed } from '../membership/renewal.js';
+import { RevokedKeys } from '../membership/revoked-keys.js';
 import { carryLink, lanAuthenticator, type Relay, relayedEnrollment } from './lan-service.js';
 import { TrunkLink, type TrunkStream } from './trunk-link.js';
 
@@ -88,17 +88,11 @@ export class Connector implements Stoppable {
 
   static async #assemble(options: ConnectorOptions, modules: ConnectorModules, scope: Scope): Promise<Connector> {
     const { clock, random, log } = modules;
-    const membership = await loadMembership(options.directory, await machineFingerprint());
-    if (!membership) {
-      throw new MembershipFault('membership.missing', `${options.directory}: not a member of any mesh yet`, {
-        permanent: true,
-        advice: 'Start it once with --token-file FILE.',
-      });
-    }
+    const membership = await requireMembership(options.directory);
     const { trust, identity: key } = membership;
     const { mesh, customerId, machineId } = membership.certificate.identity;
     let { certificate } = membership;
-    const revoked = new Set<string>();
+    const revoked = new RevokedKeys();
     const tls = () => ({
       ...clientIdentity(certificate, key, trust),
       judgeServer: judgeServer(trust, { mesh, role: 'cloud' }, () => clock.now()),
@@ -114,7 +108,7 @@ export class Connector implements Stoppable {
           address: membership.record.cloud,
           tls: tls(),
           windowBytes: CLOUD_WINDOW_BYTES,
-          ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
+          ...defined({ proxy: options.proxy }),
         },
         modules,
       );
@@ -146,10 +140,7 @@ export class Connector implements Stoppable {
         software: SOFTWARE,
         clockMs: clock.now(),
       }),
-      onWelcome: (welcome) => {
-        revoked.clear();
-        for (const id of welcome.revokedKeys) revoked.add(Buffer.from(id).toString('hex'));
-      },
+      onWelcome: ({ revokedKeys }) => revoked.replace(revokedKeys),
       clock,
       random,
       log,
@@ -174,7 +165,7 @@ export class Connector implements Stoppable {
           authenticate: lanAuthenticator({
             trust,
             customerId,
-            isRevoked: (keyId) => revoked.has(keyId.toString('hex')),
+            isRevoked: revoked.has,
             clock,
           }),
         },
@@ -193,16 +184,15 @@ export class Connector implements Stoppable {
       machineId,
       port: listener.address.port,
       notifyEvery: NOTIFY_EVERY,
-      ...(options.interfaces ? { interfaces: options.interfaces } : {}),
-      ...(options.ssdpPort === undefined ? {} : { ssdpPort: options.ssdpPort }),
+      ...defined({ interfaces: options.interfaces, ssdpPort: options.ssdpPort }),
     }));
     scope.run((signal) => trunk.run(signal));
 
     async function* cloudOnly() {
-      yield { address: membership?.record.cloud ?? '', role: 'cloud' } as const;
+      yield { address: membership.record.cloud, role: 'cloud' } as const;
     }
     const call = carrierCall(
-      { trust, customerId, addresses: cloudOnly, ...(options.proxy === undefined ? {} : { proxy: options.proxy }) },
+      { trust, customerId, addresses: cloudOnly, ...defined({ proxy: options.proxy }) },
       modules,
     );
     scope.run(

@@ -9,6 +9,7 @@ import {
   type ServerInterceptor,
 } from '@grpc/grpc-js';
 import { Caller } from '../../gen/occmesh/access/v1/access.js';
+import { defined } from '../kernel/defined.js';
 import { describe } from '../kernel/fault.js';
 import type { AccessRules } from './descriptors.js';
 import { ContractFault } from './fault.js';
@@ -74,9 +75,6 @@ export function admissionOf(call: { readonly metadata: Metadata }): Admission {
   return admission;
 }
 
-/** Who is calling. Faults: contract.no-rule for a call that did not come through the interceptor. */
-export const principalOf = (call: { readonly metadata: Metadata }): Principal => admissionOf(call).principal;
-
 export interface AccessOptions {
   readonly rules: AccessRules;
   readonly authenticate: Authenticate;
@@ -125,13 +123,12 @@ async function admit(
   }
   // No look at credentials here: enrolment and renewal must work with a certificate that is expired or refused elsewhere.
   if (allowed.includes(Caller.ANYONE)) return ANONYMOUS;
-  const certificate = peerOf(call)?.certificate;
+  const certificate = certificateOf(call);
   const bearer = bearerIn(metadata);
   const principal = await options.authenticate({
     path,
     peer: call.getPeer(),
-    ...(certificate ? { certificate } : {}),
-    ...(bearer === undefined ? {} : { bearer }),
+    ...defined({ certificate, bearer }),
   });
   const caller = callerOf(principal);
   if (caller === undefined) throw missingCredential(allowed);
@@ -141,12 +138,9 @@ async function admit(
   return principal;
 }
 
-/** The certificate that TLS verified up to the CA; undefined for none, and for one that did not verify. */
-export function peerOf(call: {
-  getAuthContext(): { sslPeerCertificate?: { raw?: Buffer } };
-}): { readonly certificate: Buffer; readonly authorized: true } | undefined {
-  const certificate = call.getAuthContext().sslPeerCertificate?.raw;
-  return certificate ? { certificate, authorized: true } : undefined;
+/** The certificate that TLS verified up to the CA, DER; undefined for none, and for one that did not verify. */
+function certificateOf(call: ServerInterceptingCallInterface): Buffer | undefined {
+  return call.getAuthContext().sslPeerCertificate?.raw;
 }
 
 function bearerIn(metadata: Metadata): string | undefined {

@@ -6,7 +6,9 @@ import { isIP, type Socket } from 'node:net';
 import { type PeerCertificate, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { ChannelCredentials, credentials as callCredentials } from '@grpc/grpc-js';
 import type { Clock } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import { type Duration, formatDuration } from '../kernel/duration.js';
+import { systemCode } from '../kernel/system-error.js';
 import { ContractFault } from './fault.js';
 import { openTunnel, type ProxyAddress } from './proxy.js';
 
@@ -104,7 +106,7 @@ export class Dialler {
         ...(isIP(host) === 0 ? { servername: host } : {}),
         ca: typeof ca === 'string' || Buffer.isBuffer(ca) ? ca : [...ca],
         ...(cert && key ? { cert, key } : {}),
-        ...(checkServerIdentity ? { checkServerIdentity } : {}),
+        ...defined({ checkServerIdentity }),
         ...(judgeServer ? { rejectUnauthorized: false } : {}),
         minVersion: 'TLSv1.3',
         ALPNProtocols: ['h2'],
@@ -166,7 +168,7 @@ const UNTRUSTED = [
 
 /** What OpenSSL and Node call it → what it means. */
 function explain(thrown: unknown, address: string): ContractFault {
-  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
+  const code = systemCode(thrown) ?? '';
   if (EXPIRED.includes(code)) {
     return new ContractFault('contract.untrusted-peer', `the certificate of ${address} is not valid now`, {
       cause: thrown,

@@ -3,10 +3,12 @@
 // It is replaced as a whole and durably on every change. Losing it costs one search, so nothing here is fatal: a file
 // that cannot be understood is set aside, one that cannot be written is logged.
 import { readFile, rename } from 'node:fs/promises';
+import { defined } from '../kernel/defined.js';
 import { writeFileDurably } from '../kernel/durable-file.js';
 import { toError } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import { Serial } from '../kernel/serial.js';
+import { systemCode } from '../kernel/system-error.js';
 import { type ConnectorHint, formatAddress, parseAddress } from './hint.js';
 
 /** How many connectors are remembered. */
@@ -75,7 +77,7 @@ async function load(path: string, log: Logger): Promise<ConnectorHint[]> {
   try {
     text = await readFile(path, 'utf8');
   } catch (thrown) {
-    if ((toError(thrown) as NodeJS.ErrnoException).code !== 'ENOENT') {
+    if (systemCode(thrown) !== 'ENOENT') {
       log.warn({ file: path, err: toError(thrown) }, 'known connectors cannot be read');
     }
     return [];
@@ -98,7 +100,7 @@ function parse(text: string): ConnectorHint[] {
     if (typeof host !== 'string' || typeof port !== 'number') throw new Error('an entry has no host or port');
     if (machineId !== undefined && typeof machineId !== 'string') throw new Error('a machine id is not a text');
     const address = parseAddress(formatAddress({ host, port }));
-    return { ...address, source: 'remembered', ...(machineId === undefined ? {} : { machineId }) };
+    return { ...address, source: 'remembered', ...defined({ machineId }) };
   });
 }
 

@@ -1,8 +1,9 @@
 // The UDP sockets of SSDP: one per interface, multicast bound to that interface both ways, every failure a rejection.
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { Fault, toError } from '../kernel/fault.js';
+import { Fault } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
+import { systemCode } from '../kernel/system-error.js';
 import type { LocalInterface } from './interfaces.js';
 import { MAX_DATAGRAM_BYTES, SSDP_GROUP, SSDP_TTL } from './ssdp-protocol.js';
 
@@ -30,7 +31,7 @@ export function rejoin(socket: Socket, iface: LocalInterface): void {
     socket.addMembership(SSDP_GROUP, iface.address);
   } catch (thrown) {
     // Still a member.
-    if (errorCode(thrown) !== 'EADDRINUSE') throw thrown;
+    if (systemCode(thrown) !== 'EADDRINUSE') throw thrown;
   }
 }
 
@@ -71,15 +72,11 @@ async function open(
 }
 
 function asFault(thrown: unknown, iface: LocalInterface, port: number): SsdpFault {
-  if (errorCode(thrown) === 'EADDRINUSE') {
+  if (systemCode(thrown) === 'EADDRINUSE') {
     return new SsdpFault('discovery.port-in-use', `UDP port ${port} is held by a program that does not share it`, {
       cause: thrown,
       advice: 'Stop that program, or give hubs the address of the connector by hand.',
     });
   }
   return new SsdpFault('discovery.no-socket', `no multicast on ${iface.name} (${iface.address})`, { cause: thrown });
-}
-
-function errorCode(thrown: unknown): string | undefined {
-  return (toError(thrown) as NodeJS.ErrnoException).code;
 }

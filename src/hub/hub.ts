@@ -157,7 +157,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
       platform: process.platform,
       exec: {
         directories: options.execDirectories ?? [],
-        ...(options.execRunAs ? { runAs: options.execRunAs } : {}),
+        ...defined({ runAs: options.execRunAs }),
       },
       kinds: KINDS,
     },
@@ -257,7 +257,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
 
 function openDirectory(options: HubOptions, membership: Membership, modules: HubModules): Promise<ConnectorDirectory> {
   const { interfaces, ssdpPort } = options;
-  const searcher = options.multicast ? new SsdpSearcher({ ...defined({ interfaces, ssdpPort }) }, modules) : undefined;
+  const searcher = options.multicast ? new SsdpSearcher(defined({ interfaces, ssdpPort }), modules) : undefined;
   const configured = [...new Set([...options.connectors, ...membership.record.connectors])];
   return ConnectorDirectory.open(
     { file: join(options.directory, 'connectors.json'), configured },

@@ -4,6 +4,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AuthorityModules, MeshAuthority } from './authority.js';
+import { certificatesInPem } from './certificates.js';
 import { IdentityFault, malformed } from './fault.js';
 import { isMissing, readSecretFile, writeFileDurably, writeSecretFile } from './key-file.js';
 import { SigningKey } from './keys.js';
@@ -39,7 +40,7 @@ export async function loadAuthority(folder: string, modules: AuthorityModules): 
 }
 
 /** Writes both files, replacing what is there. Faults: identity.file-unusable. */
-export async function saveAuthority(folder: string, authority: MeshAuthority): Promise<void> {
+async function saveAuthority(folder: string, authority: MeshAuthority): Promise<void> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 });
   } catch (cause) {
@@ -86,7 +87,7 @@ async function readCertificate(folder: string): Promise<Buffer | undefined> {
     if (isMissing(cause)) return undefined;
     throw new IdentityFault('identity.file-unusable', `cannot read ${path}`, { cause });
   }
-  const body = /^-----BEGIN CERTIFICATE-----\s([A-Za-z0-9+/=\s]+)-----END CERTIFICATE-----\s*$/.exec(pem)?.[1];
-  if (body === undefined) throw malformed(`${path} holds no certificate in PEM`);
-  return Buffer.from(body, 'base64');
+  const [certificate, ...more] = certificatesInPem(pem);
+  if (!certificate || more.length > 0) throw malformed(`${path} does not hold one certificate in PEM`);
+  return certificate;
 }

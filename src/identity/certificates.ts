@@ -25,8 +25,14 @@ export function parseX509(der: Uint8Array): X509Certificate {
   return certificate;
 }
 
+/** The certificates in a PEM text, DER, in order; other things in it are passed over. */
+export function certificatesInPem(pem: string): Buffer[] {
+  const blocks = pem.matchAll(/-----BEGIN CERTIFICATE-----([\sA-Za-z0-9+/=]+)-----END CERTIFICATE-----/g);
+  return [...blocks].map((block) => Buffer.from(block[1] ?? '', 'base64'));
+}
+
 /** The one URI among the subject's alternative names. Names that could confuse are quoted by Node (CVE-2021-44532). */
-export function uriOf(certificate: X509Certificate): string {
+function uriOf(certificate: X509Certificate): string {
   const names = (certificate.subjectAltName ?? '').split(', ').filter((name) => name.startsWith('URI:'));
   if (names.length !== 1) throw malformed(`a certificate of the mesh names one identity, not ${names.length}`);
   return (names[0] ?? '').slice(4);

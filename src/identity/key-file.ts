@@ -1,6 +1,7 @@
 // Files that hold keys and certificates: replaced durably (kernel/durable-file.ts), secret ones readable by nobody else.
 import { open } from 'node:fs/promises';
 import { writeFileDurably as replaceFile } from '../kernel/durable-file.js';
+import { systemCode } from '../kernel/system-error.js';
 import { IdentityFault } from './fault.js';
 
 /** What the protection of secret files does not cover on this platform; undefined when nothing is missing. */
@@ -51,6 +52,29 @@ export async function readSecretFile(path: string): Promise<Buffer> {
 
 /** True when reading failed because there is no such file. */
 export function isMissing(thrown: unknown): boolean {
-  const cause = thrown instanceof IdentityFault ? thrown.cause : thrown;
-  return cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
+  return systemCode(thrown instanceof IdentityFault ? thrown.cause : thrown) === 'ENOENT';
+}
+
+/** A kind of private key: SigningKey or SealingKeyPair. */
+export interface KeyType<K> {
+  fromPem(pem: string): K;
+  generate(): K;
+}
+
+/** The key of a file, made and written at the first call. Faults: those of readSecretFile; identity.malformed. */
+export async function openKeyFile<K extends { toPem(): string }>(path: string, type: KeyType<K>): Promise<K> {
+  let pem: Buffer;
+  try {
+    pem = await readSecretFile(path);
+  } catch (thrown) {
+    if (!isMissing(thrown)) throw thrown;
+    const key = type.generate();
+    await writeSecretFile(path, key.toPem());
+    return key;
+  }
+  try {
+    return type.fromPem(pem.toString());
+  } finally {
+    pem.fill(0);
+  }
 }

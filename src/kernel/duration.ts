@@ -21,6 +21,9 @@ export const epochMs = (n: number): EpochMs => Math.trunc(n) as EpochMs;
 export const between = (earlier: EpochMs, later: EpochMs): Duration => Math.max(0, later - earlier) as Duration;
 export const after = (time: EpochMs, span: Duration): EpochMs => epochMs(time + span);
 
+/** `20260131T140000Z`: a moment for names of files. */
+export const fileTime = (time: EpochMs): string => new Date(time).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** Reads `250ms`, `10s`, `5m`, `72h`, `90d`; undefined for anything else. The form that configuration files use. */

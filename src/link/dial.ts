@@ -7,6 +7,7 @@ import type { MeshCertificate, TrustBundle } from '../identity/certificates.js';
 import type { SigningKey } from '../identity/keys.js';
 import { clientIdentity, judgeServer, type PeerExpectation } from '../identity/tls.js';
 import type { Clock } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import { seconds } from '../kernel/duration.js';
 import type { Logger } from '../kernel/log.js';
 
@@ -42,7 +43,7 @@ export function openStream(
         judgeServer: judgeServer(trust, options.expected, () => modules.clock.now(), options.onPeer),
       },
       connectWithin: CONNECT_WITHIN,
-      ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
+      ...defined({ proxy: options.proxy }),
     },
     modules,
   );

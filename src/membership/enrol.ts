@@ -13,10 +13,10 @@ import {
 import { type MeshCertificate, TrustBundle } from '../identity/certificates.js';
 import { createCsr } from '../identity/csr.js';
 import { type EnrollmentMethod, type SealedRequest, sealRequest } from '../identity/enrollment-envelope.js';
-import { signContent } from '../identity/signed.js';
+import { signSealingKey } from '../identity/sealing-keys.js';
 import { roleFromProto } from '../identity/spiffe.js';
-import { TAGS } from '../identity/tags.js';
 import { uuidText } from '../identity/uuid.js';
+import { defined } from '../kernel/defined.js';
 import type { EpochMs } from '../kernel/duration.js';
 import { MembershipFault } from './fault.js';
 import { ensureKeys, type MachineKeys, saveMembership } from './machine-files.js';
@@ -85,7 +85,7 @@ async function identityRequest(role: Role, keys: MachineKeys): Promise<IdentityR
     role,
     csr: await createCsr(keys.identity),
     sealingKey: sealing,
-    sealingKeySignature: role === Role.HUB ? signContent(keys.identity, TAGS.SEALING_KEY, sealing).signature : none,
+    sealingKeySignature: role === Role.HUB ? signSealingKey(keys.identity, sealing) : none,
   };
 }
 
@@ -101,7 +101,7 @@ function requireOurs(
   const meshRole = roleFromProto(role);
   const certificate = trust.verify(issued.certificate, now, {
     allowNotYetValid: true,
-    ...(meshRole === undefined ? {} : { role: meshRole }),
+    ...defined({ role: meshRole }),
   });
   if (
     !certificate.key.equals(keys.identity.publicKey) ||

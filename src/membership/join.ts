@@ -8,6 +8,7 @@ import { TrustBundle } from '../identity/certificates.js';
 import { machineFingerprint } from '../identity/machine-id.js';
 import { uuidText } from '../identity/uuid.js';
 import { type Clock, sleep } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import { minutes, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
@@ -76,7 +77,7 @@ export async function join(options: JoinOptions, modules: JoinModules): Promise<
       trust: new TrustBundle(token.caCertificates),
       customerId: uuidText(token.customerId),
       addresses: () => addresses(options, token, modules),
-      ...(options.proxy === undefined ? {} : { proxy: options.proxy }),
+      ...defined({ proxy: options.proxy }),
     },
     modules,
   );
@@ -109,10 +110,7 @@ async function* addresses(
   for (const address of known) yield { address, role: 'connector' };
   if (options.multicast) {
     const { interfaces, ssdpPort } = options;
-    const searcher = new SsdpSearcher(
-      { ...(interfaces ? { interfaces } : {}), ...(ssdpPort === undefined ? {} : { ssdpPort }) },
-      modules,
-    );
+    const searcher = new SsdpSearcher(defined({ interfaces, ssdpPort }), modules);
     const never = new AbortController().signal;
     for (const hint of await searcher.search(SEARCH, modules.signal ?? never)) {
       yield { address: formatAddress(hint), role: 'connector' };

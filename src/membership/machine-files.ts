@@ -8,11 +8,13 @@
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { MeshCertificate, TrustBundle } from '../identity/certificates.js';
-import { isMissing, readSecretFile, writeFileDurably, writeSecretFile } from '../identity/key-file.js';
+import { certificatesInPem, MeshCertificate, TrustBundle } from '../identity/certificates.js';
+import { openKeyFile, readSecretFile, writeFileDurably } from '../identity/key-file.js';
 import { SigningKey } from '../identity/keys.js';
+import { machineFingerprint } from '../identity/machine-id.js';
 import { SealingKeyPair } from '../identity/sealing-keys.js';
 import { toError } from '../kernel/fault.js';
+import { undefinedIfMissing } from '../kernel/system-error.js';
 import { MembershipFault } from './fault.js';
 
 const RECORD = z.object({
@@ -42,28 +44,14 @@ export interface Membership extends MachineKeys {
   readonly record: MachineRecord;
 }
 
+const EMPTY = new Uint8Array(0);
+
 /** The keys of `directory`, made now if there are none: a repeated enrolment uses the same ones. */
 export async function ensureKeys(directory: string): Promise<MachineKeys> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const read = async <K>(
-    name: string,
-    parse: (pem: string) => K,
-    make: () => K,
-    pem: (key: K) => string,
-  ): Promise<K> => {
-    const path = join(directory, name);
-    try {
-      return parse((await readSecretFile(path)).toString());
-    } catch (thrown) {
-      if (!isMissing(thrown)) throw thrown;
-      const key = make();
-      await writeSecretFile(path, pem(key));
-      return key;
-    }
-  };
   return {
-    identity: await read('identity.key', SigningKey.fromPem, SigningKey.generate, (key) => key.toPem()),
-    sealing: await read('sealing.key', SealingKeyPair.fromPem, SealingKeyPair.generate, (key) => key.toPem()),
+    identity: await openKeyFile(join(directory, 'identity.key'), SigningKey),
+    sealing: await openKeyFile(join(directory, 'sealing.key'), SealingKeyPair),
   };
 }
 
@@ -91,17 +79,13 @@ export async function loadMembership(
   directory: string,
   fingerprint: string | undefined,
 ): Promise<Membership | undefined> {
-  const text = await readFile(join(directory, 'machine.json'), 'utf8').catch((thrown) => {
-    if (isMissing(thrown)) return undefined;
-    throw thrown;
-  });
+  const text = await readFile(join(directory, 'machine.json'), 'utf8').catch(undefinedIfMissing);
   if (text === undefined) return undefined;
   try {
     const record = RECORD.parse(JSON.parse(text));
-    const certificate = MeshCertificate.parse(
-      pemToDer(await readFile(join(directory, 'identity.crt'), 'utf8'))[0] ?? EMPTY,
-    );
-    const trust = new TrustBundle(pemToDer(await readFile(join(directory, 'ca.crt'), 'utf8')));
+    const [der = EMPTY] = certificatesInPem(await readFile(join(directory, 'identity.crt'), 'utf8'));
+    const certificate = MeshCertificate.parse(der);
+    const trust = new TrustBundle(certificatesInPem(await readFile(join(directory, 'ca.crt'), 'utf8')));
     const identity = SigningKey.fromPem((await readSecretFile(join(directory, 'identity.key'))).toString());
     const sealing = SealingKeyPair.fromPem((await readSecretFile(join(directory, 'sealing.key'))).toString());
     if (!identity.publicKey.equals(certificate.key)) throw new Error('the certificate is for another key');
@@ -121,6 +105,16 @@ export async function loadMembership(
   }
 }
 
+/** The membership of this machine in `directory`. Faults: membership.missing; those of loadMembership. */
+export async function requireMembership(directory: string): Promise<Membership> {
+  const membership = await loadMembership(directory, await machineFingerprint());
+  if (membership) return membership;
+  throw new MembershipFault('membership.missing', `${directory}: not a member of any mesh yet`, {
+    permanent: true,
+    advice: 'Start it once with --token-file FILE ("occ tokens create" makes the file).',
+  });
+}
+
 function requireSameMachine(directory: string, record: MachineRecord, fingerprint: string | undefined): void {
   if (record.fingerprint === '' || fingerprint === undefined || record.fingerprint === fingerprint) return;
   throw new MembershipFault(
@@ -138,13 +132,4 @@ export async function forgetMembership(directory: string): Promise<void> {
   for (const name of ['machine.json', 'identity.crt', 'ca.crt', 'identity.key', 'sealing.key']) {
     await rm(join(directory, name), { force: true });
   }
-}
-
-const EMPTY = new Uint8Array(0);
-
-/** All certificates of a PEM text, DER. */
-function pemToDer(pem: string): Buffer[] {
-  return [...pem.matchAll(/-----BEGIN CERTIFICATE-----([\sA-Za-z0-9+/=]+)-----END CERTIFICATE-----/g)].map((match) =>
-    Buffer.from(match[1] ?? '', 'base64'),
-  );
 }

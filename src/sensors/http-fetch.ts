@@ -2,6 +2,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import type { MetricValue } from './kind.js';
 import { round } from './rounding.js';
 
@@ -36,7 +37,7 @@ async function send(request: HttpRequest): Promise<ClientRequest> {
     maxHeaderSize: 32_768,
   };
   if (request.url.protocol === 'http:') return (await import('node:http')).request(request.url, options);
-  const tls = { rejectUnauthorized: request.verifyTls, ...(request.ca === undefined ? {} : { ca: request.ca }) };
+  const tls = { rejectUnauthorized: request.verifyTls, ...defined({ ca: request.ca }) };
   return (await import('node:https')).request(request.url, { ...options, ...tls });
 }
 

@@ -3,6 +3,7 @@
 // every table, at about 400 MiB/s.
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { undefinedIfMissing } from '../kernel/system-error.js';
 import { parseFileName } from './level-format.js';
 import { isLogDamaged, liveTables } from './level-log.js';
 import { tableDamage } from './level-table.js';
@@ -65,9 +66,4 @@ async function tableDamages(directory: string, files: readonly string[]): Promis
     if (reason) damages.push({ file, reason });
   }
   return damages;
-}
-
-function undefinedIfMissing(thrown: unknown): undefined {
-  if (thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT') return;
-  throw thrown;
 }

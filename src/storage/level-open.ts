@@ -2,6 +2,7 @@
 // the commit numbers.
 import { mkdir } from 'node:fs/promises';
 import { ClassicLevel } from 'classic-level';
+import { defined } from '../kernel/defined.js';
 import { describe } from '../kernel/fault.js';
 import { CommitNumbers, type Level } from './commit-numbers.js';
 import { fileDamages } from './level-check.js';
@@ -52,8 +53,7 @@ export function newLevel(options: LevelOptions): Level {
     // the tables can be checked here (see level-format.ts).
     compression: false,
     writeBufferSize: options.writeBufferSize ?? DEFAULT_WRITE_BUFFER,
-    ...(options.cacheSize === undefined ? {} : { cacheSize: options.cacheSize }),
-    ...(options.maxFileSize === undefined ? {} : { maxFileSize: options.maxFileSize }),
+    ...defined({ cacheSize: options.cacheSize, maxFileSize: options.maxFileSize }),
   });
 }
 

@@ -4,7 +4,7 @@
 // process on changed bytes. Nothing is written: a store that was set aside stays as it was found.
 import { type FileHandle, open, readdir, readFile, rename } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import type { EpochMs } from '../kernel/duration.js';
+import { type EpochMs, fileTime } from '../kernel/duration.js';
 import { tryUnframe } from './checksum.js';
 import { parseFileName } from './level-format.js';
 import { batchOps, logPayloads } from './level-log.js';
@@ -17,7 +17,7 @@ import type { Entry } from './store.js';
  * the file system says.
  */
 export async function setAside(directory: string, now: EpochMs): Promise<string> {
-  const time = new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  const time = fileTime(now);
   const parent = dirname(directory);
   const taken = new Set(await readdir(parent));
   let name = `${basename(directory)}.damaged-${time}`;

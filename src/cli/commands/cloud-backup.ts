@@ -1,6 +1,7 @@
 // `occ cloud backup`, `restore` and `repair`: a copy of a running cloud, and how a stopped one comes back.
 import type { Command } from 'commander';
 import { type Repaired, type Restored, repair, restore } from '../../cloud/backup/restore.js';
+import { defined } from '../../kernel/defined.js';
 import { seconds } from '../../kernel/duration.js';
 import type { Logger } from '../../kernel/log.js';
 import { roleLog } from '../config/role-config.js';
@@ -30,7 +31,7 @@ function addBackup(cloud: Command, terminal: Terminal): void {
     operate(backup, terminal, async ({ client }) => {
       const tell = progressOn(terminal);
       let done = { entries: 0, bytes: 0, path: '' };
-      const request = name === undefined ? {} : { name };
+      const request = defined({ name });
       for await (const { entries, bytes, path } of client.operations.createBackup(request)) {
         done = { entries, bytes, path };
         if (path === '') tell(done);

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { Cloud } from '../../cloud/cloud.js';
 import { isMeshName } from '../../identity/spiffe.js';
+import { defined } from '../../kernel/defined.js';
 import { addRoleFlags, roleLog, roleValues } from '../config/role-config.js';
 import { CLOUD_SETTINGS } from '../config/role-settings.js';
 import { CliFault } from '../fault.js';
@@ -29,9 +30,11 @@ export function addCloud(program: Command, terminal: Terminal): void {
       ...listen,
       names,
       mesh,
-      ...(values.public === undefined ? {} : { publicAddress: values.public }),
-      ...(values.certificateLifetime === undefined ? {} : { certificateLifetime: values.certificateLifetime }),
-      ...(values.heartbeat === undefined ? {} : { heartbeat: values.heartbeat }),
+      ...defined({
+        publicAddress: values.public,
+        certificateLifetime: values.certificateLifetime,
+        heartbeat: values.heartbeat,
+      }),
     };
     await runRole(terminal, log, async (scope) => {
       scope.own(await Cloud.start(options, { clock: terminal.clock, random: terminal.random, log }));

@@ -1,6 +1,7 @@
 // `occ machines …`: connectors and hubs, how they are and how their data comes.
 import type { Command } from 'commander';
 import { type Machine, Role } from '../../client/index.js';
+import { defined } from '../../kernel/defined.js';
 import { CliFault } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
 import { operate, operatorFlags, type Session } from '../operator.js';
@@ -59,7 +60,7 @@ function addList(group: Command, terminal: Terminal): void {
     operate(list, terminal, async (session) => {
       const customers = await session.customers();
       const customerId = await session.customerId(wanted);
-      const filter = { includeRetired: retired, ...(customerId === undefined ? {} : { customerId }) };
+      const filter = { includeRetired: retired, ...defined({ customerId }) };
       const machines = await session.machines(filter);
       const names = namesOf({ customers, machines });
       return {

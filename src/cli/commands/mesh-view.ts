@@ -9,6 +9,7 @@ import {
   Role,
   type Sensor,
 } from '../../client/index.js';
+import { defined } from '../../kernel/defined.js';
 import type { Session } from '../operator.js';
 
 export interface SensorView {
@@ -42,7 +43,7 @@ const CONCURRENT = 8;
 
 /** Looks at everything, or at one customer. */
 export async function viewMesh(session: Session, customerId: string | undefined): Promise<CustomerView[]> {
-  const filter = customerId === undefined ? {} : { customerId };
+  const filter = defined({ customerId });
   const [customers, machines, sensors, { readings }] = await Promise.all([
     session.customers(),
     session.machines(filter),

@@ -1,6 +1,7 @@
 // `occ sensors …`: what is measured where.
 import type { Command } from 'commander';
 import { Outcome, type Sensor, type Threshold } from '../../client/index.js';
+import { defined } from '../../kernel/defined.js';
 import { hours } from '../../kernel/duration.js';
 import { describeKind } from '../../sensors/catalogue.js';
 import { CliFault, usage } from '../fault.js';
@@ -39,10 +40,7 @@ function addList(group: Command, terminal: Terminal): void {
       const machine = options.machine === undefined ? undefined : await session.machine(options.machine);
       const [machines, sensors] = await Promise.all([
         session.machines(),
-        session.sensors({
-          ...(customerId === undefined ? {} : { customerId }),
-          ...(machine === undefined ? {} : { machineId: machine.id }),
-        }),
+        session.sensors(defined({ customerId, machineId: machine?.id })),
       ]);
       const names = namesOf({ machines });
       return {

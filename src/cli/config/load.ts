@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { type Document, isMap, isNode, LineCounter, parseDocument } from 'yaml';
 import type { z } from 'zod';
 import { describe } from '../../kernel/fault.js';
+import { systemCode } from '../../kernel/system-error.js';
 import { CliFault } from '../fault.js';
 import { oneLine } from '../output/text.js';
 
@@ -23,8 +24,7 @@ export async function readText(path: string): Promise<string> {
     return await file.readFile('utf8');
   } catch (cause) {
     if (cause instanceof CliFault) throw cause;
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-    const why = WHY[String(code)] ?? 'cannot be read';
+    const why = WHY[systemCode(cause) ?? ''] ?? 'cannot be read';
     throw new CliFault('cli.config', `${path} ${why}`, { cause, advice: 'Check the path and who may read it.' });
   }
 }

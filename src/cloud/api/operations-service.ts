@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { CreateBackupRequest, CreateBackupResponse } from '../../../gen/occmesh/operations/v1/operations.js';
 import { ApiFault } from '../../contract/fault.js';
 import type { Clock } from '../../kernel/clock.js';
+import { fileTime } from '../../kernel/duration.js';
 import type { Logger } from '../../kernel/log.js';
 import type { CopyProgress } from '../../storage/copy.js';
 import type { Store } from '../../storage/store.js';
@@ -30,8 +31,7 @@ export class OperationsService {
     call: { readonly signal: AbortSignal },
   ): AsyncGenerator<CreateBackupResponse> {
     const { directory, store, clock, log } = this.modules;
-    const time = new Date(clock.now()).toISOString().replaceAll(/[-:]|\.\d+/g, '');
-    const name = request.name || time;
+    const name = request.name || fileTime(clock.now());
     // A name, never a path: an operator's token must not write anywhere else.
     if (!NAME.test(name))
       throw new ApiFault('api.invalid', 'letters, digits, dot, hyphen, underscore', { field: 'name' });

@@ -8,6 +8,7 @@ import type { Clock } from '../../kernel/clock.js';
 import { writeFileDurably } from '../../kernel/durable-file.js';
 import type { Logger } from '../../kernel/log.js';
 import { SOFTWARE } from '../../kernel/software.js';
+import { undefinedIfMissing } from '../../kernel/system-error.js';
 import { type CopyProgress, copyStore } from '../../storage/copy.js';
 import { LevelStore } from '../../storage/level.js';
 import type { Store } from '../../storage/store.js';
@@ -64,7 +65,5 @@ export async function createBackup(
 
 /** Keeps the mode: what is secret stays so. */
 export async function copyIfThere(from: string, to: string): Promise<void> {
-  await copyFile(from, to).catch((thrown: NodeJS.ErrnoException) => {
-    if (thrown.code !== 'ENOENT') throw thrown;
-  });
+  await copyFile(from, to).catch(undefinedIfMissing);
 }

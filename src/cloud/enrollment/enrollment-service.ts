@@ -22,6 +22,7 @@ import type { SealingKeyPair } from '../../identity/sealing-keys.js';
 import { roleToProto } from '../../identity/spiffe.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
+import { defined } from '../../kernel/defined.js';
 import type { Duration } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
@@ -125,7 +126,7 @@ export class EnrollmentService {
     return authority.issue({
       identity: { mesh: authority.mesh, ...place },
       publicKey,
-      ...(validity === undefined ? {} : { validity }),
+      ...defined({ validity }),
     });
   }
 

@@ -5,6 +5,7 @@ import type { VerifyKey } from '../../identity/keys.js';
 import { secretMatches } from '../../identity/secret-hash.js';
 import { uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
+import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
 import { notFound } from './faults.js';
@@ -162,7 +163,7 @@ function newMachine(
     ...(sealing ? { sealing: { key: base64(sealing.key), signature: base64(sealing.signature) } } : {}),
     certificate: certificate.der.toString('base64'),
     certificateExpiresAtMs: certificate.notAfter,
-    ...(companionId === undefined ? {} : { companionId }),
+    ...defined({ companionId }),
     enrolledAtMs: now,
     enrolledBy: token.id,
     configVersion: 0,

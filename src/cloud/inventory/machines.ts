@@ -3,6 +3,7 @@
 import type { DesiredState } from '../../../gen/occmesh/link/v1/link.js';
 import { VerifyKey } from '../../identity/keys.js';
 import type { Clock } from '../../kernel/clock.js';
+import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import { bumped, bumpHubs, lanAddressesOf, renderDesiredState } from './desired-state.js';
 import { notFound } from './faults.js';
@@ -109,7 +110,7 @@ export class Machines {
       const name = change.name ?? old.name;
       const own = change.directAllowed ?? old.directAllowed;
       if (name === old.name && own === old.directAllowed) return old;
-      const next = { ...old, name, ...(own === undefined ? {} : { directAllowed: own }) };
+      const next = { ...old, name, ...defined({ directAllowed: own }) };
       const policy = this.#tables.customers.latest(old.customerId)?.directAllowed;
       const differs = name !== old.name || (next.directAllowed ?? policy) !== (old.directAllowed ?? policy);
       return this.#tables.machines.put(inUse(old) && old.role === 'hub' && differs ? bumped(next) : next);

@@ -1,5 +1,6 @@
 // Making a retried creation safe: what a request id has made is remembered in the same transaction that makes it.
 import { createHash } from 'node:crypto';
+import { defined } from '../../kernel/defined.js';
 import { between, days, type EpochMs } from '../../kernel/duration.js';
 import { InventoryFault } from './faults.js';
 import { requestKey, type Tables } from './tables.js';
@@ -39,7 +40,7 @@ export function once(
   const made = make();
   tables.requests.put({
     v: 1,
-    ...(customerId === undefined ? {} : { customerId }),
+    ...defined({ customerId }),
     requestId,
     digest,
     made,

@@ -11,6 +11,7 @@ import { writeFileDurably } from '../../kernel/durable-file.js';
 import type { Logger } from '../../kernel/log.js';
 import type { Stoppable } from '../../kernel/scope.js';
 import { Serial } from '../../kernel/serial.js';
+import { undefinedIfMissing } from '../../kernel/system-error.js';
 import { InventoryFault } from './faults.js';
 
 const schema = z.union([
@@ -44,7 +45,7 @@ export class Revocations implements Stoppable {
 
   /** Opens the file, or makes it. Faults: inventory.damaged; the system's errors. */
   static async open(path: string, log: Logger): Promise<Revocations> {
-    let content = await readFile(path).catch(missing);
+    let content = await readFile(path).catch(undefinedIfMissing);
     if (content === undefined) {
       await writeFileDurably(path, '');
       content = Buffer.alloc(0);
@@ -139,8 +140,4 @@ function broken(index: number, cause: unknown): InventoryFault {
     permanent: true,
     advice: 'Put the file back from a copy, or remove that line and retire again whatever it stood for.',
   });
-}
-
-function missing(thrown: NodeJS.ErrnoException): undefined {
-  if (thrown.code !== 'ENOENT') throw thrown;
 }

@@ -7,6 +7,7 @@ import { createApiToken, parseApiToken } from '../../identity/api-token.js';
 import { hashSecret, secretMatches, TOKEN_SECRET_LENGTH } from '../../identity/secret-hash.js';
 import { uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
+import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
 import { notFound } from './faults.js';
@@ -143,7 +144,7 @@ export class Tokens {
       kind: 'api',
       id: uuidText(id),
       caller: nameOf(caller),
-      ...(customerId === undefined ? {} : { customerId }),
+      ...defined({ customerId }),
       name,
       secretHash: hash.toString('hex'),
       createdAtMs: now,

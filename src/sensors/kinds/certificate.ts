@@ -1,6 +1,7 @@
 // Kind `certificate`: how many days a TLS server's certificate is still valid, and whether clients would accept it.
 import { isIP } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
+import { defined } from '../../kernel/defined.js';
 import { days } from '../../kernel/duration.js';
 import { CATALOGUE } from '../catalogue.js';
 import { SensorFault } from '../fault.js';
@@ -26,7 +27,7 @@ async function look(settings: CertificateSettings, signal: AbortSignal): Promise
     checkServerIdentity: (_host: string, certificate: PeerCertificate) => checkServerIdentity(name, certificate),
     // An address is no server name (RFC 6066 section 3), but it is what the certificate is verified for.
     ...(isIP(name) ? { servername: '' } : { servername: name }),
-    ...(settings.ca === undefined ? {} : { ca: settings.ca }),
+    ...defined({ ca: settings.ca }),
   };
   return new Promise((resolve, reject) => {
     const socket: TLSSocket = connect(options);

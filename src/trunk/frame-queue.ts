@@ -55,6 +55,7 @@ class Lineup {
 export class FrameQueue {
   readonly #lanes: readonly [Lineup, Lineup, Lineup] = [new Lineup(), new Lineup(), new Lineup()];
   #queuedBytes = 0;
+  #queuedFrames = 0;
   #scheduled = false;
   #closed = false;
   #messages = 0;
@@ -67,6 +68,11 @@ export class FrameQueue {
     return this.#queuedBytes;
   }
 
+  /** Frames that wait here. */
+  get queuedFrames(): number {
+    return this.#queuedFrames;
+  }
+
   /** How many messages and frames have left: their ratio is the coalescing. */
   get counts(): { readonly messages: number; readonly frames: number } {
     return { messages: this.#messages, frames: this.#frames };
@@ -76,6 +82,7 @@ export class FrameQueue {
     if (this.#closed) return;
     const bytes = payloadBytes + FRAME_OVERHEAD;
     this.#queuedBytes += bytes;
+    this.#queuedFrames += 1;
     if (owner) owner.queuedBytes += bytes;
     this.#lane(lane).push({ frame, bytes, owner });
     this.#schedule();
@@ -129,6 +136,7 @@ export class FrameQueue {
       }
     }
     this.#queuedBytes -= bytes;
+    this.#queuedFrames -= frames.length;
     this.#messages += 1;
     this.#frames += frames.length;
     this.sink.write(TrunkFrames.encode({ frames }).finish());

@@ -20,7 +20,7 @@ import { silentLogger } from '../../src/kernel/log.js';
 import type { CloudSession } from '../../src/link/cloud-session.js';
 import { LinkFault } from '../../src/link/fault.js';
 import { HubSession } from '../../src/link/hub-session.js';
-import { ending } from '../../src/link/pipe.js';
+import { ending, type Pipe } from '../../src/link/pipe.js';
 import { MemoryStore } from '../../src/storage/memory.js';
 import type { Reading } from '../../src/telemetry/reading.js';
 import { type DurableFlush, Wal, type WalOptions } from '../../src/wal/wal.js';
@@ -146,18 +146,21 @@ export class SmallHub implements AsyncDisposable {
     }
   }
 
-  /** A session on a new carrier; resolves as soon as the handshake can begin. */
-  connect(cloud: SmallCloud, carrier: MemoryCarrier = new MemoryCarrier(), path: Path = Path.DIRECT): Connected {
-    const { identity, clock } = this.modules;
-    const { host, session: cloudSession } = cloud.serve(carrier.cloud, identity.certificate);
-    const session = new HubSession({
-      pipe: carrier.hub,
+  /** A session on a connection to whatever cloud is behind it. */
+  over(pipe: Pipe, path: Path = Path.CONNECTOR): HubSession {
+    return new HubSession({
+      pipe,
       member: this.newMember(path),
-      clock,
+      clock: this.modules.clock,
       nonce: seededRandom(sessions++).bytes(32),
       log: silentLogger,
     });
-    return { carrier, session, host, cloudSession };
+  }
+
+  /** A session straight to the cloud on a new carrier; returns before the handshake. */
+  connect(cloud: SmallCloud, carrier: MemoryCarrier = new MemoryCarrier()): Connected {
+    const { host, session: cloudSession } = cloud.serve(carrier.cloud, this.modules.identity.certificate);
+    return { carrier, session: this.over(carrier.hub, Path.DIRECT), host, cloudSession };
   }
 
   /** Connects and waits until the session is up. */

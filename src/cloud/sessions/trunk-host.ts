@@ -15,6 +15,7 @@ import {
   MAX_CHANNELS,
   MAX_DOWNLINK_BYTES,
   MAX_TRUNK_DOWNLINK_BYTES,
+  MAX_TRUNK_DOWNLINK_FRAMES,
   TRUNK_CHANNEL,
   TRUNK_HEARTBEAT_MS,
 } from '../../trunk/limits.js';
@@ -101,7 +102,8 @@ export class TrunkHost {
         this.#frame(frame);
         if (this.#ended) return;
       }
-      if (this.#queue.queuedBytes > MAX_TRUNK_DOWNLINK_BYTES) {
+      const { queuedBytes, queuedFrames } = this.#queue;
+      if (queuedBytes > MAX_TRUNK_DOWNLINK_BYTES || queuedFrames > MAX_TRUNK_DOWNLINK_FRAMES) {
         throw new LinkFault('link.exhausted', 'the connector does not read what it is sent');
       }
     } catch (thrown) {

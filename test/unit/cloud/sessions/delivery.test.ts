@@ -1,7 +1,7 @@
 // Readings on their way from a hub's log into the cloud's store: live and backlog, credit, acknowledgements, what happens
 // when a session is superseded or a write fails. Judged by comparing what was reported durable with what can be queried.
 import { expect } from 'chai';
-import { Envelope, Hello, Lane, LinkDown, LinkUp } from '../../../../gen/occmesh/link/v1/link.js';
+import { Envelope, Hello, Lane, LinkDown, LinkUp, Outcome } from '../../../../gen/occmesh/link/v1/link.js';
 import { Batch } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../../gen/occmesh/trunk/v1/trunk.js';
 import { seconds } from '../../../../src/kernel/duration.js';
@@ -474,7 +474,7 @@ describe(`delivery (seed ${testSeed})`, () => {
     await until(() => cloud.inventory.applied.length === 1, 'Applied');
     expect(hub.applied).to.deep.equal([3]);
     const run = host.runSensor(7);
-    expect((await run).outcome).to.equal(1);
+    expect((await run).outcome).to.equal(Outcome.DONE);
     expect(hub.ran).to.deep.equal([7]);
     carrier.cut();
     await settle();
@@ -504,9 +504,9 @@ describe(`delivery (seed ${testSeed})`, () => {
     const outcome = host.runSensor(1);
     await until(() => hub.ran.length === 1, 'the command');
     carrier.cut();
-    expect((await outcome).outcome).to.equal(3);
+    expect((await outcome).outcome).to.equal(Outcome.UNKNOWN);
     const late = hub.connect(cloud);
-    expect((await late.host.runSensor(1)).outcome).to.equal(2);
+    expect((await late.host.runSensor(1)).outcome).to.equal(Outcome.FAILED);
     late.carrier.cut();
     await settle();
     expect(hub.ran).to.deep.equal([1]);

@@ -1,6 +1,7 @@
 // When hub and cloud do not remember the same: a cloud restored from a backup, a hub rolled back, two machines that write
 // the same log, a clone. Afterwards every reading that was reported durable is there exactly once, or in a gap.
 import { expect } from 'chai';
+import { MachineState } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Envelope, Lane, LinkDown, LinkUp } from '../../../../gen/occmesh/link/v1/link.js';
 import { Batch, GapReason, Witness } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../../gen/occmesh/trunk/v1/trunk.js';
@@ -394,14 +395,14 @@ describe(`recovery (seed ${testSeed})`, () => {
     const cloud = newCloud();
     await using hub = await newHub();
     const first = await hub.up(cloud);
-    expect(cloud.presence.of(first.host.machineId).state).to.equal(2);
+    expect(cloud.presence.of(first.host.machineId).state).to.equal(MachineState.ONLINE);
     cloud.store.failNextWrite();
     const second = hub.connect(cloud);
     await second.session.opened;
     expect(second.session.state).to.equal('ended');
     await clock.advance(seconds(50));
     cloud.presence.sweep();
-    expect(cloud.presence.of(first.host.machineId).state).to.not.equal(2);
+    expect(cloud.presence.of(first.host.machineId).state).to.equal(MachineState.LOST);
   });
 
   it('fills the oldest hole first when there are many', async () => {

@@ -1,0 +1,164 @@
+// Credit for backlogs: never more on its way than the budget, nobody starves, nobody's unused credit keeps others waiting.
+import { expect } from 'chai';
+import { CreditBank, type Debtor } from '../../../../src/cloud/sessions/credit.js';
+import { seconds } from '../../../../src/kernel/duration.js';
+import { FakeClock } from '../../../support/fake-clock.js';
+import { seededRandom, testSeed } from '../../../support/seeded-random.js';
+
+const KIB = 1_024;
+const BATCH = 48 * KIB;
+
+class Hub implements Debtor {
+  credit = 0;
+  backlog = 0;
+  sent = 0;
+  inFlight: number[] = [];
+
+  constructor(readonly carrier: string) {}
+
+  grant(bytes: number): void {
+    this.credit += bytes;
+  }
+
+  /** As a hub does: as long as there is credit, one batch more. */
+  send(bank: CreditBank): boolean {
+    if (this.credit <= 0 || this.backlog <= 0) return false;
+    const bytes = Math.min(BATCH, this.backlog);
+    this.credit -= bytes;
+    this.backlog -= bytes;
+    this.sent += bytes;
+    expect(bank.arrived(this, bytes), 'a hub that keeps to its credit').to.equal(true);
+    this.inFlight.push(bytes);
+    return true;
+  }
+
+  store(bank: CreditBank): void {
+    const bytes = this.inFlight.shift();
+    if (bytes !== undefined) bank.stored(this, bytes);
+  }
+}
+
+describe(`sessions: credit (seed ${testSeed})`, () => {
+  const random = seededRandom(testSeed);
+
+  it('never has more on its way than the budget, nor more than half of it on one carrier', async () => {
+    const clock = new FakeClock();
+    const bank = new CreditBank(clock);
+    const hubs = Array.from({ length: 60 }, (_, i) => new Hub(`carrier ${i % 3}`));
+    for (const hub of hubs) {
+      hub.backlog = Math.floor(random.uniform() * 3_000_000);
+      bank.wants(hub, hub.backlog);
+    }
+    const onItsWay = (some: readonly Hub[]) =>
+      some.reduce(
+        (sum, hub) => sum + hub.inFlight.reduce((a, b) => a + b, 0) + Math.max(0, Math.min(hub.credit, hub.backlog)),
+        0,
+      );
+    for (let step = 0; step < 20_000; step++) {
+      const hub = hubs[Math.floor(random.uniform() * hubs.length)];
+      if (!hub) continue;
+      const dice = random.uniform();
+      if (dice < 0.4) hub.send(bank);
+      else if (dice < 0.8) hub.store(bank);
+      else if (dice < 0.85) bank.wants(hub, hub.backlog);
+      else if (dice < 0.851) await clock.advance(seconds(1));
+      // A batch that is larger than the credit that was left goes beyond it.
+      const slack = hubs.length * BATCH;
+      expect(bank.claimed).to.be.at.most(bank.budget + slack);
+      expect(onItsWay(hubs)).to.be.at.most(bank.budget + slack);
+      for (const carrier of ['carrier 0', 'carrier 1', 'carrier 2']) {
+        const its = hubs.filter((h) => h.carrier === carrier);
+        expect(onItsWay(its)).to.be.at.most(bank.budget / 2 + its.length * BATCH);
+      }
+    }
+  });
+
+  it('serves everybody in turn until nothing waits', () => {
+    const bank = new CreditBank(new FakeClock());
+    const hubs = Array.from({ length: 50 }, () => new Hub('one trunk'));
+    for (const hub of hubs) {
+      hub.backlog = 1_000_000;
+      bank.wants(hub, hub.backlog);
+    }
+    let rounds = 0;
+    while (hubs.some(({ backlog }) => backlog > 0)) {
+      expect(rounds++, 'rounds').to.be.lessThan(2_000);
+      for (const hub of hubs) while (hub.send(bank));
+      const amounts = hubs.map(({ sent }) => sent);
+      expect(Math.max(...amounts) - Math.min(...amounts)).to.be.at.most(2 * 256 * KIB + 2 * BATCH);
+      for (const hub of hubs) while (hub.inFlight.length > 0) hub.store(bank);
+    }
+    expect(bank.claimed).to.equal(0);
+  });
+
+  it('is not used up by hubs that were granted credit and then have nothing to send', () => {
+    const bank = new CreditBank(new FakeClock());
+    const idle = Array.from({ length: 100 }, () => new Hub('one trunk'));
+    for (const hub of idle) {
+      bank.wants(hub, 1_000);
+      bank.wants(hub, 0);
+    }
+    expect(bank.claimed).to.equal(0);
+    const busy = new Hub('one trunk');
+    busy.backlog = 5_000_000;
+    bank.wants(busy, busy.backlog);
+    expect(busy.credit).to.be.greaterThan(0);
+  });
+
+  it('comes back when a session ends, whatever was on its way', () => {
+    const bank = new CreditBank(new FakeClock());
+    const first = Array.from({ length: 10 }, () => new Hub('one trunk'));
+    for (const hub of first) bank.wants(hub, 5_000_000);
+    const waiting = new Hub('one trunk');
+    bank.wants(waiting, 5_000_000);
+    expect(waiting.credit).to.equal(0);
+    for (const hub of first) {
+      bank.forget(hub);
+      bank.stored(hub, 1_000);
+    }
+    expect(waiting.credit).to.be.greaterThan(0);
+    bank.forget(waiting);
+    bank.forget(waiting);
+    expect(bank.claimed).to.equal(0);
+  });
+
+  it('leaves the other half to others when one carrier takes all it may', () => {
+    const bank = new CreditBank(new FakeClock());
+    const greedy = Array.from({ length: 20 }, () => new Hub('busy'));
+    for (const hub of greedy) bank.wants(hub, 5_000_000);
+    expect(bank.claimed).to.be.at.most(bank.budget / 2);
+    const other = new Hub('quiet');
+    bank.wants(other, 1_000_000);
+    expect(other.credit).to.be.greaterThan(0);
+  });
+
+  it('notices backlog that was never granted: one grant beyond is an overshoot, more is not', () => {
+    const bank = new CreditBank(new FakeClock());
+    const hub = new Hub('x');
+    expect(bank.arrived(hub, 1), 'nothing granted at all').to.equal(false);
+    bank.wants(hub, 10_000_000);
+    let sent = 0;
+    while (bank.arrived(hub, BATCH)) sent += BATCH;
+    expect(sent).to.be.within(hub.credit, hub.credit + 256 * KIB);
+  });
+
+  it('grows with what is stored in a second, up to 64 MiB, and falls again', async () => {
+    const clock = new FakeClock();
+    const bank = new CreditBank(clock);
+    const hub = new Hub('x');
+    const smallest = bank.budget;
+    const pass = async (perSecond: number) => {
+      for (let second = 0; second < 30; second++) {
+        for (let i = 0; i < 10; i++) bank.stored(hub, perSecond / 10);
+        await clock.advance(seconds(1));
+        bank.stored(hub, 0);
+      }
+    };
+    await pass(10_000_000);
+    expect(bank.budget).to.be.within(9_000_000, 10_100_000);
+    await pass(1_000_000_000);
+    expect(bank.budget).to.equal(64 * 1_024 * KIB);
+    await pass(0);
+    expect(bank.budget).to.equal(smallest);
+  });
+});

@@ -1,0 +1,142 @@
+// Who is how: a hub behind a dead connector is unreachable, never an alarm of its own.
+import { expect } from 'chai';
+import { MachineState } from '../../../../gen/occmesh/inventory/v1/inventory.js';
+import { Path } from '../../../../gen/occmesh/link/v1/link.js';
+import { LIVENESS_EDGES, type Liveness, Presence } from '../../../../src/cloud/sessions/presence.js';
+import { epochMs, seconds } from '../../../../src/kernel/duration.js';
+import { IllegalTransition, StateMachine } from '../../../../src/kernel/machine.js';
+import { FakeClock } from '../../../support/fake-clock.js';
+
+const PATIENCE = seconds(45);
+
+describe('sessions: presence', () => {
+  let clock: FakeClock;
+  let presence: Presence;
+  beforeEach(() => {
+    clock = new FakeClock();
+    presence = new Presence(clock, PATIENCE);
+  });
+
+  const up = (id: string, connectorId = '') => {
+    const path = id.startsWith('connector') ? Path.UNSPECIFIED : connectorId ? Path.CONNECTOR : Path.DIRECT;
+    presence.up(id, { path, connectorId, software: 'x', clockMs: clock.now() });
+  };
+  const state = (id: string) => presence.of(id).state;
+  const pass = async (s: number) => {
+    // As the cloud does: a sweep each second.
+    for (let i = 0; i < s; i++) {
+      await clock.advance(seconds(1));
+      presence.sweep();
+    }
+  };
+
+  it('knows nothing of who was never there', () => {
+    expect(presence.of('hub')).to.include({ state: MachineState.NEVER_SEEN, lastSeenMs: 0, hubCount: 0 });
+  });
+
+  it('gives a hub its patience before it is lost', async () => {
+    up('hub');
+    presence.down('hub', 'gone');
+    await pass(44);
+    expect(state('hub')).to.equal(MachineState.ONLINE);
+    await pass(1);
+    expect(state('hub')).to.equal(MachineState.LOST);
+    up('hub');
+    expect(state('hub')).to.equal(MachineState.ONLINE);
+  });
+
+  it('does not call a hub lost that comes back in time, nor one that has said goodbye', async () => {
+    up('hub');
+    presence.down('hub', 'gone');
+    await pass(44);
+    up('hub', 'connector');
+    await pass(100);
+    expect(state('hub')).to.equal(MachineState.ONLINE);
+    presence.down('hub', 'shut-down');
+    await pass(1_000);
+    expect(state('hub')).to.equal(MachineState.SHUT_DOWN);
+  });
+
+  for (const after of [0, 5, 30]) {
+    it(`calls hubs unreachable and never lost when their connector dies ${after} s after them`, async () => {
+      up('connector');
+      for (const hub of ['a', 'b']) up(hub, 'connector');
+      for (const hub of ['a', 'b']) presence.down(hub, 'gone');
+      const seen = new Set<MachineState>();
+      for (let s = 0; s < 200; s++) {
+        if (s === after) presence.down('connector', 'gone');
+        await pass(1);
+        for (const hub of ['a', 'b']) seen.add(state(hub));
+      }
+      expect(seen).to.deep.equal(new Set([MachineState.ONLINE, MachineState.UNREACHABLE]));
+      expect(state('connector')).to.equal(MachineState.LOST);
+    });
+  }
+
+  it('calls a hub lost when its connector lives, or comes back without it', async () => {
+    up('connector');
+    up('hub', 'connector');
+    presence.down('hub', 'gone');
+    await pass(50);
+    expect(state('hub')).to.equal(MachineState.LOST);
+    presence.down('connector', 'gone');
+    await pass(50);
+    expect(state('hub')).to.equal(MachineState.UNREACHABLE);
+    up('connector');
+    await pass(1);
+    expect(state('hub')).to.equal(MachineState.LOST);
+  });
+
+  it('calls hubs unreachable, too, behind a connector that was shut down', async () => {
+    up('connector');
+    up('hub', 'connector');
+    presence.down('connector', 'shut-down');
+    presence.down('hub', 'gone');
+    await pass(50);
+    expect(state('hub')).to.equal(MachineState.UNREACHABLE);
+  });
+
+  it('calls a hub lost that went direct, whatever its connector is', async () => {
+    up('connector');
+    up('hub', 'connector');
+    presence.down('connector', 'gone');
+    up('hub');
+    await pass(100);
+    expect(state('hub')).to.equal(MachineState.ONLINE);
+    presence.down('hub', 'gone');
+    await pass(50);
+    expect(state('hub')).to.equal(MachineState.LOST);
+  });
+
+  it('gives everybody time to come back after a start of the cloud, except who was shut down', async () => {
+    presence.expect('hub', epochMs(5), false);
+    presence.expect('asleep', epochMs(6), true);
+    expect([state('hub'), state('asleep')]).to.deep.equal([MachineState.ONLINE, MachineState.SHUT_DOWN]);
+    expect(presence.of('hub').lastSeenMs).to.equal(5);
+    await pass(44);
+    expect(state('hub')).to.equal(MachineState.ONLINE);
+    await pass(1);
+    expect([state('hub'), state('asleep')]).to.deep.equal([MachineState.LOST, MachineState.SHUT_DOWN]);
+  });
+
+  it('tells how far a clock is off, what waits, and how many hubs a connector carries', () => {
+    up('connector');
+    for (const hub of ['a', 'b', 'c']) up(hub, 'connector');
+    presence.down('c', 'gone');
+    presence.heartbeat('a', { queuedReadings: 3, queuedAgeMs: 4, clockMs: clock.now() - 60_000 });
+    expect(presence.of('a')).to.include({ clockOffsetMs: -60_000, queuedReadings: 3, queuedAgeMs: 4 });
+    expect(presence.of('connector').hubCount).to.equal(2);
+  });
+
+  it('has no edge besides its table', () => {
+    const states = Object.keys(LIVENESS_EDGES) as Liveness[];
+    expect(states).to.have.length(6);
+    for (const from of states) {
+      for (const to of states) {
+        const machine = new StateMachine<Liveness>('presence', LIVENESS_EDGES, from);
+        if (LIVENESS_EDGES[from].includes(to)) expect(() => machine.to(to)).not.to.throw();
+        else expect(() => machine.to(to), `${from} → ${to}`).to.throw(IllegalTransition);
+      }
+    }
+  });
+});

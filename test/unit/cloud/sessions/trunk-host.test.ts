@@ -1,0 +1,245 @@
+// A connector's trunk on the cloud's side, against a connector that is mistaken or malicious: it can harm itself only.
+import { expect } from 'chai';
+import { MachineState } from '../../../../gen/occmesh/inventory/v1/inventory.js';
+import { CloseCode, type Frame, TrunkFrames, TrunkHello } from '../../../../gen/occmesh/trunk/v1/trunk.js';
+import { TrunkHost } from '../../../../src/cloud/sessions/trunk-host.js';
+import { seconds } from '../../../../src/kernel/duration.js';
+import type { Ending } from '../../../../src/link/pipe.js';
+import { MAX_CHANNELS } from '../../../../src/trunk/limits.js';
+import { FakeClock, settle } from '../../../support/fake-clock.js';
+import { seededRandom, testSeed } from '../../../support/seeded-random.js';
+import { SmallCloud } from '../../../support/small-cloud.js';
+import { HUB, member, OTHER_CUSTOMER } from '../../identity/fixtures.js';
+import { type Cast, cast } from '../../link/fixtures.js';
+
+class Transport {
+  readonly frames: Frame[] = [];
+  ended: Ending | undefined;
+  bufferedBytes = 0;
+
+  write(message: Uint8Array): void {
+    this.frames.push(...TrunkFrames.decode(message).frames);
+  }
+
+  drained(): Promise<void> {
+    return new Promise(() => undefined);
+  }
+
+  end(why: Ending): void {
+    this.ended = why;
+  }
+
+  closeOf(channel: number): CloseCode | undefined {
+    for (const frame of this.frames) {
+      if (frame.channel === channel && frame.body?.$case === 'close') return frame.body.value.code;
+    }
+    return undefined;
+  }
+
+  countOf(kind: NonNullable<Frame['body']>['$case'], channel?: number): number {
+    return this.frames.filter((f) => f.body?.$case === kind && (channel === undefined || f.channel === channel)).length;
+  }
+}
+
+describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
+  let who: Cast;
+  let clock: FakeClock;
+  let cloud: SmallCloud;
+  before(async () => {
+    who = await cast();
+  });
+  beforeEach(() => {
+    clock = new FakeClock();
+    cloud = new SmallCloud({ node: who.cloud, trust: who.trust, clock, random: seededRandom(testSeed) });
+  });
+
+  const frame = (channel: number, body: Frame['body']): Uint8Array =>
+    TrunkFrames.encode({ frames: [{ channel, body }] }).finish();
+  const hello = (change: Partial<TrunkHello> = {}): Uint8Array =>
+    frame(0, { $case: 'hello', value: TrunkHello.fromPartial({ version: 1, bootId: Buffer.alloc(16), ...change }) });
+  const open = (channel: number, certificate: Uint8Array = who.hub.certificate.der): Uint8Array =>
+    frame(channel, { $case: 'open', value: { certificate, address: 'here' } });
+
+  const greet = (): { transport: Transport; trunk: TrunkHost } => {
+    const transport = new Transport();
+    const trunk = new TrunkHost(cloud.services, who.connector.certificate, transport);
+    trunk.received(hello());
+    return { transport, trunk };
+  };
+
+  const presenceOfConnector = () => cloud.presence.of(who.connector.certificate.identity.machineId).state;
+
+  it('greets, answers heartbeats, challenges each hub on its own channel', async () => {
+    const { transport, trunk } = greet();
+    trunk.received(open(1));
+    trunk.received(open(2, who.otherHub.certificate.der));
+    trunk.received(frame(0, { $case: 'heartbeat', value: { number: 7, hubs: 2 } }));
+    await settle();
+    expect(transport.frames.map(({ channel, body }) => [channel, body?.$case])).to.deep.equal([
+      [0, 'welcome'],
+      [1, 'envelope'],
+      [2, 'envelope'],
+      [0, 'heartbeatAnswer'],
+    ]);
+    trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+    expect(clock.armed).to.equal(0);
+  });
+
+  const strangers: readonly (readonly [string, () => Promise<Uint8Array>, CloseCode])[] = [
+    [
+      'a hub of another customer',
+      async () => (await member(who.authority, { ...HUB, customerId: OTHER_CUSTOMER })).certificate.der,
+      CloseCode.REFUSED,
+    ],
+    ['a connector in place of a hub', async () => who.connector.certificate.der, CloseCode.UNAUTHENTIC],
+    ['a certificate of another mesh', async () => who.foreignCloud.certificate.der, CloseCode.UNAUTHENTIC],
+    ['something that is no certificate', async () => Buffer.from('no'), CloseCode.UNAUTHENTIC],
+  ];
+  for (const [name, certificate, code] of strangers) {
+    it(`refuses ${name} on open, without harm to the others`, async () => {
+      const { transport, trunk } = greet();
+      trunk.received(open(1));
+      trunk.received(open(2, await certificate()));
+      trunk.received(open(3, who.otherHub.certificate.der));
+      await settle();
+      expect(transport.closeOf(2)).to.equal(code);
+      expect(transport.countOf('envelope', 2)).to.equal(0);
+      expect([transport.countOf('envelope', 1), transport.countOf('envelope', 3)]).to.deep.equal([1, 1]);
+      expect(transport.ended).to.equal(undefined);
+      // What it sends nevertheless is for nobody.
+      trunk.received(frame(2, { $case: 'envelope', value: Buffer.from('x') }));
+      expect(transport.ended).to.equal(undefined);
+      trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+    });
+  }
+
+  it('refuses a hub that has been retired', async () => {
+    cloud.inventory.revoked.add(who.hub.certificate.key.keyId.toString('hex'));
+    const { transport, trunk } = greet();
+    trunk.received(open(1));
+    await settle();
+    expect(transport.closeOf(1)).to.equal(CloseCode.REFUSED);
+    trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+  });
+
+  it('ends only the session of a hub that sends garbage', async () => {
+    const { transport, trunk } = greet();
+    trunk.received(open(1));
+    trunk.received(open(2, who.otherHub.certificate.der));
+    trunk.received(frame(1, { $case: 'envelope', value: Buffer.from([0xff, 0xff]) }));
+    await settle();
+    expect(transport.closeOf(1)).to.equal(CloseCode.PROTOCOL);
+    expect(transport.closeOf(2)).to.equal(undefined);
+    trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+  });
+
+  const breaches: readonly (readonly [string, () => Uint8Array[]])[] = [
+    ['a channel id that was used before', () => [open(1), frame(1, { $case: 'close', value: close }), open(1)]],
+    ['a channel id below an earlier one', () => [open(5), open(4)]],
+    ['a channel with the number of the trunk', () => [open(0)]],
+    [
+      'an envelope on a channel that was never opened',
+      () => [open(1), frame(9, { $case: 'envelope', value: Buffer.alloc(1) })],
+    ],
+    ['a message that does not parse', () => [Buffer.from([0xff, 0xff, 0xff])]],
+    ['a frame without content', () => [TrunkFrames.encode({ frames: [{ channel: 1, body: undefined }] }).finish()]],
+    ['a second hello', () => [hello()]],
+    ['what only the cloud may say', () => [frame(0, { $case: 'heartbeatAnswer', value: { number: 1, hubs: 0 } })]],
+  ];
+  const close = { code: CloseCode.DONE, message: '', retryAfterMs: 0 };
+  for (const [name, messages] of breaches) {
+    it(`is ended by ${name}`, async () => {
+      const { transport, trunk } = greet();
+      for (const message of messages()) trunk.received(message);
+      expect(transport.ended?.code).to.equal(CloseCode.PROTOCOL);
+      expect(cloud.services.trunks.all()).to.have.length(0);
+      const { length } = transport.frames;
+      trunk.received(open(100));
+      await settle();
+      expect(transport.frames).to.have.length(length);
+      expect(clock.armed).to.equal(0);
+    });
+  }
+
+  it('does not go on with the rest of a message whose first frame has ended it', async () => {
+    const { transport, trunk } = greet();
+    trunk.received(
+      TrunkFrames.encode({
+        frames: [
+          { channel: 0, body: { $case: 'bye', value: { reason: 'x' } } },
+          { channel: 1, body: { $case: 'open', value: { certificate: who.hub.certificate.der, address: '' } } },
+        ],
+      }).finish(),
+    );
+    await settle();
+    expect(transport.countOf('envelope')).to.equal(0);
+    expect(clock.armed).to.equal(0);
+  });
+
+  it('takes nothing before hello, nor a version that it does not speak', () => {
+    for (const first of [open(1), hello({ version: 2 })]) {
+      const transport = new Transport();
+      new TrunkHost(cloud.services, who.connector.certificate, transport).received(first);
+      expect(transport.ended?.code).to.equal(CloseCode.PROTOCOL);
+    }
+    expect(clock.armed).to.equal(0);
+  });
+
+  it('ignores frames of a channel that has ended', async () => {
+    const { transport, trunk } = greet();
+    trunk.received(open(1));
+    trunk.received(frame(1, { $case: 'close', value: close }));
+    for (let i = 0; i < 3; i++) trunk.received(frame(1, { $case: 'envelope', value: Buffer.from('late') }));
+    trunk.received(frame(1, { $case: 'close', value: close }));
+    await settle();
+    expect(transport.ended).to.equal(undefined);
+    expect(transport.countOf('close', 1), 'no answer to a close').to.equal(0);
+    trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+    expect(clock.armed).to.equal(0);
+  });
+
+  it(`carries ${MAX_CHANNELS} hubs and not one more`, async () => {
+    const { transport, trunk } = greet();
+    for (let id = 1; id <= MAX_CHANNELS; id++) trunk.received(open(id));
+    expect(transport.ended).to.equal(undefined);
+    trunk.received(open(MAX_CHANNELS + 1));
+    expect(transport.ended?.code).to.equal(CloseCode.EXHAUSTED);
+    expect(clock.armed, 'all sessions have ended').to.equal(0);
+  }).timeout(20_000);
+
+  it('is ended by a connector that asks and never reads', async () => {
+    const { transport, trunk } = greet();
+    await settle();
+    transport.bufferedBytes = 1e9;
+    const beat = { channel: 0, body: { $case: 'heartbeat' as const, value: { number: 1, hubs: 0 } } };
+    const message = TrunkFrames.encode({ frames: Array.from({ length: 20_000 }, () => beat) }).finish();
+    for (let i = 0; i < 200 && !transport.ended; i++) trunk.received(message);
+    expect(transport.ended?.code).to.equal(CloseCode.EXHAUSTED);
+  });
+
+  it('gives way to a newer trunk of the same connector, which stays the current one', async () => {
+    const older = greet();
+    older.trunk.received(open(1));
+    const newer = greet();
+    expect(older.transport.ended?.code).to.equal(CloseCode.SUPERSEDED);
+    expect(cloud.services.trunks.of(newer.trunk.connectorId)).to.equal(newer.trunk);
+    expect(presenceOfConnector()).to.equal(MachineState.ONLINE);
+    newer.trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+    expect(clock.armed).to.equal(0);
+  });
+
+  it('is over after 30 s of silence, and lost later; after a goodbye it is shut down', async () => {
+    const { transport } = greet();
+    await clock.advance(seconds(29));
+    expect(transport.ended).to.equal(undefined);
+    await clock.advance(seconds(1));
+    expect(transport.ended?.code).to.equal(CloseCode.GOING_AWAY);
+    await clock.advance(seconds(45));
+    cloud.presence.sweep();
+    expect(presenceOfConnector()).to.equal(MachineState.LOST);
+    const polite = greet();
+    polite.trunk.received(frame(0, { $case: 'bye', value: { reason: 'shut down' } }));
+    expect(presenceOfConnector()).to.equal(MachineState.SHUT_DOWN);
+    expect(clock.armed).to.equal(0);
+  });
+});

@@ -117,6 +117,18 @@ export class RoughMesh implements AsyncDisposable {
     return cloud.running;
   }
 
+  /** Resolves when the hub has a path. */
+  async startHub({ process }: HubProcess): Promise<void> {
+    const from = (await process.log()).length;
+    process.start();
+    await until(
+      async () => (await process.log()).slice(from).includes('"path is up'),
+      seconds(30),
+      systemClock,
+      () => this.tails(),
+    );
+  }
+
   async untilAll(state: MachineState, within: Duration): Promise<void> {
     await until(
       async () => {

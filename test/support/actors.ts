@@ -151,8 +151,13 @@ export class LightHub implements HubMember {
   }
 
   /** Measures once, sends it LIVE; resolves when the cloud has it. */
-  async report(value: number): Promise<void> {
-    const { batch, last } = this.batchOf([value]);
+  report(value: number): Promise<void> {
+    return this.reportAll([value]);
+  }
+
+  /** Likewise, one flush for each value. */
+  async reportAll(values: readonly number[]): Promise<void> {
+    const { batch, last } = this.batchOf(values);
     const acked = new Promise<void>((resolve) => this.#waiting.set(last, resolve));
     this.session?.sendContent({ $case: 'batch', value: batch }, Lane.LIVE);
     await acked;

@@ -1,7 +1,7 @@
 // The way of a batch or a gap into the store: verified against its author's keys, judged against the ledger inside the
 // commit, stored together with its ledger entry, told to whoever listens. Only then may it be acknowledged.
 import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
-import { type Batch, Gap, Signed, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { Gap, Signed, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { VerifyKey } from '../../identity/keys.js';
 import { verifySigned } from '../../identity/signed.js';
 import { TAGS } from '../../identity/tags.js';
@@ -9,10 +9,11 @@ import { toError } from '../../kernel/fault.js';
 import { LinkFault } from '../../link/fault.js';
 import { u64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
-import { unpackBatch } from '../../telemetry/batch.js';
+import { type OpenBatch, unpackBatch } from '../../telemetry/batch.js';
 import type { Flush } from '../../telemetry/reading.js';
 import { tableKey } from '../tables.js';
 import { type HubKey, type HubLedger, knownGap } from './ledger.js';
+import { UnfoldingRoom, unfoldedSize } from './unfolding.js';
 
 /** The session on whose behalf something is stored. */
 export interface Author extends HubKey {
@@ -41,16 +42,11 @@ export type Verdict =
 /** What was just stored, for latest values and watchers. */
 export type StoredListener = (hub: HubKey, log: Buffer, flushes: readonly Flush[]) => void;
 
-interface Opened {
-  readonly header: Batch;
-  readonly flushes: readonly Flush[];
-  readonly times: { readonly earliest: number; readonly latest: number } | undefined;
-}
-
 const MAX_FLUSH = Number.MAX_SAFE_INTEGER / 2;
 
 export class Ingest {
   readonly #listeners = new Set<StoredListener>();
+  readonly #room = new UnfoldingRoom();
 
   constructor(private readonly store: Store) {}
 
@@ -62,7 +58,23 @@ export class Ingest {
 
   /** Faults: link.unauthentic, link.protocol, link.superseded; storage faults. */
   async batch(author: Author, signed: Signed): Promise<Verdict> {
-    const { header, flushes, times } = this.#open(author, signed);
+    const opened = this.#open(author, signed);
+    const leave = await this.#room.enter(author.machine.toString('hex'), unfoldedSize(opened.header));
+    try {
+      // Of what waited for its turn, nothing more is unfolded once its session has ended.
+      if (!author.isCurrent()) throw superseded();
+      return await this.#store(author, signed, opened);
+    } finally {
+      leave();
+    }
+  }
+
+  async #store(author: Author, signed: Signed, opened: OpenBatch): Promise<Verdict> {
+    const { header } = opened;
+    const { flushes, times } = parse('batch', () => ({
+      flushes: opened.flushes(),
+      times: opened.table().timeSpan(),
+    }));
     const batch: StoredBatch = {
       log: Buffer.from(header.log),
       first: header.firstFlush,
@@ -126,7 +138,8 @@ export class Ingest {
     });
   }
 
-  #open(author: Author, signed: Signed): Opened {
+  /** Verified; only its header has been read. */
+  #open(author: Author, signed: Signed): OpenBatch {
     const key = author.verifyKey(signed.keyId);
     if (!key || !verifySigned(key, TAGS.BATCH, signed)) {
       throw new LinkFault('link.unauthentic', 'the signature of a batch does not verify');
@@ -137,7 +150,7 @@ export class Ingest {
       if (!author.machine.equals(header.machineId))
         throw new LinkFault('link.unauthentic', 'a batch of another machine');
       checkRange(header.log, header.firstFlush, header.flushCount);
-      return { header, flushes: batch.flushes(), times: batch.table().timeSpan() };
+      return batch;
     });
   }
 

@@ -36,6 +36,7 @@ export class LatestReadings {
         if (!reading) continue;
         const placed = { reading, log, flush: flush.number, position };
         const known = sensors.get(reading.sensor);
+        if (!known) forgetFirst(sensors);
         if (!known || isLater(placed, known)) sensors.set(reading.sensor, placed);
       }
     }
@@ -72,6 +73,16 @@ export class LatestReadings {
     }
     return sensors;
   }
+}
+
+/** Twice what a hub may have at a time. The numbers come from the hub, and there are four thousand million of them. */
+const MOST_SENSORS = 2_000;
+
+/** Makes room for one more sensor. */
+function forgetFirst(sensors: Map<number, PlacedReading>): void {
+  if (sensors.size < MOST_SENSORS) return;
+  const [first] = sensors.keys();
+  if (first !== undefined) sensors.delete(first);
 }
 
 /** A sensor that has said nothing for this many batches is not looked for at a start. */

@@ -1,0 +1,54 @@
+// Room for batches that are unfolded: a batch of a few hundred bytes may hold 65,536 readings, which take a hundred
+// megabytes as objects. So only so much is unfolded at a time, and hubs take turns: one that sends such batches waits for
+// itself, and others for no more than one of them.
+
+/** Unfolded at the same time, by unfoldedSize(); more than one batch only as far as this goes. */
+const ROOM = 1024 * 1024;
+/** What a reading without values weighs beside the bytes of its columns. */
+const READING = 64;
+
+/** What a batch weighs: in proportion to the memory that it takes, which is some fifty times as much. */
+export const unfoldedSize = ({ columnsSize, readingCount }: { columnsSize: number; readingCount: number }): number =>
+  columnsSize + readingCount * READING;
+
+interface Waiting {
+  readonly bytes: number;
+  readonly begin: () => void;
+}
+
+export class UnfoldingRoom {
+  #taken = 0;
+  /** Who waits, in turn: whoever was served stands last. */
+  readonly #queues = new Map<string, Waiting[]>();
+
+  constructor(private readonly room: number = ROOM) {}
+
+  /** Resolves when it is the turn of `hub` for so many bytes; what it resolves with gives the room back and must be called once. */
+  enter(hub: string, bytes: number): Promise<() => void> {
+    return new Promise((resolve) => {
+      const begin = () => {
+        this.#taken += bytes;
+        resolve(() => {
+          this.#taken -= bytes;
+          this.#next();
+        });
+      };
+      const queue = this.#queues.get(hub);
+      if (queue) queue.push({ bytes, begin });
+      else this.#queues.set(hub, [{ bytes, begin }]);
+      this.#next();
+    });
+  }
+
+  #next(): void {
+    for (const [hub, queue] of this.#queues) {
+      const [first] = queue;
+      // Not past whoever is next: a large one would wait for ever.
+      if (!first || (this.#taken > 0 && this.#taken + first.bytes > this.room)) return;
+      this.#queues.delete(hub);
+      queue.shift();
+      if (queue.length > 0) this.#queues.set(hub, queue);
+      first.begin();
+    }
+  }
+}

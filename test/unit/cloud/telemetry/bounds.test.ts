@@ -1,0 +1,123 @@
+// What one hub can make the cloud keep in memory, however little it sends.
+import { expect } from 'chai';
+import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { type Author, Ingest } from '../../../../src/cloud/telemetry/ingest.js';
+import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
+import { HubLedger } from '../../../../src/cloud/telemetry/ledger.js';
+import { UnfoldingRoom } from '../../../../src/cloud/telemetry/unfolding.js';
+import { SigningKey } from '../../../../src/identity/keys.js';
+import { signContent } from '../../../../src/identity/signed.js';
+import { TAGS } from '../../../../src/identity/tags.js';
+import { epochMs } from '../../../../src/kernel/duration.js';
+import { MemoryStore } from '../../../../src/storage/memory.js';
+import type { Store } from '../../../../src/storage/store.js';
+import { packBatch } from '../../../../src/telemetry/batch.js';
+import type { Reading } from '../../../../src/telemetry/reading.js';
+import { settle } from '../../../support/fake-clock.js';
+
+const hub = { customer: Buffer.alloc(16, 1), machine: Buffer.alloc(16, 2) };
+const log = Buffer.alloc(16, 3);
+const reading = (sensor: number): Reading => ({
+  sensor,
+  takenAt: epochMs(1),
+  state: State.OK,
+  message: '',
+  values: [],
+});
+
+describe('cloud: bounds of what a hub makes it keep', () => {
+  it('keeps the latest readings of as many sensors as a hub may have, and the newest of them', () => {
+    const latest = new LatestReadings();
+    for (let flush = 0; flush < 10; flush++) {
+      const readings = Array.from({ length: 1_000 }, (_, i) => reading(flush * 1_000 + i));
+      latest.stored(hub, log, [{ number: flush, readings }]);
+    }
+    const kept = latest.of(hub);
+    expect(kept).to.have.length(2_000);
+    expect(kept.at(-1)?.reading.sensor).to.equal(9_999);
+    expect(kept[0]?.reading.sensor).to.equal(8_000);
+  });
+
+  it('unfolds batches one after the other when they are large, whatever they take on the wire', async () => {
+    const key = SigningKey.generate();
+    const ledger = new HubLedger();
+    const author = (): Author => ({ ...hub, ledger, verifyKey: () => key.publicKey, isCurrent: () => true });
+    const batch = (first: number) => {
+      const readings = Array.from({ length: 40_000 }, (_, i) => reading(i + 1));
+      const flushes = [{ number: first, readings }];
+      const parts = { machineId: hub.machine, log, firstFlush: first, flushes, chain: Buffer.alloc(16, first) };
+      return signContent(key, TAGS.BATCH, packBatch(parts));
+    };
+    const batches = [0, 1, 2, 3, 4, 5, 6, 7].map(batch);
+    expect(Math.max(...batches.map(({ content }) => content.length)), 'bytes on the wire').to.be.lessThan(2_000);
+    // A store that takes its time: everything that is unfolded meanwhile waits in memory.
+    const store = new MemoryStore();
+    let waiting = 0;
+    let most = 0;
+    let go = () => {};
+    const slow = {
+      get: (k: Buffer) => store.get(k),
+      commit: async (make: Parameters<Store['commit']>[0]) => {
+        most = Math.max(most, ++waiting);
+        await new Promise<void>((resolve) => {
+          const before = go;
+          go = () => {
+            before();
+            resolve();
+          };
+        });
+        waiting -= 1;
+        return store.commit(make);
+      },
+    } as Store;
+    const ingest = new Ingest(slow);
+    let stored = 0;
+    const all = Promise.all(batches.map((signed) => ingest.batch(author(), signed).then(() => stored++)));
+    while (stored < batches.length) {
+      const release = go;
+      go = () => {};
+      release();
+      await settle();
+    }
+    await all;
+    expect(most, 'batches unfolded at the same time').to.be.lessThan(5);
+    await store.stop();
+  });
+
+  it('lets hubs take turns: one with many large batches waits for itself', async () => {
+    const room = new UnfoldingRoom(100);
+    const order: string[] = [];
+    const leaving: (() => void)[] = [];
+    const enter = (name: string, bytes: number) =>
+      void room.enter(name, bytes).then((leave) => {
+        order.push(name);
+        leaving.push(leave);
+      });
+    for (let i = 0; i < 4; i++) enter('bomber', 100);
+    enter('a', 10);
+    enter('b', 10);
+    for (let i = 0; i < 6; i++) {
+      await settle();
+      for (const leave of leaving.splice(0)) leave();
+    }
+    await settle();
+    expect(order).to.deep.equal(['bomber', 'bomber', 'a', 'b', 'bomber', 'bomber']);
+  });
+
+  it('gives room to several small ones at once, and to one that is larger than all of it', async () => {
+    const room = new UnfoldingRoom(100);
+    let inside = 0;
+    const leaves = await Promise.all([40, 40, 20].map((bytes) => room.enter('a', bytes)));
+    inside = leaves.length;
+    expect(inside).to.equal(3);
+    const large = room.enter('b', 1_000).then((leave) => {
+      inside += 1;
+      return leave;
+    });
+    await settle();
+    expect(inside).to.equal(3);
+    for (const leave of leaves) leave();
+    (await large)();
+    expect(inside).to.equal(4);
+  });
+});

@@ -101,6 +101,8 @@ test-matrix: node_modules/.installed ## make test on Node 20, 22 and 24
 coverage: node_modules/.installed ## Coverage of the unit and contract tests
 	$(BIN)/c8 --exclude-after-remap --reporter=text $(MOCHA) 'test/{unit,contract}/**/*.test.ts'
 
+## Tidy up
+
 .PHONY: clean
 clean: ## Remove what was built (data stays)
 	rm -rf dist coverage node_modules/.cache

@@ -44,7 +44,7 @@ export function buildProgram(terminal: Terminal): Command {
   addMachines(program, terminal);
   addSensors(program, terminal);
   addReadings(program, terminal);
-  program.commandsGroup('Other:');
+  program.commandsGroup('Other:').helpCommand(true);
   return program;
 }
 

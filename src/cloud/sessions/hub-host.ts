@@ -341,7 +341,7 @@ export class HubHost implements CloudHost, Author, Debtor {
       liveWindow: LIVE_WINDOW_BYTES,
       configVersion: quarantined ? 0 : (services.inventory.desiredState(this.machineId)?.version ?? 0),
       clockMs: services.clock.now(),
-      revokedKeys: services.inventory.revokedKeys(this.peer.identity.customerId),
+      revokedKeys: services.inventory.revokedKeys(this.peer.identity.customerId, 'connector'),
       heartbeatMs: services.heartbeatMs,
       quarantined,
       software: services.software,

@@ -16,8 +16,8 @@ import type { TrunkRegistry } from './trunk-registry.js';
 /** What sessions ask of the inventory. */
 export interface SessionInventory {
   isRevoked(keyId: Uint8Array): boolean;
-  /** Key ids of everybody of the customer who is revoked. */
-  revokedKeys(customerId: string): Buffer[];
+  /** Key ids of the customer's revoked machines, or of its revoked connectors alone. */
+  revokedKeys(customerId: string, role?: 'connector'): Buffer[];
   /** The machine of a valid certificate; one that is unknown (this cloud was restored) is recorded, in quarantine. */
   admit(certificate: MeshCertificate): Promise<{ readonly quarantined: boolean }>;
   verifyKeys(machineId: string): readonly VerifyKey[];

@@ -3,7 +3,7 @@
 // What is sent over a path is none of its business.
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { type Clock, sleep } from '../kernel/clock.js';
-import { type Duration, milliseconds, minutes } from '../kernel/duration.js';
+import { type Duration, milliseconds, minutes, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import { type Edges, StateMachine } from '../kernel/machine.js';
@@ -53,12 +53,14 @@ export class PathFailure extends Error {
 
 /** What came of trying one way, or several. */
 interface Outcome {
-  /** A session was up, and has ended. */
-  readonly wasUp: boolean;
+  /** `brief`: a session came up and was gone again before it could prove anything. */
+  readonly kind: 'failed' | 'brief' | 'up';
   /** When the other side asks to come back. */
   readonly retryAfterMs: number;
 }
 
+/** A session that ends sooner proves nothing: a connector could keep its hubs from every other way by coming and going. */
+const BRIEF = seconds(10);
 /** No carrier is asked to wait longer by anybody: a connector could keep its hubs away for good by asking for a year. */
 const LONGEST_HINT = minutes(5);
 
@@ -127,19 +129,23 @@ export class PathFinder {
   async #search(signal: AbortSignal): Promise<void> {
     const { random, log } = this.modules;
     for (const wait of backoff(RECONNECT, random)) {
-      let outcome = await this.#tryConnectors(signal);
-      if (!outcome.wasUp && this.#directIsDue()) {
+      let { kind, retryAfterMs } = await this.#tryConnectors(signal);
+      if (kind !== 'up' && this.#directIsDue()) {
         const direct = await this.#tryDirect(signal);
-        outcome = { ...direct, retryAfterMs: Math.max(direct.retryAfterMs, direct.wasUp ? 0 : outcome.retryAfterMs) };
+        kind = direct.kind;
+        retryAfterMs = kind === 'up' ? direct.retryAfterMs : Math.max(retryAfterMs, direct.retryAfterMs);
       }
-      if (outcome.wasUp) {
-        // Redialing has waits of its own.
-        if (this.state === 'redialing') this.#hint = outcome.retryAfterMs;
-        else await this.#pause(milliseconds(random.uniform() * RECONNECT.first), outcome.retryAfterMs, signal);
+      if (this.state === 'redialing') {
+        // It has waits of its own.
+        this.#hint = retryAfterMs;
+        return;
+      }
+      if (kind === 'up') {
+        await this.#pause(milliseconds(random.uniform() * RECONNECT.first), retryAfterMs, signal);
         return;
       }
       log.debug({ wait: Math.round(wait) }, 'no path; readings stay in the log');
-      await this.#pause(this.#notBeyondDirect(wait), outcome.retryAfterMs, signal);
+      await this.#pause(this.#notBeyondDirect(wait), retryAfterMs, signal);
     }
   }
 
@@ -153,21 +159,21 @@ export class PathFinder {
       if (!policy().directAllowed) return this.#machine.to('searching');
       const outcome = await this.#tryDirect(signal);
       this.#hint = outcome.retryAfterMs;
-      if (outcome.wasUp) return;
+      if (outcome.kind === 'up' || this.state !== 'redialing') return;
       if (clock.monotonic() >= until) return this.#machine.to('searching');
     }
   }
 
-  /** One connector after the other, until one has been up. */
+  /** One connector after the other, until one has been up for a while. */
   async #tryConnectors(signal: AbortSignal): Promise<Outcome> {
     const { clock, connectors, log } = this.modules;
     let retryAfterMs = 0;
     try {
       for await (const route of connectors(signal)) {
         const outcome = await this.#travel(route, 'connector', signal);
-        if (outcome.wasUp) {
+        if (outcome.kind !== 'failed') this.#machine.to('searching');
+        if (outcome.kind === 'up') {
           this.#connectorGone = clock.monotonic();
-          this.#machine.to('searching');
           return outcome;
         }
         retryAfterMs = Math.max(retryAfterMs, outcome.retryAfterMs);
@@ -177,21 +183,23 @@ export class PathFinder {
       // Searching the network may fail (no interface is up): there is the next round, and there is direct.
       log.warn({ cause: describe(thrown) }, 'connectors cannot be searched now');
     }
-    return { wasUp: false, retryAfterMs };
+    return { kind: 'failed', retryAfterMs };
   }
 
   async #tryDirect(signal: AbortSignal): Promise<Outcome> {
     const outcome = await this.#travel(this.modules.direct, 'direct', signal);
-    if (!outcome.wasUp) return outcome;
-    this.#machine.to(this.#returnToConnector ? 'searching' : 'redialing');
-    if (this.#returnToConnector) this.#connectorGone = this.modules.clock.monotonic();
+    if (outcome.kind === 'failed') return outcome;
+    const isLeft = this.#returnToConnector;
     this.#returnToConnector = false;
-    return outcome;
+    this.#machine.to(isLeft ? 'searching' : 'redialing');
+    if (!isLeft) return outcome;
+    this.#connectorGone = this.modules.clock.monotonic();
+    return { ...outcome, kind: 'up' };
   }
 
   /** Opens a route and stays on it until it ends. */
   async #travel(route: Route, as: 'connector' | 'direct', signal: AbortSignal): Promise<Outcome> {
-    const { log } = this.modules;
+    const { clock, log } = this.modules;
     signal.throwIfAborted();
     let session: LiveSession;
     try {
@@ -199,7 +207,7 @@ export class PathFinder {
     } catch (thrown) {
       signal.throwIfAborted();
       log.info({ route: route.name, cause: describe(thrown) }, 'not a path');
-      return { wasUp: false, retryAfterMs: retryAfterOf(thrown) };
+      return { kind: 'failed', retryAfterMs: retryAfterOf(thrown) };
     }
     const close = () => session.close(ending(CloseCode.GOING_AWAY, 'the hub is being stopped'));
     if (signal.aborted) close();
@@ -208,12 +216,14 @@ export class PathFinder {
     this.#session = session;
     this.#machine.to(as);
     log.info({ route: route.name }, as === 'direct' ? 'path is up: direct, until restart' : 'path is up');
+    const since = clock.monotonic();
     const why = await session.ended;
     signal.removeEventListener('abort', close);
     this.#session = undefined;
     signal.throwIfAborted();
     log.warn({ route: route.name, code: CloseCode[why.code], reason: why.message }, 'path is lost');
-    return { wasUp: true, retryAfterMs: Math.min(why.retryAfterMs, LONGEST_HINT) };
+    const kind = clock.monotonic() - since < BRIEF ? 'brief' : 'up';
+    return { kind, retryAfterMs: Math.min(why.retryAfterMs, LONGEST_HINT) };
   }
 
   #directIsDue(): boolean {

@@ -19,6 +19,7 @@ export interface JoinPlan {
   readonly directories: JoinOptions['directories'];
   readonly connectors: readonly string[];
   readonly multicast: boolean;
+  readonly directAllowed: boolean;
 }
 
 /** Enrols if need be. Resolves with the proxy for the cloud, if there is one. Faults: see join(); cli.config. */

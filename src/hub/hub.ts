@@ -198,7 +198,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
   const { cloud } = membership.record;
   const way = defined({ proxy: options.proxy });
   const routes = new Routes(
-    { cloud, ...way },
+    { cloud, directAllowed: options.directAllowed, ...way },
     {
       directory,
       credentials: () => ({ certificate, key, trust }),

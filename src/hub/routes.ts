@@ -18,6 +18,8 @@ import { type LiveSession, PathFailure, type Route } from './path-finder.js';
 export interface RoutesOptions {
   /** host:port of the cloud. */
   readonly cloud: string;
+  /** By the hub's own configuration. */
+  readonly directAllowed: boolean;
   /** For the direct path. */
   readonly proxy?: string;
 }
@@ -65,13 +67,13 @@ export class Routes {
     }
   }
 
-  /** For requests that need no session: every connector that can be found, then the cloud. */
+  /** For requests that need no session: every connector that can be found, then the cloud if that is allowed here. */
   async *carriers(): AsyncGenerator<CarrierAddress> {
     const never = new AbortController().signal;
     for (const hint of await this.modules.directory.candidates(never)) {
       yield { address: formatAddress(hint), role: 'connector' };
     }
-    yield { address: this.options.cloud, role: 'cloud' };
+    if (this.options.directAllowed) yield { address: this.options.cloud, role: 'cloud' };
   }
 
   async #connector(hint: ConnectorHint, address: string, signal: AbortSignal): Promise<LiveSession> {

@@ -27,6 +27,8 @@ export interface JoinOptions {
   /** Connectors given by hand, host:port. */
   readonly connectors: readonly string[];
   readonly multicast: boolean;
+  /** May a hub ask the cloud itself, where no connector answers? */
+  readonly directAllowed: boolean;
   readonly interfaces?: readonly string[];
   readonly ssdpPort?: number;
   readonly proxy?: string;
@@ -116,5 +118,5 @@ async function* addresses(
       yield { address: formatAddress(hint), role: 'connector' };
     }
   }
-  yield cloud;
+  if (options.directAllowed) yield cloud;
 }

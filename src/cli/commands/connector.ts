@@ -29,7 +29,7 @@ export function addConnector(program: Command, terminal: Terminal): void {
     const directories = { connector: join(data, 'connector'), hub: join(data, 'hub') };
     const { clock, random } = terminal;
     await runRole(terminal, log, async (scope) => {
-      const plan = { directories, connectors: [], multicast: false };
+      const plan = { directories, connectors: [], multicast: false, directAllowed: true };
       const way = await becomeMember(plan, values, terminal, log);
       const { host, port } = values.listen ?? LISTEN;
       const connector = scope.own(

@@ -23,12 +23,11 @@ export function addHub(program: Command, terminal: Terminal): void {
     const directory = values.data ?? defaultDataDirectory('hub', terminal);
     const { connectors = [], multicast = true, direct = true } = values;
     await runRole(terminal, log, async (scope) => {
-      const way = await becomeMember({ directories: { hub: directory }, connectors, multicast }, values, terminal, log);
+      const ways = { connectors, multicast, directAllowed: direct };
+      const way = await becomeMember({ directories: { hub: directory }, ...ways }, values, terminal, log);
       const options = {
         directory,
-        connectors,
-        directAllowed: direct,
-        multicast,
+        ...ways,
         ...discoveryOf(values),
         ...way,
         ...(await hubOptionsOf(values)),

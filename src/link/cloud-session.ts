@@ -22,7 +22,7 @@ import { endingOf, LinkFault } from './fault.js';
 import { Inbox } from './inbox.js';
 import type { Ending, Pipe } from './pipe.js';
 import { FrameSigner, FrameVerifier, helloInput, sessionId, welcomeInput } from './signatures.js';
-import { MAX_GENERATION, MOST_LOGS, PROTOCOL_VERSION } from './version.js';
+import { MAX_GENERATION, MAX_SELF_DESCRIPTION, MOST_LOGS, PROTOCOL_VERSION } from './version.js';
 
 export type CloudSessionState = 'awaiting-hello' | 'admitting' | 'up' | 'ended';
 
@@ -185,11 +185,14 @@ export class CloudSession {
   }
 }
 
-function checkHello({ version, nonce, bootId, generation, logs }: Hello): void {
+function checkHello({ version, nonce, bootId, generation, logs, software, previousEnd }: Hello): void {
   if (version !== PROTOCOL_VERSION) throw new LinkFault('link.protocol', `unknown version ${version}`);
   if (nonce.length !== 32) throw new LinkFault('link.protocol', 'Hello without a nonce of 32 bytes');
   if (bootId.length !== ID_BYTES) throw new LinkFault('link.protocol', 'Hello without a boot id of 16 bytes');
   if (generation > MAX_GENERATION) throw new LinkFault('link.protocol', 'a generation that was never issued');
+  if (Math.max(software.length, previousEnd.length) > MAX_SELF_DESCRIPTION) {
+    throw new LinkFault('link.protocol', 'a Hello that says too much of itself');
+  }
   if (logs.length > MOST_LOGS) throw new LinkFault('link.protocol', `Hello with ${logs.length} logs`);
   if (logs.some(({ log }) => log.length !== ID_BYTES)) throw new LinkFault('link.protocol', 'a log id that is none');
 }

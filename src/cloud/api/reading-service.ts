@@ -59,6 +59,7 @@ export class ReadingService {
     let page: Reading[] = [];
     for await (const found of queryReadings(this.modules.store, keyOf(machine), query)) {
       call.signal.throwIfAborted();
+      this.#requireToken(view);
       for (const placed of found) page.push(toProto(machine.id, placed));
       if (page.length < PAGE) continue;
       yield { readings: page };
@@ -85,6 +86,7 @@ export class ReadingService {
           advice: 'Query what was missed.',
         });
       }
+      this.#requireToken(view);
       for (let at = 0; at < stored.length; at += PAGE) {
         const readings = stored.slice(at, at + PAGE).map((watched) => toProto(uuidText(watched.hub.machine), watched));
         yield { readings };
@@ -99,6 +101,12 @@ export class ReadingService {
     const logs = [...ledger.logs.values()].sort((a, b) => Buffer.compare(a.id, b.id)).map(ledgerOf);
     return { logs };
   };
+
+  /** A stream outlives the moment in which its token was looked at. */
+  #requireToken({ user }: View): void {
+    if (this.modules.inventory.tokens.isInForce(user.tokenId)) return;
+    throw new ApiFault('api.unauthenticated', 'the API token has been revoked, or has expired');
+  }
 
   #hubs(view: View, request: { customerId: string; machineId: string }): MachineRecord[] {
     if (request.machineId !== '') return [view.machine('machine_id', request.machineId)];

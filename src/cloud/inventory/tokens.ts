@@ -101,6 +101,12 @@ export class Tokens {
     return token.customerId === undefined ? bearer : { ...bearer, customerId: token.customerId };
   }
 
+  /** Whether a token is still good: for what goes on after it was presented. */
+  isInForce(id: string): boolean {
+    const token = this.get(id);
+    return token !== undefined && this.#isValid(token);
+  }
+
   /** Whether some operator can still log in. */
   get hasOperator(): boolean {
     for (const token of this.list('')) {

@@ -53,6 +53,9 @@ interface Mutable extends Omit<PresenceFacts, 'state' | 'hubCount'> {
   software: string;
 }
 
+/** A clock that is wrong by more is as wrong as this; the difference of two times may be no number that can be sent. */
+const MOST_OFFSET_MS = 2 ** 52;
+
 export class Presence {
   readonly #machines = new Map<string, Mutable>();
 
@@ -144,7 +147,7 @@ export class Presence {
 
   #seen(m: Mutable, clockMs: number): void {
     m.lastSeenMs = this.clock.now();
-    m.clockOffsetMs = clockMs - m.lastSeenMs;
+    m.clockOffsetMs = Math.max(-MOST_OFFSET_MS, Math.min(MOST_OFFSET_MS, clockMs - m.lastSeenMs));
   }
 
   #machine(id: string): Mutable {

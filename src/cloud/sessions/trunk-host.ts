@@ -10,6 +10,7 @@ import type { Logger } from '../../kernel/log.js';
 import { CloudSession } from '../../link/cloud-session.js';
 import { endingOf, LinkFault } from '../../link/fault.js';
 import { type Ending, ending, type Pipe, type PipeHandlers } from '../../link/pipe.js';
+import { MAX_SELF_DESCRIPTION } from '../../link/version.js';
 import { type FrameOwner, FrameQueue, type MessageSink } from '../../trunk/frame-queue.js';
 import {
   MAX_CHANNELS,
@@ -96,7 +97,8 @@ export class TrunkHost {
   /** One message of the connector. */
   received(message: Uint8Array): void {
     if (this.#ended) return;
-    this.#heard();
+    // Whoever has not said hello has no other way to stay.
+    if (this.#greeted) this.#heard();
     try {
       for (const frame of decodeFrames(message)) {
         this.#frame(frame);
@@ -160,8 +162,16 @@ export class TrunkHost {
   #hello(hello: TrunkHello): void {
     if (this.#greeted) throw new LinkFault('link.protocol', 'a second hello');
     if (hello.version !== 1) throw new LinkFault('link.protocol', `unknown trunk version ${hello.version}`);
-    this.#greeted = true;
+    if (hello.software.length > MAX_SELF_DESCRIPTION) {
+      throw new LinkFault('link.protocol', 'a hello that says too much of itself');
+    }
     const { services, certificate } = this;
+    // It may have been retired since its connection was let in; from now on it would be told.
+    if (services.inventory.isRevoked(certificate.key.keyId)) {
+      throw new LinkFault('link.refused', 'this connector has been retired');
+    }
+    this.#greeted = true;
+    this.#heard();
     services.trunks.take(this, hello);
     this.#queue.push(
       {

@@ -1,8 +1,10 @@
 // Hubs and connectors that mean harm: what one of them can do ends at itself.
 import { expect } from 'chai';
-import { Envelope, Lane, LinkUp } from '../../../../gen/occmesh/link/v1/link.js';
-import { CloseCode } from '../../../../gen/occmesh/trunk/v1/trunk.js';
+import { Envelope, type Hello, Lane, LinkUp, Path } from '../../../../gen/occmesh/link/v1/link.js';
+import { CloseCode, TrunkFrames, TrunkHello } from '../../../../gen/occmesh/trunk/v1/trunk.js';
 import { readSessionRecord } from '../../../../src/cloud/sessions/session-record.js';
+import { TrunkHost } from '../../../../src/cloud/sessions/trunk-host.js';
+import { seconds } from '../../../../src/kernel/duration.js';
 import { encodeUp, signedEnvelope } from '../../../../src/link/envelope.js';
 import { ending } from '../../../../src/link/pipe.js';
 import { helloInput } from '../../../../src/link/signatures.js';
@@ -83,12 +85,67 @@ describe(`sessions: hostile peers (seed ${testSeed})`, () => {
     }
   });
 
-  /** The Hello of `bytes` with another generation, signed by the hub as its own. */
-  const presenting = (generation: number, bytes: Uint8Array, carrier: MemoryCarrier): Uint8Array => {
+  it('refuses a Hello that says more of itself than anybody wants to read', async () => {
+    await using hub = await newHub();
+    for (const change of [{ software: 'x'.repeat(1_025) }, { previousEnd: 'x'.repeat(1_025) }]) {
+      const carrier = new MemoryCarrier(({ direction, number, bytes }) =>
+        direction === 'up' && number === 0 ? [changed(change, bytes, carrier)] : [bytes],
+      );
+      const { session, cloudSession } = hub.connect(cloud, carrier);
+      await until(() => cloudSession.state === 'ended', 'a verdict');
+      expect(carrier.endings.hub?.code).to.equal(CloseCode.PROTOCOL);
+      session.close(ending(CloseCode.DONE, 'done'));
+    }
+  });
+
+  it('knows no clock so wrong that the others could not be listed', () => {
+    const presence = cloud.presence;
+    for (const clockMs of [-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER]) {
+      presence.up('hub', { path: Path.DIRECT, connectorId: '', software: '', clockMs });
+      expect(Number.isSafeInteger(presence.of('hub').clockOffsetMs), `${clockMs}`).to.equal(true);
+    }
+  });
+
+  it('does not greet a connector that was retired before it said hello, nor wait for one that says nothing', async () => {
+    const begin = () => {
+      const seen: { ended?: CloseCode; welcomed: boolean } = { welcomed: false };
+      const trunk = new TrunkHost(cloud.services, who.connector.certificate, {
+        bufferedBytes: 0,
+        drained: async () => undefined,
+        write: (message) => {
+          seen.welcomed ||= TrunkFrames.decode(message).frames.some(({ body }) => body?.$case === 'welcome');
+        },
+        end: ({ code }) => {
+          seen.ended = code;
+        },
+      });
+      return { trunk, seen };
+    };
+    const nothing = TrunkFrames.encode({ frames: [] }).finish();
+    const silent = begin();
+    for (let i = 0; i < 7; i++) {
+      silent.trunk.received(nothing);
+      await clock.advance(seconds(5));
+    }
+    expect(silent.seen.ended, 'without hello').to.equal(CloseCode.GOING_AWAY);
+
+    const { trunk, seen } = begin();
+    cloud.inventory.revoked.add(who.connector.key.publicKey.keyId.toString('hex'));
+    const value = TrunkHello.fromPartial({ version: 1, bootId: Buffer.alloc(16) });
+    trunk.received(TrunkFrames.encode({ frames: [{ channel: 0, body: { $case: 'hello', value } }] }).finish());
+    await settle();
+    expect(seen).to.deep.equal({ welcomed: false, ended: CloseCode.REFUSED });
+  });
+
+  const presenting = (generation: number, bytes: Uint8Array, carrier: MemoryCarrier): Uint8Array =>
+    changed({ generation }, bytes, carrier);
+
+  /** The Hello of `bytes` with a change, signed by the hub as its own. */
+  const changed = (change: Partial<Hello>, bytes: Uint8Array, carrier: MemoryCarrier): Uint8Array => {
     const { message } = LinkUp.decode(Envelope.decode(bytes).payload);
     const challenge = Envelope.decode(carrier.of('down')[0] ?? new Uint8Array(0)).payload;
     if (message?.$case !== 'hello') throw new Error('not a Hello');
-    const payload = encodeUp({ $case: 'hello', value: { ...message.value, generation } });
+    const payload = encodeUp({ $case: 'hello', value: { ...message.value, ...change } });
     return signedEnvelope(payload, 0, who.hub.key.sign(helloInput(challenge, payload)));
   };
 });

@@ -1,0 +1,61 @@
+// Streams of readings end with the token that opened them.
+import { expect } from 'chai';
+import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { ReadingService } from '../../../../src/cloud/api/reading-service.js';
+import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
+import { Ledger } from '../../../../src/cloud/telemetry/ledger.js';
+import { Watchers } from '../../../../src/cloud/telemetry/watch.js';
+import { ApiFault } from '../../../../src/contract/fault.js';
+import { uuidBytes } from '../../../../src/identity/uuid.js';
+import { epochMs } from '../../../../src/kernel/duration.js';
+import { TestCloud } from '../inventory/fixture.js';
+
+describe('cloud: streams of readings', () => {
+  const start = async (cloud: TestCloud, lifetimeMs: number) => {
+    const { inventory, store } = cloud;
+    const { id } = await cloud.customer('c');
+    const wanted = { caller: Caller.CUSTOMER_READER, customerId: id, lifetimeMs, name: '' } as const;
+    const { token, text } = await inventory.tokens.createApi(wanted);
+    const principal = inventory.tokens.authenticate(text);
+    if (!principal) throw new Error('the token is good');
+    const watchers = new Watchers();
+    const latest = new LatestReadings();
+    const service = new ReadingService({ inventory, store, ledger: new Ledger(store), latest, watchers });
+    const abort = new AbortController();
+    const call = { principal, signal: abort.signal };
+    const answers = service.watchReadings({ customerId: '', machineId: '' }, call);
+    const hub = { customer: uuidBytes(id), machine: Buffer.alloc(16, 7) };
+    /** The next answer, after a reading was stored. */
+    const next = async () => {
+      const answer = answers.next();
+      await Promise.resolve();
+      const reading = { sensor: 1, takenAt: epochMs(1), state: State.OK, message: '', values: [] };
+      watchers.stored(hub, Buffer.alloc(16), [{ number: 0, readings: [reading] }]);
+      return answer;
+    };
+    return { token, next };
+  };
+
+  const faultOf = (promise: Promise<unknown>): Promise<unknown> =>
+    promise.then(
+      () => undefined,
+      (thrown) => (thrown instanceof ApiFault ? thrown.code : thrown),
+    );
+
+  it('tell nothing more to the bearer of a token that was revoked', async () => {
+    await using cloud = await TestCloud.start();
+    const { token, next } = await start(cloud, 0);
+    expect((await next()).value?.readings).to.have.length(1);
+    await cloud.inventory.tokens.revoke(token.id);
+    expect(await faultOf(next())).to.equal('api.unauthenticated');
+  });
+
+  it('nor to that of one that has expired', async () => {
+    await using cloud = await TestCloud.start();
+    const { next } = await start(cloud, 60_000);
+    expect((await next()).value?.readings).to.have.length(1);
+    cloud.clock.jumpWall(60_000);
+    expect(await faultOf(next())).to.equal('api.unauthenticated');
+  });
+});

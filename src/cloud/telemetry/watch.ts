@@ -5,7 +5,7 @@ import type { PlacedReading } from './latest.js';
 import type { HubKey } from './ledger.js';
 
 /** A watcher that is this many readings behind is ended. */
-export const MOST_BEHIND = 10_000;
+const MOST_BEHIND = 10_000;
 
 export interface WatchedReading extends PlacedReading {
   readonly hub: HubKey;
@@ -38,8 +38,12 @@ class Watcher {
   async next(signal: AbortSignal): Promise<readonly WatchedReading[] | 'overrun' | undefined> {
     if (this.#queue.length === 0 && !this.#overrun && !signal.aborted) {
       await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-        signal.addEventListener('abort', () => resolve(), { once: true });
+        const wake = () => {
+          signal.removeEventListener('abort', wake);
+          resolve();
+        };
+        this.#wake = wake;
+        signal.addEventListener('abort', wake, { once: true });
       });
     }
     if (this.#overrun) return 'overrun';

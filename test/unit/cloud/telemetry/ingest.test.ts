@@ -1,0 +1,227 @@
+// The way of batches and gaps into the store and out again: verdicts, what is durable together, what a restart reads back,
+// what is latest, what a query finds, and who watches.
+import { getEventListeners } from 'node:events';
+import { expect } from 'chai';
+import { Gap, GapReason, State, Witness } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { type Author, Ingest } from '../../../../src/cloud/telemetry/ingest.js';
+import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
+import { type HubLedger, Ledger } from '../../../../src/cloud/telemetry/ledger.js';
+import { queryReadings } from '../../../../src/cloud/telemetry/query.js';
+import { MOST_BEHIND, Watchers } from '../../../../src/cloud/telemetry/watch.js';
+import { SigningKey } from '../../../../src/identity/keys.js';
+import { signContent } from '../../../../src/identity/signed.js';
+import { TAGS } from '../../../../src/identity/tags.js';
+import { epochMs } from '../../../../src/kernel/duration.js';
+import { MemoryStore } from '../../../../src/storage/memory.js';
+import { packBatch } from '../../../../src/telemetry/batch.js';
+import { chainNext, chainStart } from '../../../../src/telemetry/chain.js';
+import type { Flush } from '../../../../src/telemetry/reading.js';
+import { settle } from '../../../support/fake-clock.js';
+
+const hub = { customer: Buffer.alloc(16, 0x21), machine: Buffer.alloc(16, 0x22) };
+const LOG = Buffer.alloc(16, 0x33);
+
+const flush = (number: number, id = number, sensor = 1): Flush => ({
+  number,
+  readings: [
+    {
+      sensor,
+      takenAt: epochMs(1_000 * id),
+      state: State.OK,
+      message: '',
+      values: [{ name: 'id', unit: '', value: id }],
+    },
+  ],
+});
+
+describe('cloud: ingest', () => {
+  const key = SigningKey.generate();
+  let store: MemoryStore;
+  let ledger: HubLedger;
+  let ingest: Ingest;
+  let author: Author;
+  let isCurrent: boolean;
+  beforeEach(async () => {
+    store = new MemoryStore();
+    ingest = new Ingest(store);
+    ledger = await new Ledger(store).of(hub);
+    isCurrent = true;
+    author = {
+      ...hub,
+      ledger,
+      verifyKey: (keyId) => (key.publicKey.keyId.equals(keyId) ? key.publicKey : undefined),
+      isCurrent: () => isCurrent,
+    };
+  });
+
+  const batch = (flushes: readonly Flush[], log = LOG, machineId = hub.machine) => {
+    let chain = chainStart(log);
+    for (const { readings } of flushes) chain = chainNext(chain, readings);
+    const firstFlush = flushes[0]?.number ?? 0;
+    return signContent(key, TAGS.BATCH, packBatch({ machineId, log, firstFlush, flushes, chain }));
+  };
+
+  const gap = (first: number, count: number, change: Partial<Gap> = {}) =>
+    signContent(
+      key,
+      TAGS.GAP,
+      Gap.encode({
+        machineId: hub.machine,
+        log: LOG,
+        firstFlush: first,
+        flushCount: count,
+        reason: GapReason.LOG_FULL,
+        noticedAtMs: 0,
+        witness: Witness.HUB,
+        readingCount: count,
+        ...change,
+      }).finish(),
+    );
+
+  const codeOf = (attempt: Promise<unknown>): Promise<unknown> =>
+    attempt.then(
+      () => 'none',
+      (thrown: { code?: unknown }) => thrown.code,
+    );
+
+  const stored = async (from = 0, until = 1e12, sensor = 0): Promise<number[]> => {
+    const found: number[] = [];
+    for await (const some of queryReadings(store, hub, { sensor, from, until })) {
+      found.push(...some.map(({ reading }) => reading.values[0]?.value ?? -1));
+    }
+    return found;
+  };
+
+  it('stores a batch once: the very same is held, also while the first is on its way to the disk', async () => {
+    const signed = batch([flush(0), flush(1)]);
+    const verdicts = await Promise.all([ingest.batch(author, signed), ingest.batch(author, signed)]);
+    expect(verdicts.map(({ kind }) => kind).sort()).to.deep.equal(['held', 'stored']);
+    expect((await ingest.batch(author, signed)).kind).to.equal('held');
+    expect(await stored()).to.deep.equal([0, 1]);
+  });
+
+  it('calls everything else that overlaps a conflict, and stores nothing of it', async () => {
+    await ingest.batch(author, batch([flush(5), flush(6), flush(7)]));
+    for (const other of [
+      [flush(5), flush(6), flush(8 - 1, 99)],
+      [flush(5)],
+      [flush(6)],
+      [flush(7), flush(8)],
+      [flush(3), flush(4), flush(5)],
+      [flush(4), flush(5), flush(6), flush(7), flush(8)],
+    ]) {
+      expect((await ingest.batch(author, batch(other))).kind).to.equal('conflict');
+    }
+    expect(await stored()).to.deep.equal([5, 6, 7]);
+    expect((await ingest.batch(author, batch([flush(4)]))).kind).to.equal('stored');
+    expect((await ingest.batch(author, batch([flush(8)]))).kind).to.equal('stored');
+  });
+
+  it('refuses what was signed by nobody it knows, for another purpose, or for another machine', async () => {
+    const stranger = SigningKey.generate();
+    const right = batch([flush(0)]);
+    expect(await codeOf(ingest.batch(author, signContent(stranger, TAGS.BATCH, right.content)))).to.equal(
+      'link.unauthentic',
+    );
+    expect(await codeOf(ingest.batch(author, signContent(key, TAGS.GAP, right.content)))).to.equal('link.unauthentic');
+    expect(await codeOf(ingest.batch(author, batch([flush(0)], LOG, Buffer.alloc(16, 9))))).to.equal(
+      'link.unauthentic',
+    );
+    expect(await codeOf(ingest.gap(author, gap(0, 1, { machineId: Buffer.alloc(16, 9) })))).to.equal(
+      'link.unauthentic',
+    );
+    expect(await codeOf(ingest.gap(author, gap(0, 1, { witness: Witness.CLOUD })))).to.equal('link.protocol');
+    expect(await codeOf(ingest.gap(author, gap(0, 0)))).to.equal('link.protocol');
+    expect(store.writes).to.equal(0);
+  });
+
+  it('stores nothing for a session that is no longer current, asked inside the commit', async () => {
+    const [first, second] = [ingest.batch(author, batch([flush(0)])), ingest.batch(author, batch([flush(1)]))];
+    isCurrent = false;
+    expect(await codeOf(first)).to.equal('link.superseded');
+    expect(await codeOf(second)).to.equal('link.superseded');
+    expect(await codeOf(ingest.gap(author, gap(5, 1)))).to.equal('link.superseded');
+    expect(store.writes).to.equal(0);
+    expect(await stored()).to.deep.equal([]);
+  });
+
+  it('reads the same ledger back from the store, whatever came in which order', async () => {
+    for (const first of [6, 0, 9, 3]) {
+      await ingest.batch(author, batch([flush(first), flush(first + 1), flush(first + 2)]));
+    }
+    await ingest.batch(author, batch([flush(20)]));
+    await ingest.gap(author, gap(12, 8));
+    await ingest.gap(author, gap(19, 2));
+    const again = (await new Ledger(store).of(hub)).log(LOG);
+    for (const state of [ledger.log(LOG), again]) {
+      expect(state.held.toProto()).to.deep.equal([
+        { first: 0, count: 12 },
+        { first: 20, count: 1 },
+      ]);
+      expect(state.lost.toProto()).to.deep.equal([{ first: 12, count: 8 }]);
+      expect([state.readings, state.announced]).to.deep.equal([13, 21]);
+      expect(state.chain.equals(chainNext(chainStart(LOG), flush(20).readings))).to.equal(true);
+    }
+  });
+
+  it('lets data take the place of a gap, never the reverse', async () => {
+    await ingest.gap(author, gap(0, 3));
+    await ingest.batch(author, batch([flush(1)]));
+    await ingest.gap(author, gap(1, 1));
+    expect(ledger.log(LOG).lost.toProto()).to.deep.equal([
+      { first: 0, count: 1 },
+      { first: 2, count: 1 },
+    ]);
+    expect(await stored()).to.deep.equal([1]);
+  });
+
+  it('finds by time and sensor, opening only batches that can hold it', async () => {
+    for (let i = 0; i < 10; i++) await ingest.batch(author, batch([flush(i, i, (i % 2) + 1)]));
+    expect(await stored(3_000, 6_000)).to.deep.equal([3, 4, 5]);
+    expect(await stored(3_000, 6_000, 1)).to.deep.equal([4]);
+    expect(await stored(9_000, 9_001)).to.deep.equal([9]);
+    expect(await stored(10_000)).to.deep.equal([]);
+  });
+
+  it('takes for latest what is last in the order of logs, not what the clock says or what came last', async () => {
+    const newer = Buffer.alloc(16, 0x44);
+    const latest = new LatestReadings();
+    ingest.onStored((h, log, flushes) => latest.stored(h, log, flushes));
+    await ingest.batch(author, batch([flush(0, 500)], newer));
+    await ingest.batch(author, batch([flush(7, 900)]));
+    await ingest.batch(author, batch([flush(1, 400)], newer));
+    await ingest.batch(author, batch([flush(2, 950)]));
+    const value = (all: LatestReadings) => all.of(hub).map(({ reading }) => reading.values[0]?.value);
+    expect(value(latest)).to.deep.equal([400]);
+    const loaded = new LatestReadings();
+    await loaded.load(hub, store, new Set([1]));
+    expect(value(loaded)).to.deep.equal([400]);
+  });
+
+  it('tells a watcher what it asked for, and ends one that does not keep up, without harm to others', async () => {
+    const watchers = new Watchers();
+    ingest.onStored((h, log, flushes) => watchers.stored(h, log, flushes));
+    const stop = new AbortController();
+    const mine = watchers.watch({ machine: hub.machine }, stop.signal);
+    const slow = watchers.watch({ customer: hub.customer }, stop.signal);
+    const others = watchers.watch({ customer: Buffer.alloc(16, 0x7f) }, stop.signal);
+    const next = mine.next();
+    const nobody = others.next();
+    void slow.next();
+    await settle();
+    await ingest.batch(author, batch([flush(0)]));
+    expect((await next).value).to.have.length(1);
+    const many = Array.from({ length: MOST_BEHIND / 2 }, (_, i) => flush(i).readings[0]).flatMap((r) => r ?? []);
+    for (let i = 1; i < 4; i++) {
+      const reading = mine.next();
+      watchers.stored(hub, LOG, [{ number: i, readings: many }]);
+      expect((await reading).value).to.have.length(many.length);
+    }
+    expect(getEventListeners(stop.signal, 'abort').length, 'one for each who waits').to.be.at.most(3);
+    expect((await slow.next()).value).to.equal('overrun');
+    expect((await slow.next()).done).to.equal(true);
+    stop.abort();
+    expect((await nobody).done).to.equal(true);
+    expect((await mine.next()).done).to.equal(true);
+  });
+});

@@ -24,7 +24,7 @@ const KEYS = {
 };
 
 /** Which file counts: the one named, else OCC_CLIENT, else the user's own. */
-export function clientFile(named: string | undefined, terminal: Terminal): string {
+function clientFile(named: string | undefined, terminal: Terminal): string {
   const fromEnvironment = terminal.env.OCC_CLIENT;
   return named ?? (fromEnvironment ? path(fromEnvironment, terminal.cwd) : defaultClientFile(terminal));
 }

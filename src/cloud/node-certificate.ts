@@ -46,8 +46,7 @@ export class NodeCertificate {
   keepFresh(scope: Scope, onIssued: (certificate: MeshCertificate) => void): void {
     const { clock, log } = this.modules;
     const look = async () => {
-      const { notBefore, notAfter } = this.latest;
-      if (clock.now() < notBefore + ((notAfter - notBefore) * 2) / 3) return;
+      if (clock.now() < this.latest.renewalDue) return;
       this.latest = await this.issue();
       onIssued(this.latest);
       log.info({ expires: new Date(this.latest.notAfter).toISOString() }, 'certificate of this node issued again');

@@ -8,7 +8,7 @@ import { RememberedConnectors } from './remembered.js';
 
 /** What the cloud names beyond this is not believed to be a list of connectors of one customer network. */
 export const MAX_ADVERTISED = 32;
-export const SEARCH_TIME = seconds(3);
+const SEARCH_TIME = seconds(3);
 
 /** SsdpSearcher, or what stands in for it. */
 export interface Searcher {

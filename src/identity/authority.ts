@@ -11,9 +11,9 @@ import { isMeshName, type MeshIdentity, type MeshRole, spiffeUri } from './spiff
 import { ECDSA_SHA256, webKeyPair, webPublicKey, x509 } from './x509.js';
 
 /** How long a member's certificate is valid unless said otherwise. */
-export const LEAF_VALIDITY: Duration = days(90);
+const LEAF_VALIDITY: Duration = days(90);
 /** How long the CA itself is valid. */
-export const CA_VALIDITY: Duration = days(3_652);
+const CA_VALIDITY: Duration = days(3_652);
 // A machine whose hardware clock runs in local time is up to 14 hours behind until it has been told the time.
 const BACKDATED: Duration = days(1);
 

@@ -65,6 +65,11 @@ export class MeshCertificate {
     readonly pem: string,
   ) {}
 
+  /** From then on a new one should be asked for: when two thirds of its lifetime are over. */
+  get renewalDue(): EpochMs {
+    return epochMs(this.notBefore + ((this.notAfter - this.notBefore) * 2) / 3);
+  }
+
   /** Faults: identity.malformed (also for a certificate of an authority, which is nobody's identity). */
   static parse(der: Uint8Array): MeshCertificate {
     return MeshCertificate.from(parseX509(der));

@@ -11,7 +11,7 @@ import { type SealingKeyPair, X25519_LENGTH } from './sealing-keys.js';
 export type EnrollmentMethod = 'Enrol' | 'Renew';
 
 /** Limit of a sealed request or answer in bytes. */
-export const MAX_SEALED = 65_536;
+const MAX_SEALED = 65_536;
 
 const INFO = Buffer.from('occ-mesh/enrollment/v1', 'ascii');
 const ANSWER_LABEL = Buffer.from('occ-mesh/enrollment/v1/answer', 'ascii');

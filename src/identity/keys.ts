@@ -16,7 +16,7 @@ const CURVE = 'prime256v1';
 const SPKI_LENGTH = 91;
 
 /** The first 8 bytes of the SHA-256 of a public key (SubjectPublicKeyInfo, DER): telemetry.v1.Signed.key_id. */
-export function keyIdOf(spki: Uint8Array): Buffer {
+function keyIdOf(spki: Uint8Array): Buffer {
   return createHash('sha256').update(spki).digest().subarray(0, 8);
 }
 

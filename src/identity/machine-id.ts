@@ -14,7 +14,7 @@ export interface MachineIdReader {
   run(command: string, args: readonly string[]): Promise<string | undefined>;
 }
 
-export const systemReader: MachineIdReader = {
+const systemReader: MachineIdReader = {
   platform: process.platform,
   readFile: (path) => readFile(path, 'utf8').catch(() => undefined),
   run: (command, args) =>

@@ -9,7 +9,7 @@ x509.cryptoProvider.set(webcrypto);
 
 export { x509 };
 
-export const ECDSA_P256 = { name: 'ECDSA', namedCurve: 'P-256' } as const;
+const ECDSA_P256 = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 export const ECDSA_SHA256 = { name: 'ECDSA', hash: 'SHA-256' } as const;
 
 /** The public key as WebCrypto wants it. */

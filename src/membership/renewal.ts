@@ -6,7 +6,7 @@ import { createCsr } from '../identity/csr.js';
 import { sealRequest } from '../identity/enrollment-envelope.js';
 import { uuidBytes } from '../identity/uuid.js';
 import { type Clock, sleep } from '../kernel/clock.js';
-import { days, type EpochMs, hours, milliseconds, minutes } from '../kernel/duration.js';
+import { days, hours, milliseconds, minutes } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import type { Random } from '../kernel/random.js';
@@ -27,11 +27,6 @@ export interface RenewalModules {
   readonly onRenewed: (certificate: MeshCertificate) => void;
 }
 
-/** When a certificate is due for renewal: two thirds of its lifetime after its beginning. */
-export function dueAt(certificate: MeshCertificate): EpochMs {
-  return (certificate.notBefore + ((certificate.notAfter - certificate.notBefore) * 2) / 3) as EpochMs;
-}
-
 /** Runs until the signal is aborted, or the cloud refuses for good (then it rejects with membership.refused). */
 export async function keepRenewed(membership: Membership, modules: RenewalModules, signal: AbortSignal): Promise<void> {
   const { clock, random, log } = modules;
@@ -39,7 +34,7 @@ export async function keepRenewed(membership: Membership, modules: RenewalModule
   const schedule = { first: minutes(1), factor: 2, cap: hours(1) };
   let waits = backoff(schedule, random);
   while (!signal.aborted) {
-    const wait = dueAt(current) - clock.now();
+    const wait = current.renewalDue - clock.now();
     if (wait > 0) {
       await sleep(clock, milliseconds(Math.min(wait, LONGEST_WAIT)), signal);
       continue;

@@ -23,7 +23,7 @@ export interface LevelOptions {
   readonly checkTables?: boolean;
 }
 
-export const DEFAULT_WRITE_BUFFER = 4 * 1024 * 1024;
+const DEFAULT_WRITE_BUFFER = 4 * 1024 * 1024;
 
 const DAMAGE_ADVICE = 'Set the store aside and build it again from what is still good, or restore a backup.';
 

@@ -1,7 +1,7 @@
 // Decimal scaling: most sensors say 50.25, not 50.25000000000000042. Where every value of a column is an integer
 // divided by one power of ten, and that division gives back the very same double, the integers are what is written.
 
-export const MAX_SCALE = 15;
+const MAX_SCALE = 15;
 /** Written in place of a scale for columns that are kept as doubles. */
 export const AS_DOUBLES = 16;
 

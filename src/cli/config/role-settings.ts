@@ -3,7 +3,7 @@ import { LOG_LEVELS } from '../../kernel/log.js';
 import { address, anyText, duration, listening, oneOf, path, pathOrStdin, size, wholeNumber } from '../values.js';
 import { many, one, toggle } from './settings.js';
 
-export const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
+const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
 
 const common = {
   data: one('--data <dir>', 'data directory', path),

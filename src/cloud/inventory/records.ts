@@ -63,7 +63,7 @@ export const machineSchema = z.object({
 export type MachineRecord = Readonly<z.infer<typeof machineSchema>>;
 export type MachineRole = MachineRecord['role'];
 
-export const thresholdSchema = z.object({ metric: z.string(), warning: z.string(), critical: z.string() });
+const thresholdSchema = z.object({ metric: z.string(), warning: z.string(), critical: z.string() });
 
 export const sensorSchema = z.object({
   v: z.literal(1),

@@ -173,7 +173,7 @@ export class Connector implements Stoppable {
       { clock, log, random },
     );
     listener.add(LinkServiceService, { link: (stream, context) => carryLink(trunk, stream, context, log) });
-    listener.add(EnrollmentServiceService, relayedEnrollment(relay));
+    listener.add(EnrollmentServiceService, relayedEnrollment(relay, modules));
     const health = new HealthService(['occmesh.link.v1.LinkService', 'occmesh.enrollment.v1.EnrollmentService']);
     health.addTo(listener);
     scope.own(listener);

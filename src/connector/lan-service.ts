@@ -6,6 +6,7 @@ import { ANONYMOUS, type Authenticate } from '../contract/access.js';
 import type { ByteStream } from '../contract/byte-stream.js';
 import { ContractFault } from '../contract/fault.js';
 import type { CallContext } from '../contract/handlers.js';
+import { RateLimit, type RateLimitOptions, sourceOf } from '../contract/rate-limit.js';
 import type { TrustBundle } from '../identity/certificates.js';
 import { judgePeer } from '../identity/tls.js';
 import type { Clock } from '../kernel/clock.js';
@@ -91,8 +92,26 @@ export async function carryLink(
   }
 }
 
-/** EnrollmentService, relayed. */
-export const relayedEnrollment = (relay: Relay) => ({
-  enrol: (request: Sealed, { signal }: CallContext) => relay('enrol', request, signal),
-  renew: (request: Sealed, { signal }: CallContext) => relay('renew', request, signal),
-});
+/**
+ * Anybody in the LAN may have something relayed, and to the cloud all of it comes from this connector: together less than
+ * the cloud takes from one source, and one machine only a small part of that, so that it cannot keep the others out.
+ */
+const RELAY_RATE: RateLimitOptions = {
+  perSource: { burst: 10, perSecond: 0.5 },
+  overall: { burst: 40, perSecond: 8 },
+};
+
+/** EnrollmentService, relayed. Faults: contract.exhausted, with the time to wait; those of `relay`. */
+export function relayedEnrollment(relay: Relay, modules: { readonly clock: Clock }) {
+  const rate = new RateLimit(RELAY_RATE, modules);
+  const bounded = (method: 'enrol' | 'renew') => {
+    return async (request: Sealed, { signal, peer }: Pick<CallContext, 'signal' | 'peer'>): Promise<SealedAnswer> => {
+      const retryAfter = rate.take(sourceOf(peer));
+      if (retryAfter !== undefined) {
+        throw new ContractFault('contract.exhausted', 'too many requests for enrolment', { retryAfter });
+      }
+      return relay(method, request, signal);
+    };
+  };
+  return { enrol: bounded('enrol'), renew: bounded('renew') };
+}

@@ -12,6 +12,7 @@ import {
   type SealedAnswer,
 } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
 import { ApiFault } from '../../contract/fault.js';
+import { RateLimit, type RateLimitOptions, sourceOf } from '../../contract/rate-limit.js';
 import type { MeshAuthority } from '../../identity/authority.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import { verifyCsr } from '../../identity/csr.js';
@@ -32,7 +33,15 @@ import { InventoryFault } from '../inventory/faults.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { MachineRecord } from '../inventory/records.js';
 import { BadRequest, readApplication } from './application.js';
-import { DEFAULT_RATE, RateLimit, type RateLimitOptions } from './rate-limit.js';
+
+/**
+ * Protects the processor from work for strangers; secrets of 32 bytes cannot be guessed anyway. A connector relays for a
+ * whole network, so that a source may well be a thousand machines on their first day.
+ */
+const DEFAULT_RATE: RateLimitOptions = {
+  perSource: { burst: 50, perSecond: 10 },
+  overall: { burst: 400, perSecond: 100 },
+};
 
 export interface EnrollmentOptions {
   readonly rate?: RateLimitOptions;
@@ -136,7 +145,7 @@ export class EnrollmentService {
     caller: EnrollmentCaller,
     respond: (content: Uint8Array) => Promise<Uint8Array>,
   ): Promise<SealedAnswer> {
-    const retryAfter = this.#rate.take(sourceOf(caller));
+    const retryAfter = this.#rate.take(sourceOf(caller.peer));
     if (retryAfter !== undefined)
       throw new ApiFault('api.exhausted', 'too many requests for enrolment', { retryAfter });
     const opened = await openRequest(this.modules.sealingKey, method, request, this.modules.random);
@@ -160,9 +169,6 @@ export class EnrollmentService {
     }
   }
 }
-
-/** Without the port: each connection has another one. */
-const sourceOf = ({ peer }: EnrollmentCaller): string => peer.replace(/:\d+$/, '');
 
 function failureOf(thrown: unknown): EnrollmentFailure | undefined {
   if (thrown instanceof BadRequest) return { code: EnrollmentFailureCode.BAD_REQUEST, message: thrown.message };

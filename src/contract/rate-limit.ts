@@ -1,7 +1,6 @@
-// How often enrolment may be asked for: token buckets, one for each source and one for all. They protect the processor
-// from work for strangers; secrets of 32 bytes cannot be guessed anyway.
-import type { Clock } from '../../kernel/clock.js';
-import { type Duration, seconds } from '../../kernel/duration.js';
+// How often strangers may ask for work: token buckets, one for each source and one for all.
+import type { Clock } from '../kernel/clock.js';
+import { type Duration, seconds } from '../kernel/duration.js';
 
 export interface BucketOptions {
   /** How many at once. */
@@ -13,12 +12,6 @@ export interface RateLimitOptions {
   readonly perSource: BucketOptions;
   readonly overall: BucketOptions;
 }
-
-/** A connector relays for a whole network, so that a source may well be a thousand machines on their first day. */
-export const DEFAULT_RATE: RateLimitOptions = {
-  perSource: { burst: 50, perSecond: 10 },
-  overall: { burst: 400, perSecond: 100 },
-};
 
 const MAX_SOURCES = 4_096;
 
@@ -75,3 +68,6 @@ export class RateLimit {
     return undefined;
   }
 }
+
+/** Of `192.0.2.1:5000` the address: each connection has another port. */
+export const sourceOf = (peer: string): string => peer.replace(/:\d+$/, '');

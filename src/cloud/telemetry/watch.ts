@@ -5,7 +5,7 @@ import type { PlacedReading } from './latest.js';
 import type { HubKey } from './ledger.js';
 
 /** A watcher that is this many readings behind is ended. */
-const MOST_BEHIND = 10_000;
+export const MOST_BEHIND = 10_000;
 
 export interface WatchedReading extends PlacedReading {
   readonly hub: HubKey;

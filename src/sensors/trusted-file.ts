@@ -9,8 +9,17 @@ import { SensorFault } from './fault.js';
 
 const GROUP_OR_OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
-/** Plugins whose purpose is to run another command: with them, any program could be run through an allowed one. */
-const RUNS_OTHERS = new Set(['negate', 'urlize', 'check_by_ssh']);
+/**
+ * Plugins that are a way to something else. Those whose purpose is to run another command: with them, any program could
+ * be run through an allowed one. And check_log, which shows lines of any file and copies it to any other: the keys of a
+ * hub that does not run as root belong to the user as whom plugins run.
+ */
+const WAYS_AROUND: ReadonlyMap<string, string> = new Map([
+  ['negate', 'runs other programs'],
+  ['urlize', 'runs other programs'],
+  ['check_by_ssh', 'runs other programs'],
+  ['check_log', 'reads and writes any file'],
+]);
 
 const refuse = (why: string) =>
   new SensorFault('sensor.refused', why, {
@@ -59,9 +68,8 @@ function checkWriters(path: string, stats: Stats, ownUid: number, stickyIsFine: 
 export async function trustedFile(program: string, directories: readonly string[], ownUid: number): Promise<string> {
   if (directories.length === 0) throw refuse('no directory is allowed on this machine');
   const { file, directory } = await locate(program, directories);
-  if (RUNS_OTHERS.has(basename(file)) || RUNS_OTHERS.has(basename(program))) {
-    throw refuse(`${basename(program)} runs other programs`);
-  }
+  const why = WAYS_AROUND.get(basename(file)) ?? WAYS_AROUND.get(basename(program));
+  if (why !== undefined) throw refuse(`${basename(program)} ${why}`);
   try {
     const stats = await lstat(file);
     if (!stats.isFile()) throw refuse(`${program} is not a file`);

@@ -127,7 +127,7 @@ describe('sensors/kinds: exec', () => {
       expect(await plugins.refusal({ program: 'link' }, { directories: [] })).to.match(/no directory is allowed/);
     });
 
-    it('a directory, and a plugin that runs others', async () => {
+    it('a directory, a plugin that runs others, and one that reads and writes whatever it is told to', async () => {
       await using plugins = await Plugins.make();
       await mkdir(join(plugins.directory, 'sub'));
       const negate = await plugins.script('negate', 'exec "$@"');
@@ -135,6 +135,8 @@ describe('sensors/kinds: exec', () => {
       expect(await plugins.refusal({ program: 'sub' })).to.match(/not a file/);
       expect(await plugins.refusal({ program: 'negate', args: ['/bin/id'] })).to.match(/runs other programs/);
       expect(await plugins.refusal({ program: 'innocent', args: ['/bin/id'] })).to.match(/runs other programs/);
+      await plugins.script('check_log', 'cat "$2"');
+      expect(await plugins.refusal({ program: 'check_log', args: ['-F', 'identity.key'] })).to.match(/any file/);
     });
 
     it('a file or a directory that others can write', async () => {

@@ -84,8 +84,11 @@ describe('hub: desired state', () => {
     ['signed by a hub', () => signed(1, who.hub)],
     ['signed by a connector', () => signed(1, who.connector)],
     ['signed by the cloud of another mesh', () => signed(1, who.foreignCloud)],
-    ['with the certificate of the cloud and the key of a connector', () => signed(1, { ...who.connector, certificate: who.cloud.certificate })],
-    ["for another machine", () => signed(1, who.cloud, { machineId: Buffer.alloc(16, 9) })],
+    [
+      'with the certificate of the cloud and the key of a connector',
+      () => signed(1, { ...who.connector, certificate: who.cloud.certificate }),
+    ],
+    ['for another machine', () => signed(1, who.cloud, { machineId: Buffer.alloc(16, 9) })],
     ['without content', () => ({ signed: undefined, certificate: who.cloud.certificate.der })],
     [
       'signed for another purpose',
@@ -182,7 +185,11 @@ describe('hub: desired state', () => {
 
   it('is applied one after the other, also when two come at once', async () => {
     const keeper = newKeeper();
-    const reports = await Promise.all([keeper.receive(signed(1)), keeper.receive(signed(2)), keeper.receive(signed(1))]);
+    const reports = await Promise.all([
+      keeper.receive(signed(1)),
+      keeper.receive(signed(2)),
+      keeper.receive(signed(1)),
+    ]);
     expect(reports.map(({ runningVersion }) => runningVersion)).to.deep.equal([1, 2, 2]);
     expect(applied).to.deep.equal([1, 2]);
   });

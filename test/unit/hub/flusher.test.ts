@@ -114,7 +114,11 @@ describe(`hub: flusher (seed ${testSeed})`, () => {
 
   it('makes no flush that does not fit a batch, however large its readings are, also at the stop', async () => {
     const random = seededRandom(testSeed);
-    const text = (length: number) => random.bytes(length).toString('latin1').replace(/[^ -~]/g, 'x');
+    const text = (length: number) =>
+      random
+        .bytes(length)
+        .toString('latin1')
+        .replace(/[^ -~]/g, 'x');
     failure = new Error('no space');
     for (let i = 0; i < 1_500; i++) {
       const values = Array.from({ length: Math.floor(random.uniform() * 30) }, (_, n) => ({

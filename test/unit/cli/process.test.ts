@@ -1,6 +1,7 @@
 // The program as a process: real arguments, real signals, real exit codes.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { chmod, mkdir, readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { expect } from 'chai';
 import { Scope } from '../../../src/kernel/scope.js';
@@ -8,8 +9,11 @@ import { temporaryFolder } from './support.js';
 
 const MAIN = resolve(import.meta.dirname, '../../../src/cli/main.ts');
 
+const commandOf = (...args: string[]): string[] => [process.execPath, '--import', 'tsx', MAIN, ...args];
+
 function start(scope: Scope, ...args: string[]): ChildProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [program = '', ...rest] = commandOf(...args);
+  const child = spawn(program, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
   scope.defer(() => void child.kill('SIGKILL'));
   return child;
 }
@@ -37,6 +41,30 @@ describe('the process', () => {
     await shows(cloud, 'cloud is up');
     cloud.kill('SIGTERM');
     expect(await ended).to.equal(0);
+  }).timeout(20_000);
+
+  it('writes its store for its own user only, whatever umask and directory it was given', async () => {
+    await using scope = new Scope();
+    const folder = await temporaryFolder(scope);
+    const data = join(folder, 'cloud');
+    await mkdir(data);
+    await chmod(data, 0o777);
+    const cloud = spawn(
+      'sh',
+      ['-c', 'umask 0; exec "$@"', 'sh', ...commandOf('cloud', '--data', data, '--listen', '127.0.0.1:0')],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
+    scope.defer(() => void cloud.kill('SIGKILL'));
+    const ended = exitCode(cloud);
+    await shows(cloud, 'cloud is up');
+    const open: string[] = [];
+    for (const name of await readdir(data, { recursive: true })) {
+      if (((await stat(join(data, name))).mode & 0o077) !== 0) open.push(name);
+    }
+    cloud.kill('SIGTERM');
+    expect(await ended).to.equal(0);
+    // The CA, where the cloud is, and what it is called: nobody's secret.
+    expect(open.sort()).to.deep.equal(['ca/ca.crt', 'client.yaml', 'node.json']);
   }).timeout(20_000);
 
   it('ends with 2 for nonsense', async () => {

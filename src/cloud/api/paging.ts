@@ -4,6 +4,11 @@ import { invalid } from '../../contract/status.js';
 
 const DEFAULT_SIZE = 200;
 const MAX_SIZE = 1_000;
+/**
+ * A page ends early when its items take so much: a message has at most 2 MiB, and one customer's large settings must not
+ * hide everybody's.
+ */
+const MAX_PAGE_BYTES = 1024 * 1024;
 
 export interface PageRequest {
   readonly pageSize: number;
@@ -15,7 +20,10 @@ export interface Page<T> {
   readonly nextPageToken: string;
 }
 
-/** The page of `items`, in the order of their keys (by code unit), which must be unique. */
+/**
+ * The page of `items`, in the order of their keys (by code unit), which must be unique. `items` are records, about as
+ * large as what is sent of them.
+ */
 export function page<T>(items: Iterable<T>, keyOf: (item: T) => string, request: PageRequest): Page<T> {
   const size = request.pageSize === 0 ? DEFAULT_SIZE : request.pageSize;
   if (size > MAX_SIZE) throw invalid('page_size', `must be 1 to ${MAX_SIZE}, is ${size}`);
@@ -26,10 +34,20 @@ export function page<T>(items: Iterable<T>, keyOf: (item: T) => string, request:
     if (after === undefined || key > after) rest.push({ key, item });
   }
   rest.sort((a, b) => (a.key < b.key ? -1 : 1));
-  const taken = rest.slice(0, size);
+  const taken = fitting(rest.slice(0, size));
   const last = taken.at(-1);
   const more = rest.length > taken.length && last !== undefined;
   return { items: taken.map(({ item }) => item), nextPageToken: more ? encode(last.key) : '' };
+}
+
+/** As many as fit, at least one. */
+function fitting<T>(wanted: { key: string; item: T }[]): { key: string; item: T }[] {
+  let bytes = 0;
+  const end = wanted.findIndex(({ item }, i) => {
+    bytes += Buffer.byteLength(JSON.stringify(item));
+    return i > 0 && bytes > MAX_PAGE_BYTES;
+  });
+  return end < 0 ? wanted : wanted.slice(0, end);
 }
 
 // The first character is the version of the form.

@@ -18,4 +18,4 @@ export function seededRandom(seed: number): Random {
 }
 
 /** The seed of this run: TEST_SEED, or a fresh one. */
-export const testSeed: number = Number(process.env['TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 31));
+export const testSeed: number = Number(process.env.TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));

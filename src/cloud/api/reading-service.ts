@@ -98,7 +98,11 @@ export class ReadingService {
     const view = View.of(this.modules.inventory, call.principal);
     const machine = view.machine('machine_id', request.machineId);
     const ledger = await this.modules.ledger.of(keyOf(machine));
-    const logs = [...ledger.logs.values()].sort((a, b) => Buffer.compare(a.id, b.id)).map(ledgerOf);
+    const logs = ledger
+      .all()
+      .map(([, state]) => state)
+      .sort((a, b) => Buffer.compare(a.id, b.id))
+      .map(ledgerOf);
     return { logs };
   };
 

@@ -48,6 +48,6 @@ export async function takeOver(
     if (!host.isCurrent()) throw new LinkFault('link.superseded', 'a newer session of this hub has taken over');
     return [putSessionRecord(host, record)];
   });
-  for (const { log, next } of before.announced) ledger.log(log).announce(next);
+  for (const { log, next } of before.announced) ledger.announce(log, next);
   return { ledger, record, before, verdict, quarantined: known.quarantined || verdict === 'older' };
 }

@@ -303,10 +303,10 @@ export class HubHost implements CloudHost, Author, Debtor {
   #announce(log: Buffer, next: number): void {
     const { ledger } = this;
     const announced = this.#admitted?.record.announced ?? [];
-    ledger.log(log).announce(next);
+    ledger.announce(log, next);
     const written = announced.find((tail) => log.equals(tail.log))?.next ?? 0;
-    if (next <= Math.max(written, ledger.log(log).held.end)) return;
-    const others = announced.filter((tail) => !log.equals(tail.log) && ledger.log(tail.log).held.end < tail.next);
+    if (next <= Math.max(written, ledger.look(log).held.end)) return;
+    const others = announced.filter((tail) => !log.equals(tail.log) && ledger.look(tail.log).held.end < tail.next);
     this.#remember({ announced: [...others, { log, next }].slice(-MOST_TAILS) });
   }
 
@@ -337,7 +337,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     const { services } = this;
     return {
       generation,
-      holdings: logs.map(({ log }) => this.ledger.log(log).holding()),
+      holdings: logs.map(({ log }) => this.ledger.look(log).holding()),
       liveWindow: LIVE_WINDOW_BYTES,
       configVersion: quarantined ? 0 : (services.inventory.desiredState(this.machineId)?.version ?? 0),
       clockMs: services.clock.now(),

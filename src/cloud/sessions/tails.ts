@@ -48,8 +48,8 @@ export async function recordRetired(services: SessionServices, hub: HubKey): Pro
 
 /** Every log that was announced or of which something is held. */
 function knownTails(ledger: HubLedger, { announced }: SessionRecord): [string, LogState][] {
-  for (const { log, next } of announced) ledger.log(log).announce(next);
-  return [...ledger.logs];
+  for (const { log, next } of announced) ledger.announce(log, next);
+  return ledger.all();
 }
 
 /** What of a log is neither held, nor known to be gone, nor below `next` on the hub. */

@@ -79,20 +79,54 @@ export class LogState {
   }
 }
 
+/** Logs of one hub of which nothing is known but how far they are said to reach; a hub has one at a time. */
+const MOST_ANNOUNCED = 256;
+
 /** All logs of one hub. */
 export class HubLedger {
+  /** Of which something is held or known to be gone. */
   readonly logs: Map<string, LogState> = new Map();
+  /** Announced and nothing else, the last one last: names that cost a hub nothing, so only so many are kept. */
+  readonly #announced = new Map<string, LogState>();
 
+  /** To be written to. */
   log(id: Uint8Array): LogState {
-    const name = Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('hex');
-    let state = this.logs.get(name);
-    if (!state) {
-      state = new LogState(Buffer.from(id));
-      this.logs.set(name, state);
-    }
+    const name = nameOf(id);
+    const known = this.logs.get(name);
+    if (known) return known;
+    const state = this.#announced.get(name) ?? new LogState(Buffer.from(id));
+    this.#announced.delete(name);
+    this.logs.set(name, state);
     return state;
   }
+
+  /** To be read; empty when nothing is known of it. */
+  look(id: Uint8Array): LogState {
+    const name = nameOf(id);
+    return this.logs.get(name) ?? this.#announced.get(name) ?? new LogState(Buffer.from(id));
+  }
+
+  /** The hub says that every flush of the log below `next` is durable there. */
+  announce(id: Uint8Array, next: number): void {
+    const state = this.look(id);
+    state.announce(next);
+    const name = nameOf(id);
+    if (this.logs.has(name)) return;
+    this.#announced.delete(name);
+    this.#announced.set(name, state);
+    for (const oldest of this.#announced.keys()) {
+      if (this.#announced.size <= MOST_ANNOUNCED) return;
+      this.#announced.delete(oldest);
+    }
+  }
+
+  /** Everything known, by name. */
+  all(): [name: string, state: LogState][] {
+    return [...this.logs, ...this.#announced];
+  }
 }
+
+const nameOf = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('hex');
 
 const LOG_BYTES = 16;
 

@@ -38,6 +38,25 @@ describe('cloud: bounds of what a hub makes it keep', () => {
     expect(kept[0]?.reading.sensor).to.equal(8_000);
   });
 
+  it('remembers of logs that were announced and nothing else the last ones', () => {
+    const ledger = new HubLedger();
+    const id = (n: number) => {
+      const bytes = Buffer.alloc(16);
+      bytes.writeUInt32BE(n);
+      return bytes;
+    };
+    ledger.log(id(0)).hold(0, { flushCount: 3, readingCount: 3, chain: Buffer.alloc(16) });
+    for (let n = 0; n < 10_000; n++) ledger.announce(id(n), n + 7);
+    expect(ledger.all()).to.have.length(257);
+    expect(ledger.look(id(9_999)).announced).to.equal(10_006);
+    expect(ledger.look(id(0)).announced, 'one that is held').to.equal(7);
+    // Looking makes nothing, and what is written to keeps what was announced.
+    ledger.look(id(20_000));
+    expect(ledger.all()).to.have.length(257);
+    expect(ledger.log(id(9_999)).announced).to.equal(10_006);
+    expect(ledger.all()).to.have.length(257);
+  });
+
   it('unfolds batches one after the other when they are large, whatever they take on the wire', async () => {
     const key = SigningKey.generate();
     const ledger = new HubLedger();

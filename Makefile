@@ -9,13 +9,15 @@ DATA ?= .data
 ARGS ?=
 
 # ── installing and building, on demand ────────────────────────────────────────────────────────────────────────────
+# Told on standard error: standard output belongs to what is run.
 node_modules/.installed: package.json package-lock.json
-	npm ci --ignore-scripts --no-audit --no-fund
+	@npm ci --ignore-scripts --no-audit --no-fund >&2
 	@touch $@
 
 SOURCES := $(shell find src gen -name '*.ts' 2>/dev/null)
 dist/.built: node_modules/.installed tsconfig.json tsconfig.build.json $(SOURCES)
-	$(BIN)/tsc -p tsconfig.build.json
+	@echo '$(BIN)/tsc -p tsconfig.build.json' >&2
+	@$(BIN)/tsc -p tsconfig.build.json >&2
 	@touch $@
 
 .PHONY: help

@@ -1,5 +1,6 @@
 // What the demo shows: on a terminal one screen that is drawn again every second, elsewhere a line per event.
-import { type Machine, MachineState, Path, type Reading, State } from '../client/index.js';
+import { valuesText } from '../cli/output/reading.js';
+import { type Machine, MachineState, Path, type Reading, Role, State } from '../client/index.js';
 
 export interface Scene {
   readonly title: string;
@@ -15,6 +16,9 @@ const STATE_COLOURS: { readonly [state: number]: string } = {
   [State.CRITICAL]: '31',
   [State.UNKNOWN]: '35',
 };
+
+/** Title, hint, empty lines between the parts, and the last row, which stays free. */
+const FIXED_LINES = 6;
 
 /** How a machine is connected, in words. */
 export function pathOf(machine: Machine, machines: readonly Machine[]): string {
@@ -47,15 +51,21 @@ export class View {
 
   draw(scene: Scene): void {
     if (!this.out.isTTY) return;
+    const events = this.#events.slice(-8);
+    const { machines } = scene;
+    // On a small screen the story counts more than every sensor.
+    const room = this.out.rows - FIXED_LINES - machines.length - events.length;
+    const hubs = machines.filter(({ role }) => role === Role.HUB).length;
+    const sensors = Math.max(0, Math.floor(room / Math.max(1, hubs)));
     const lines = [`\x1b[1mocc-mesh demo\x1b[0m · ${scene.title} · ${scene.stored} readings in the cloud`, ''];
-    for (const machine of scene.machines) {
+    for (const machine of machines) {
       const queued = machine.queuedReadings > 0 ? ` · ${machine.queuedReadings} waiting` : '';
-      lines.push(`\x1b[1m${machine.name.padEnd(22)}\x1b[0m ${pathOf(machine, scene.machines)}${queued}`);
-      for (const reading of scene.readings.filter(({ machineId }) => machineId === machine.id)) {
-        lines.push(`  ${this.#reading(reading, scene)}`);
-      }
+      const name = `${machine.role === Role.CONNECTOR ? 'connector' : 'hub'} ${machine.name}`;
+      lines.push(`\x1b[1m${name.padEnd(22)}\x1b[0m ${pathOf(machine, machines)}${queued}`);
+      const own = scene.readings.filter(({ machineId }) => machineId === machine.id);
+      for (const reading of own.slice(0, sensors)) lines.push(`  ${this.#reading(reading, scene)}`);
     }
-    lines.push('', ...this.#events.slice(-8), '', 'Ctrl-C ends it and leaves nothing running.');
+    lines.push('', ...events, '', 'Ctrl-C ends it and leaves nothing running.');
     const width = this.out.columns;
     // From the top, each line to its end, then the rest of the screen: no flicker.
     this.out.write(
@@ -68,17 +78,11 @@ export class View {
 
   #reading(reading: Reading, scene: Scene): string {
     const name = scene.sensors.get(`${reading.machineId}/${reading.sensor}`) ?? `sensor ${reading.sensor}`;
-    const values = reading.values
-      .slice(0, 3)
-      .map(({ name: metric, value, unit }) => `${metric} ${short(value)}${unit}`);
-    const age = Math.max(0, Math.round((this.now() - reading.takenAtMs) / 1_000));
+    const age = `${Math.max(0, Math.round((this.now() - reading.takenAtMs) / 1_000))} s ago`;
     const state = `\x1b[${STATE_COLOURS[reading.state] ?? '0'}m${State[reading.state].padEnd(8)}\x1b[0m`;
-    return `${name.padEnd(20)} ${state} ${values.join(', ').padEnd(60)} ${age} s ago`;
+    return `${name.padEnd(12)} ${state} ${age.padStart(9)}  ${valuesText(reading.values)}`;
   }
 }
-
-const short = (value: number): string =>
-  Math.abs(value) >= 1e6 ? value.toExponential(2) : String(Math.round(value * 100) / 100);
 
 /** Cuts to a number of visible characters; colour codes count nothing. */
 function clip(line: string, width: number): string {

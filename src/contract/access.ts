@@ -7,13 +7,14 @@ import {
   ServerInterceptingCall,
   type ServerInterceptingCallInterface,
   type ServerInterceptor,
+  status as Status,
 } from '@grpc/grpc-js';
 import { Caller } from '../../gen/occmesh/access/v1/access.js';
 import { defined } from '../kernel/defined.js';
 import { describe } from '../kernel/fault.js';
 import type { AccessRules } from './descriptors.js';
 import { ContractFault } from './fault.js';
-import type { StatusTranslator } from './status.js';
+import { REASON_KEY, type StatusTranslator } from './status.js';
 import type { StreamControl } from './windows.js';
 
 /** What is known about a call before anything of it has been read. */
@@ -82,7 +83,7 @@ export interface AccessOptions {
 
 export interface AccessModules {
   readonly translator: StatusTranslator;
-  /** Told of every call that is not let in. */
+  /** Told of every call that is not let in, or is ended by a limit. */
   readonly onRefused: (details: { readonly peer: string; readonly path: string; readonly cause: string }) => void;
   /** Taken at the beginning of each call: the HTTP/2 stream under it. */
   readonly streamOfNewCall: () => StreamControl;
@@ -106,9 +107,22 @@ export function accessInterceptor(options: AccessOptions, modules: AccessModules
               },
             );
           },
+          onCancel: () => {
+            const cause = endedByLibrary(stream);
+            if (cause !== undefined) modules.onRefused({ peer: next.getPeer(), path: method.path, cause });
+          },
         }),
     });
   };
+}
+
+const LIBRARYS_OWN: readonly (string | undefined)[] = [Status.RESOURCE_EXHAUSTED, Status.INTERNAL].map(String);
+
+/** What grpc-js told the caller by itself, without asking us: a message over the limit, or one that it cannot read. */
+function endedByLibrary(stream: StreamControl): string | undefined {
+  const ours = stream.sent(REASON_KEY) !== undefined;
+  if (ours || !LIBRARYS_OWN.includes(stream.sent('grpc-status'))) return undefined;
+  return decodeURI(stream.sent('grpc-message') ?? '');
 }
 
 async function admit(

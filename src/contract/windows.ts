@@ -29,6 +29,8 @@ export interface StreamControl {
   reset(): void;
   /** Whether one side reset it. To the reader of a call that looks like a proper end at first. */
   wasReset(): boolean;
+  /** The trailer or header of this name that was sent with the status. */
+  sent(name: string): string | undefined;
 }
 
 export interface Injector {
@@ -64,6 +66,8 @@ export function createInjector(
         if (!stream.destroyed) stream.close(constants.NGHTTP2_CANCEL);
       },
       wasReset: () => stream.closed && stream.rstCode !== constants.NGHTTP2_NO_ERROR,
+      // Without trailers the status went with the headers.
+      sent: (name: string) => (stream.sentTrailers ?? stream.sentHeaders)?.[name]?.toString(),
     };
   };
   return { connections, streamOfNewCall };

@@ -165,6 +165,7 @@ export class LogMark {
     await until(
       async () => {
         found = (await this.lines()).find(({ text }) => pattern.test(text));
+        if (!found && !this.process.running) throw new Error(`${this.process.options.name} has ended`);
         return found !== undefined;
       },
       within,

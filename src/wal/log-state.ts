@@ -71,6 +71,7 @@ export class LogState {
       acked: this.acked.toProto(),
       chain: this.chain ?? new Uint8Array(0),
       closed: !open,
+      continued: this.cut,
     };
   }
 }

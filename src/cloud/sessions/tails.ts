@@ -24,6 +24,8 @@ export async function recordMissingTails(
     const summary = present.get(name);
     // A hub that names as many logs as it may has others that it does not name.
     if (!summary && logs.length >= MOST_LOGS) continue;
+    // Not missing: written again under another log.
+    if (summary?.continued) continue;
     for (const { first, count } of missing(state, summary?.next ?? 0)) {
       await recordGap(services, author, state.id, first, count, GapReason.TAIL_MISSING);
       services.log.warn(

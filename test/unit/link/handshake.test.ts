@@ -340,6 +340,7 @@ describe(`link: handshake (seed ${testSeed})`, () => {
             acked: [],
             chain: Buffer.alloc(0),
             closed: false,
+            continued: false,
           })),
         }),
       ],

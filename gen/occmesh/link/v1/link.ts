@@ -404,6 +404,8 @@ export interface LogSummary {
   chain: Uint8Array;
   /** No flush will be added. */
   closed: boolean;
+  /** It parted: what it once had from `next` on was written again under another log, and is not missing. */
+  continued: boolean;
 }
 
 /**
@@ -654,7 +656,7 @@ export interface DigestAnswer {
 export interface FlushDigest {
   /** The flush. */
   flush: number;
-  /** Chain after it, 16 bytes. */
+  /** 16 bytes: chain after it. 32 bytes: SHA-256 of its canonical form alone, where the chain at this place is not known. */
   chain: Uint8Array;
 }
 
@@ -1800,7 +1802,15 @@ export const Hello: MessageFns<Hello> = {
 };
 
 function createBaseLogSummary(): LogSummary {
-  return { log: new Uint8Array(0), first: 0, next: 0, acked: [], chain: new Uint8Array(0), closed: false };
+  return {
+    log: new Uint8Array(0),
+    first: 0,
+    next: 0,
+    acked: [],
+    chain: new Uint8Array(0),
+    closed: false,
+    continued: false,
+  };
 }
 
 export const LogSummary: MessageFns<LogSummary> = {
@@ -1822,6 +1832,9 @@ export const LogSummary: MessageFns<LogSummary> = {
     }
     if (message.closed !== false) {
       writer.uint32(48).bool(message.closed);
+    }
+    if (message.continued !== false) {
+      writer.uint32(56).bool(message.continued);
     }
     return writer;
   },
@@ -1887,6 +1900,14 @@ export const LogSummary: MessageFns<LogSummary> = {
             message.closed = reader.bool();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.continued = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1907,6 +1928,7 @@ export const LogSummary: MessageFns<LogSummary> = {
       acked: globalThis.Array.isArray(object?.acked) ? object.acked.map((e: any) => FlushRange.fromJSON(e)) : [],
       chain: isSet(object.chain) ? bytesFromBase64(object.chain) : new Uint8Array(0),
       closed: isSet(object.closed) ? globalThis.Boolean(object.closed) : false,
+      continued: isSet(object.continued) ? globalThis.Boolean(object.continued) : false,
     };
   },
 
@@ -1930,6 +1952,9 @@ export const LogSummary: MessageFns<LogSummary> = {
     if (message.closed !== false) {
       obj.closed = message.closed;
     }
+    if (message.continued !== false) {
+      obj.continued = message.continued;
+    }
     return obj;
   },
 
@@ -1944,6 +1969,7 @@ export const LogSummary: MessageFns<LogSummary> = {
     message.acked = object.acked?.map((e) => FlushRange.fromPartial(e)) || [];
     message.chain = object.chain ?? new Uint8Array(0);
     message.closed = object.closed ?? false;
+    message.continued = object.continued ?? false;
     return message;
   },
 };

@@ -88,6 +88,9 @@ describe('a copied hub', function () {
     // What it has recorded since, nobody will hear of.
     await clone.kill();
     rough.journals.set(original.machineId, [original.journal]);
+    // Released before the original is back, it would be taken for the older one of the two once more.
+    await original.process.stop();
+    await rough.startHub(original);
     await release();
     expect(flaws(await rough.settled())).to.deep.equal(PERFECT);
   });

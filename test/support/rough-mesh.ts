@@ -1,6 +1,6 @@
 // A mesh of real processes for tests that break it: under load, with a seed, and with the verdict at the end. What is
 // broken, and how, is in the tests.
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MachineState } from '../../src/client/index.js';
@@ -59,7 +59,7 @@ export class RoughMesh implements AsyncDisposable {
     try {
       await mesh.startConnector();
       for (let n = 1; n <= hubs; n++) await rough.addHub(`hub-${n}`, sensors);
-      await rough.untilAll(MachineState.ONLINE, seconds(20));
+      await rough.untilReporting(seconds(30));
     } catch (thrown) {
       await rough[Symbol.asyncDispose]();
       throw thrown;
@@ -71,8 +71,8 @@ export class RoughMesh implements AsyncDisposable {
     return this.mesh.hubs;
   }
 
-  async addHub(name: string, sensors: number): Promise<HubProcess> {
-    const hub = await this.mesh.addHub(name);
+  async addHub(name: string, sensors: number, args?: readonly string[]): Promise<HubProcess> {
+    const hub = await this.mesh.addHub(name, args);
     this.journals.set(hub.machineId, [hub.journal]);
     await this.mesh.quicken(hub.machineId, seconds(1));
     await this.load(hub, sensors);
@@ -129,16 +129,23 @@ export class RoughMesh implements AsyncDisposable {
     );
   }
 
-  async untilAll(state: MachineState, within: Duration): Promise<void> {
+  /** Until all hubs do what they were told, and have reported something durable. */
+  async untilReporting(within: Duration): Promise<void> {
+    const silent = async () => {
+      const machines = await this.mesh.machines().catch(() => []);
+      const states = this.hubs.map(async ({ name, machineId, journal }) => {
+        const machine = machines.find(({ id }) => id === machineId);
+        const told = machine?.state === MachineState.ONLINE && machine.runningVersion === machine.configVersion;
+        const { size } = await stat(journal).catch(() => ({ size: 0 }));
+        return told && size > 0 ? [] : [name];
+      });
+      return (await Promise.all(states)).flat();
+    };
     await until(
-      async () => {
-        const machines = await this.mesh.machines().catch(() => []);
-        const states = this.hubs.map((hub) => machines.find(({ id }) => id === hub.machineId)?.state);
-        return states.every((found) => found === state);
-      },
+      async () => (await silent()).length === 0,
       within,
       systemClock,
-      async () => `not all hubs are ${MachineState[state]}: ${await this.tails()}`,
+      async () => `${await silent()} do not report: ${await this.tails()}`,
     );
   }
 
@@ -159,6 +166,7 @@ export class RoughMesh implements AsyncDisposable {
     for (;;) {
       // A cloud that has just been started may not answer yet.
       const verdict = await this.verdict().catch(() => undefined);
+      if (verdict && verdict.durable === 0) throw new Error('nothing was reported durable: there is nothing to judge');
       if (verdict && (verdict.lost === 0 || systemClock.monotonic() > deadline)) return verdict;
       if (systemClock.monotonic() > deadline) return this.verdict();
       await sleep(systemClock, milliseconds(500));

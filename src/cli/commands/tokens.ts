@@ -146,10 +146,12 @@ function describeToken(token: Token, names: Names, { terminal }: Session): strin
   const whose = token.customerId === '' ? '' : ` of ${names.customer(token.customerId)}`;
   const ends =
     token.expiresAtMs === 0 ? 'for ever' : `for ${span(Math.max(0, token.expiresAtMs - terminal.clock.now()))}`;
-  if (token.role === Role.UNSPECIFIED) return `Token for a ${callerWord(token.caller)}${whose}, good ${ends}`;
+  if (token.role === Role.UNSPECIFIED) return `Token for ${article(callerWord(token.caller))}${whose}, good ${ends}`;
   const uses = token.uses === 1 ? 'one machine' : `${token.uses} machines`;
-  return `Token for a ${roleWord(token.role)}${whose}, ${uses}, good ${ends}`;
+  return `Token for ${article(roleWord(token.role))}${whose}, ${uses}, good ${ends}`;
 }
+
+const article = (word: string): string => `${/^[aeiou]/.test(word) ? 'an' : 'a'} ${word}`;
 
 function addList(group: Command, terminal: Terminal): void {
   const command = operatorFlags(group.command('list'), terminal)

@@ -3,10 +3,14 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { Hub } from '../../hub/hub.js';
+import { silentLogger } from '../../kernel/log.js';
 import { forgetMembership } from '../../membership/machine-files.js';
+import { LevelStore } from '../../storage/level.js';
+import { StorageFault } from '../../storage/store.js';
 import { addRoleFlags, roleLog, roleValues } from '../config/role-config.js';
 import { HUB_SETTINGS } from '../config/role-settings.js';
 import { flagReader } from '../config/settings.js';
+import { openDataDirectory } from '../data-directory.js';
 import { CliFault } from '../fault.js';
 import { becomeMember, discoveryOf, hubOptionsOf } from '../member.js';
 import { defaultDataDirectory } from '../places.js';
@@ -23,6 +27,7 @@ export function addHub(program: Command, terminal: Terminal): void {
     const directory = values.data ?? defaultDataDirectory('hub', terminal);
     const { connectors = [], multicast = true, direct = true } = values;
     await runRole(terminal, log, async (scope) => {
+      await openDataDirectory(directory);
       const ways = { connectors, multicast, directAllowed: direct };
       const way = await becomeMember({ directories: { hub: directory }, ...ways }, values, terminal, log);
       const options = {
@@ -53,6 +58,7 @@ function addResetIdentity(hub: Command, terminal: Terminal): void {
     if (directories.length === 0) {
       throw new CliFault('cli.not-found', `${data} holds no membership`, { advice: 'There is nothing to forget.' });
     }
+    for (const directory of directories) await requireStopped(directory);
     if (!yes) await confirm(data, terminal);
     for (const directory of directories) await forgetMembership(directory);
     terminal.stderr.write('Forgotten. Start it with --token-file FILE to enrol anew.\n');
@@ -71,6 +77,22 @@ async function membershipsIn(data: string): Promise<string[]> {
     ),
   );
   return candidates.filter((_, i) => found[i]);
+}
+
+/** A hub that runs has its log locked, and would go on with the identity it holds in memory. Faults: storage.in-use. */
+async function requireStopped(directory: string): Promise<void> {
+  const store = join(directory, 'log', 'store');
+  const there = await access(store).then(
+    () => true,
+    () => false,
+  );
+  if (!there) return;
+  try {
+    await (await LevelStore.open({ directory: store }, { log: silentLogger })).stop();
+  } catch (thrown) {
+    // A damaged log is no reason to keep an identity.
+    if (thrown instanceof StorageFault && thrown.code === 'storage.in-use') throw thrown;
+  }
 }
 
 async function confirm(data: string, terminal: Terminal): Promise<void> {

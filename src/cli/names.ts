@@ -1,13 +1,16 @@
 // Names instead of ids, both ways: what an operator types becomes one thing, and ids become names on the screen.
-import type { Customer, Machine, Sensor } from '../client/index.js';
+import type { Customer, Machine, Role, Sensor } from '../client/index.js';
 import { CliFault } from './fault.js';
 import { oneLine } from './output/text.js';
+import { roleWord } from './output/words.js';
 
 /** Something that can be named. */
 export interface Named {
   readonly id: string;
   /** All that it is called, for example `pc1` and `acme/pc1`. */
   readonly names: readonly string[];
+  /** Machines have one; it tells things of one name apart. */
+  readonly role?: Role;
 }
 
 const MAX_SHOWN = 8;
@@ -32,9 +35,16 @@ export function pick<T extends Named>(what: string, wanted: string, things: read
 }
 
 function ambiguous(what: string, wanted: string, things: readonly Named[]): CliFault {
-  const list = shown(things.map(({ id, names }) => `${names.at(-1) ?? id} (${id})`));
+  const roles = new Set(things.map(({ role }) => role));
+  const longest = things.map(({ id, names, role }) => {
+    const name = names.at(-1) ?? id;
+    // A connector and the hub on it are one computer and begin with one name.
+    return roles.size > 1 && role !== undefined ? `${roleWord(role)} ${name}` : name;
+  });
+  const list = shown(things.map(({ id }, i) => `${longest[i]} (${id})`));
+  const distinct = new Set(things.map(({ id, names }) => names.at(-1) ?? id)).size === things.length;
   return new CliFault('cli.ambiguous', `there is more than one ${what} "${oneLine(wanted)}": ${list}`, {
-    advice: 'Give the id, or a longer name.',
+    advice: distinct ? 'Give the id, or a longer name.' : 'Give the id.',
   });
 }
 

@@ -1,7 +1,7 @@
 // The frame of every operator's command: --json and --client, a connection, one answer, printed one way or the other.
 import type { Command } from 'commander';
 import type { Customer, Machine, MeshClient, Sensor } from '../client/index.js';
-import { every, MachineState } from '../client/index.js';
+import { every, MachineState, Role } from '../client/index.js';
 import { openClient } from './client-file.js';
 import { flagReader } from './config/settings.js';
 import { CliFault } from './fault.js';
@@ -64,17 +64,31 @@ export class Session {
   }
 
   /** Living machines win over retired ones of the same name. Faults: cli.not-found, cli.ambiguous. */
-  async machine(wanted: string, { retired = false } = {}): Promise<Machine> {
+  machine(wanted: string, { retired = false } = {}): Promise<Machine> {
+    return this.#machine('machine', wanted, retired, () => true);
+  }
+
+  /** The same where only a hub can be meant: a connector of the same name does not count. */
+  hub(wanted: string, { retired = false } = {}): Promise<Machine> {
+    return this.#machine('hub', wanted, retired, ({ role }) => role === Role.HUB);
+  }
+
+  async #machine(
+    what: string,
+    wanted: string,
+    retired: boolean,
+    counts: (machine: Machine) => boolean,
+  ): Promise<Machine> {
     const [customers, machines] = await Promise.all([this.customers(), this.machines({ includeRetired: retired })]);
     const names = namesOf({ customers });
-    const all = machines.map((machine) => namedMachine(machine, names));
+    const all = machines.filter(counts).map((machine) => namedMachine(machine, names));
     const living = all.filter(({ state }) => state !== MachineState.RETIRED);
     try {
-      return pick('machine', wanted, living);
+      return pick(what, wanted, living);
     } catch (thrown) {
       const gone = retired && thrown instanceof CliFault && thrown.code === 'cli.not-found';
       if (!gone) throw thrown;
-      return pick('machine', wanted, all);
+      return pick(what, wanted, all);
     }
   }
 

@@ -44,8 +44,11 @@ export function addMachines(program: Command, terminal: Terminal): void {
       `${allowed ? 'Let' : 'Do not let'} a hub use the internet itself, whatever holds for the customer`,
     );
     direct.action((wanted: string) =>
-      change(direct, terminal, wanted, ({ client }, { id }) =>
-        client.machines.updateMachine({ id, directAllowed: allowed }),
+      changeOf(
+        direct,
+        terminal,
+        (session) => session.hub(wanted),
+        ({ client }, { id }) => client.machines.updateMachine({ id, directAllowed: allowed }),
       ),
     );
   }
@@ -74,14 +77,19 @@ function addList(group: Command, terminal: Terminal): void {
   );
 }
 
-function change(
+type Act = (session: Session, machine: Machine) => Promise<Machine>;
+
+const change = (command: Command, terminal: Terminal, wanted: string, act: Act): Promise<void> =>
+  changeOf(command, terminal, (session) => session.machine(wanted), act);
+
+function changeOf(
   command: Command,
   terminal: Terminal,
-  wanted: string,
-  act: (session: Session, machine: Machine) => Promise<Machine>,
+  find: (session: Session) => Promise<Machine>,
+  act: Act,
 ): Promise<void> {
   return operate(command, terminal, async (session) => {
-    const changed = await act(session, await session.machine(wanted));
+    const changed = await act(session, await find(session));
     const [customers, machines] = await Promise.all([session.customers(), session.machines()]);
     const names = namesOf({ customers, machines });
     return {

@@ -23,7 +23,7 @@ export function addWatch(group: Command, terminal: Terminal): void {
   watch.action((options: { machine?: string; customer?: string }) =>
     operate(watch, terminal, async (session) => {
       const customerId = await session.customerId(options.customer);
-      const machine = options.machine === undefined ? undefined : await session.machine(options.machine);
+      const machine = options.machine === undefined ? undefined : await session.hub(options.machine);
       const names = new LiveNames(session);
       try {
         const request = { customerId, machineId: machine?.id };

@@ -31,7 +31,7 @@ function addLatest(group: Command, terminal: Terminal): void {
   latest.action((options: { machine?: string; customer?: string }) =>
     operate(latest, terminal, async (session) => {
       const customerId = await session.customerId(options.customer);
-      const machine = options.machine === undefined ? undefined : await session.machine(options.machine);
+      const machine = options.machine === undefined ? undefined : await session.hub(options.machine);
       const [names, { readings }] = await Promise.all([
         allNames(session),
         session.client.readings.getLatest({ customerId, machineId: machine?.id }),
@@ -85,7 +85,7 @@ async function subjectOf(
     const { machineId, number } = await session.sensor(options.sensor);
     return { machineId, sensor: number };
   }
-  const { id } = await session.machine(options.machine ?? '', { retired: true });
+  const { id } = await session.hub(options.machine ?? '', { retired: true });
   return { machineId: id, sensor: 0 };
 }
 

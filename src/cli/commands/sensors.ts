@@ -37,7 +37,7 @@ function addList(group: Command, terminal: Terminal): void {
   list.action((options: { machine?: string; customer?: string }) =>
     operate(list, terminal, async (session) => {
       const customerId = await session.customerId(options.customer);
-      const machine = options.machine === undefined ? undefined : await session.machine(options.machine);
+      const machine = options.machine === undefined ? undefined : await session.hub(options.machine);
       const [machines, sensors] = await Promise.all([
         session.machines(),
         session.sensors(defined({ customerId, machineId: machine?.id })),
@@ -58,7 +58,7 @@ function addAdd(group: Command, terminal: Terminal): void {
     .option('--name <name>', 'display name (default: the kind)');
   add.action((hub: string, kind: string, flags: SensorFlags & { name?: string }) =>
     operate(add, terminal, async (session) => {
-      const machine = await session.machine(hub);
+      const machine = await session.hub(hub);
       const sensor = await session.client.sensors.createSensor({
         machineId: machine.id,
         kind,

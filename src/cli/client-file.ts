@@ -3,6 +3,7 @@
 //   ca: ca/ca.crt               the mesh CA, PEM; relative to this file
 //   tokenFile: operator.token   an API token, mode 0600; relative to this file
 //   proxy: http://…             optional
+import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { connect, type MeshClient } from '../client/index.js';
 import { readSecretFile } from '../identity/key-file.js';
@@ -34,6 +35,7 @@ export async function openClient(named: string | undefined, terminal: Terminal):
   const file = clientFile(named, terminal);
   const { cloud, ca, tokenFile, proxy } = await readClientFile(file);
   const way = proxyFor(cloud, proxy, terminal);
+  for (const needed of [ca, tokenFile]) await requireBeside(file, needed);
   const token = (await readSecretFile(tokenFile)).toString('utf8').trim();
   return connect(
     {
@@ -66,6 +68,16 @@ async function readClientFile(file: string): Promise<ClientFile> {
     });
   }
   return { cloud, ca, tokenFile, ...defined({ proxy }) };
+}
+
+/** Whoever copies client.yaml alone is told what it needs. Faults: cli.config. */
+async function requireBeside(file: string, needed: string): Promise<void> {
+  await access(needed).catch((cause) => {
+    if (systemCode(cause) !== 'ENOENT') return;
+    throw new CliFault('cli.config', `${file} names ${needed}, which does not exist`, {
+      advice: "Copy the CA and the API token with it; they are in the cloud's data directory, too.",
+    });
+  });
 }
 
 const noClientFile = (file: string): CliFault =>

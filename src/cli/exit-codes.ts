@@ -1,5 +1,6 @@
 // Exit codes, for scripts and service managers: what they are, and which fault ends with which.
 import { Fault } from '../kernel/fault.js';
+import { systemCode } from '../kernel/system-error.js';
 
 export const EXIT = {
   OK: 0,
@@ -37,6 +38,7 @@ export const EXIT_MEANINGS: readonly (readonly [ExitCode, string])[] = [
 const BY_FAULT: readonly (readonly [string, ExitCode])[] = [
   ['cli.usage', EXIT.USAGE],
   ['cli.config', EXIT.CONFIG],
+  ['cli.data', EXIT.DATA],
   ['cli.not-found', EXIT.NOT_FOUND],
   ['cli.ambiguous', EXIT.NOT_FOUND],
   ['cli.refused', EXIT.REFUSED],
@@ -74,8 +76,14 @@ const BY_FAULT: readonly (readonly [string, ExitCode])[] = [
 
 /** What the program ends with when this was thrown. */
 export function exitCodeOf(thrown: unknown): ExitCode {
-  if (!(thrown instanceof Fault)) return EXIT.FAILED;
+  if (!(thrown instanceof Fault)) return isFileTrouble(thrown) ? EXIT.DATA : EXIT.FAILED;
   const matches = (pattern: string) =>
     pattern.endsWith('*') ? thrown.code.startsWith(pattern.slice(0, -1)) : thrown.code === pattern;
   return BY_FAULT.find(([pattern]) => matches(pattern))?.[1] ?? EXIT.FAILED;
 }
+
+const FILE_TROUBLES = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOSPC', 'EDQUOT', 'EEXIST', 'ENOTDIR', 'EISDIR']);
+
+/** A file or directory that cannot be made, written or read: the operator's business, and no mistake of the program. */
+export const isFileTrouble = (thrown: unknown): boolean =>
+  thrown instanceof Error && 'path' in thrown && FILE_TROUBLES.has(systemCode(thrown) ?? '');

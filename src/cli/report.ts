@@ -2,11 +2,13 @@
 import { CommanderError } from 'commander';
 import { ContractFault } from '../client/index.js';
 import { Fault, toError } from '../kernel/fault.js';
-import { EXIT, type ExitCode, exitCodeOf } from './exit-codes.js';
+import { EXIT, type ExitCode, exitCodeOf, isFileTrouble } from './exit-codes.js';
+import { inFlags } from './output/fields.js';
 import { printable } from './output/text.js';
 import type { Terminal } from './terminal.js';
 
 const MAX_CAUSES = 4;
+const FILE_ADVICE = 'Check that it belongs to this user and that the disk has space, or name another place (--data).';
 
 /** Tells standard error, and returns the exit code. */
 export function report(thrown: unknown, terminal: Terminal): ExitCode {
@@ -16,6 +18,8 @@ export function report(thrown: unknown, terminal: Terminal): ExitCode {
   terminal.stderr.write(`occ: ${reasons(error).map(printable).join(': ')}\n`);
   if (error instanceof Fault) {
     if (error.advice !== undefined) terminal.stderr.write(`     ${printable(error.advice)}\n`);
+  } else if (isFileTrouble(error)) {
+    terminal.stderr.write(`     ${FILE_ADVICE}\n`);
   } else {
     terminal.stderr.write('     This is not expected. Set OCC_DEBUG=1 to see where it comes from, and report it.\n');
   }
@@ -29,7 +33,8 @@ function reasons(error: Error): string[] {
   for (let at: unknown = error; at instanceof Error && parts.length < MAX_CAUSES; at = at.cause) {
     // What gRPC's own error says has become the fault's message already.
     if ('details' in at) break;
-    const { message } = at;
+    // The contract's fields are flags here.
+    const message = at instanceof ContractFault && at.code === 'contract.invalid' ? inFlags(at.message) : at.message;
     if (!parts.some((part) => part.includes(message))) parts.push(message);
   }
   return parts;

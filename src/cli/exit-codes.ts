@@ -39,6 +39,7 @@ const BY_FAULT: readonly (readonly [string, ExitCode])[] = [
   ['cli.usage', EXIT.USAGE],
   ['cli.config', EXIT.CONFIG],
   ['cli.data', EXIT.DATA],
+  ['cli.data', EXIT.DATA],
   ['cli.not-found', EXIT.NOT_FOUND],
   ['cli.ambiguous', EXIT.NOT_FOUND],
   ['cli.refused', EXIT.REFUSED],

@@ -7,6 +7,8 @@ export type CliCode =
   | 'cli.usage'
   /** A configuration file, or a file named on the command line, cannot be used. */
   | 'cli.config'
+  /** The data directory cannot be used. */
+  | 'cli.data'
   /** Nothing has the name or id that was given. */
   | 'cli.not-found'
   /** More than one thing has it. */

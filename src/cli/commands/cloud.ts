@@ -5,6 +5,7 @@ import { isMeshName } from '../../identity/spiffe.js';
 import { defined } from '../../kernel/defined.js';
 import { addRoleFlags, roleLog, roleValues } from '../config/role-config.js';
 import { CLOUD_SETTINGS } from '../config/role-settings.js';
+import { openDataDirectory } from '../data-directory.js';
 import { CliFault } from '../fault.js';
 import { defaultDataDirectory } from '../places.js';
 import { runRole } from '../run-role.js';
@@ -37,6 +38,7 @@ export function addCloud(program: Command, terminal: Terminal): void {
       }),
     };
     await runRole(terminal, log, async (scope) => {
+      await openDataDirectory(options.directory);
       scope.own(await Cloud.start(options, { clock: terminal.clock, random: terminal.random, log }));
     });
   });

@@ -6,6 +6,7 @@ import { formatAddress } from '../../discovery/hint.js';
 import { Hub } from '../../hub/hub.js';
 import { addRoleFlags, roleLog, roleValues } from '../config/role-config.js';
 import { CONNECTOR_SETTINGS } from '../config/role-settings.js';
+import { holdDataDirectory, openDataDirectory } from '../data-directory.js';
 import { becomeMember, discoveryOf, hubOptionsOf } from '../member.js';
 import { defaultDataDirectory } from '../places.js';
 import { runRole } from '../run-role.js';
@@ -29,6 +30,9 @@ export function addConnector(program: Command, terminal: Terminal): void {
     const directories = { connector: join(data, 'connector'), hub: join(data, 'hub') };
     const { clock, random } = terminal;
     await runRole(terminal, log, async (scope) => {
+      await openDataDirectory(data);
+      // Otherwise a second process would take over the trunk before it finds the store of its hub taken.
+      await holdDataDirectory(data, scope);
       const plan = { directories, connectors: [], multicast: false, directAllowed: true };
       const way = await becomeMember(plan, values, terminal, log);
       const { host, port } = values.listen ?? LISTEN;

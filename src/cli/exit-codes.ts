@@ -39,7 +39,6 @@ const BY_FAULT: readonly (readonly [string, ExitCode])[] = [
   ['cli.usage', EXIT.USAGE],
   ['cli.config', EXIT.CONFIG],
   ['cli.data', EXIT.DATA],
-  ['cli.data', EXIT.DATA],
   ['cli.not-found', EXIT.NOT_FOUND],
   ['cli.ambiguous', EXIT.NOT_FOUND],
   ['cli.refused', EXIT.REFUSED],

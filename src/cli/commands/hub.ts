@@ -11,7 +11,6 @@ import { addRoleFlags, roleLog, roleValues } from '../config/role-config.js';
 import { HUB_SETTINGS } from '../config/role-settings.js';
 import { flagReader } from '../config/settings.js';
 import { openDataDirectory } from '../data-directory.js';
-import { openDataDirectory } from '../data-directory.js';
 import { CliFault } from '../fault.js';
 import { becomeMember, discoveryOf, hubOptionsOf } from '../member.js';
 import { defaultDataDirectory } from '../places.js';
@@ -28,7 +27,6 @@ export function addHub(program: Command, terminal: Terminal): void {
     const directory = values.data ?? defaultDataDirectory('hub', terminal);
     const { connectors = [], multicast = true, direct = true } = values;
     await runRole(terminal, log, async (scope) => {
-      await openDataDirectory(directory);
       await openDataDirectory(directory);
       const ways = { connectors, multicast, directAllowed: direct };
       const way = await becomeMember({ directories: { hub: directory }, ...ways }, values, terminal, log);

@@ -337,7 +337,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     const { services } = this;
     return {
       generation,
-      holdings: logs.map(({ log }) => this.ledger.look(log).holding()),
+      holdings: logs.map(({ log }) => this.ledger.mention(log).holding()),
       liveWindow: LIVE_WINDOW_BYTES,
       configVersion: quarantined ? 0 : (services.inventory.desiredState(this.machineId)?.version ?? 0),
       clockMs: services.clock.now(),

@@ -86,7 +86,7 @@ const MOST_ANNOUNCED = 256;
 export class HubLedger {
   /** Of which something is held or known to be gone. */
   readonly logs: Map<string, LogState> = new Map();
-  /** Announced and nothing else, the last one last: names that cost a hub nothing, so only so many are kept. */
+  /** Named or announced and nothing else, the last one last: names that cost a hub nothing, so only so many are kept. */
   readonly #announced = new Map<string, LogState>();
 
   /** To be written to. */
@@ -108,16 +108,21 @@ export class HubLedger {
 
   /** The hub says that every flush of the log below `next` is durable there. */
   announce(id: Uint8Array, next: number): void {
+    this.mention(id).announce(next);
+  }
+
+  /** The hub has such a log: one of which nothing has come yet is shown to whoever waits for it. */
+  mention(id: Uint8Array): LogState {
     const state = this.look(id);
-    state.announce(next);
     const name = nameOf(id);
-    if (this.logs.has(name)) return;
+    if (this.logs.has(name)) return state;
     this.#announced.delete(name);
     this.#announced.set(name, state);
     for (const oldest of this.#announced.keys()) {
-      if (this.#announced.size <= MOST_ANNOUNCED) return;
+      if (this.#announced.size <= MOST_ANNOUNCED) break;
       this.#announced.delete(oldest);
     }
+    return state;
   }
 
   /** Everything known, by name. */

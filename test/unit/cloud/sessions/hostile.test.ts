@@ -85,6 +85,20 @@ describe(`sessions: hostile peers (seed ${testSeed})`, () => {
     }
   });
 
+  it('shows a log of which a carrier lets nothing through: the Hello has named it', async () => {
+    await using hub = await newHub();
+    await hub.write([1, 2]);
+    const carrier = new MemoryCarrier(({ direction, bytes }) => {
+      if (direction === 'up' && Envelope.decode(bytes).lane !== Lane.CONTROL) return [];
+      return [bytes];
+    });
+    const { session, host } = await hub.up(cloud, carrier);
+    const name = hub.wal.openLog?.log.toString('hex');
+    const shown = host.ledger.all().map(([log, { held }]) => ({ log, held: held.size }));
+    expect(shown).to.deep.equal([{ log: name, held: 0 }]);
+    session.close(ending(CloseCode.DONE, 'done'));
+  });
+
   it('refuses a Hello that says more of itself than anybody wants to read', async () => {
     await using hub = await newHub();
     for (const change of [{ software: 'x'.repeat(1_025) }, { previousEnd: 'x'.repeat(1_025) }]) {

@@ -50,6 +50,8 @@ describe('cloud: bounds of what a hub makes it keep', () => {
     expect(ledger.all()).to.have.length(257);
     expect(ledger.look(id(9_999)).announced).to.equal(10_006);
     expect(ledger.look(id(0)).announced, 'one that is held').to.equal(7);
+    ledger.mention(id(30_000));
+    expect(ledger.all().at(-1)?.[1].held.size, 'one that was only named').to.equal(0);
     // Looking makes nothing, and what is written to keeps what was announced.
     ledger.look(id(20_000));
     expect(ledger.all()).to.have.length(257);

@@ -1,8 +1,9 @@
 // `occ hub`, and what can be done to one that does not run.
-import { access } from 'node:fs/promises';
+import { access, mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { Hub } from '../../hub/hub.js';
+import type { EpochMs } from '../../kernel/duration.js';
 import { silentLogger } from '../../kernel/log.js';
 import { forgetMembership } from '../../membership/machine-files.js';
 import { LevelStore } from '../../storage/level.js';
@@ -60,7 +61,11 @@ function addResetIdentity(hub: Command, terminal: Terminal): void {
     }
     for (const directory of directories) await requireStopped(directory);
     if (!yes) await confirm(data, terminal);
-    for (const directory of directories) await forgetMembership(directory);
+    for (const directory of directories) {
+      const aside = await setAside(directory, terminal.clock.now());
+      await forgetMembership(directory);
+      if (aside !== undefined) terminal.stderr.write(`Its log is now in ${aside}.\n`);
+    }
     terminal.stderr.write('Forgotten. Start it with --token-file FILE to enrol anew.\n');
   });
 }
@@ -82,11 +87,7 @@ async function membershipsIn(data: string): Promise<string[]> {
 /** A hub that runs has its log locked, and would go on with the identity it holds in memory. Faults: storage.in-use. */
 async function requireStopped(directory: string): Promise<void> {
   const store = join(directory, 'log', 'store');
-  const there = await access(store).then(
-    () => true,
-    () => false,
-  );
-  if (!there) return;
+  if (!(await exists(store))) return;
   try {
     await (await LevelStore.open({ directory: store }, { log: silentLogger })).stop();
   } catch (thrown) {
@@ -94,6 +95,27 @@ async function requireStopped(directory: string): Promise<void> {
     if (thrown instanceof StorageFault && thrown.code === 'storage.in-use') throw thrown;
   }
 }
+
+/** What only the old identity can use, and what would keep a new one from starting: its log and what it was told. */
+const OF_THE_IDENTITY = ['log', 'generation', 'desired-state'];
+
+/** Moves it into a folder of its own; undefined when there is none of it. */
+async function setAside(directory: string, now: EpochMs): Promise<string | undefined> {
+  const there = await Promise.all(OF_THE_IDENTITY.map((name) => exists(join(directory, name))));
+  const names = OF_THE_IDENTITY.filter((_, i) => there[i]);
+  if (names.length === 0) return undefined;
+  const stamp = new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '');
+  const aside = join(directory, `forgotten-${stamp}`);
+  await mkdir(aside, { recursive: true, mode: 0o700 });
+  for (const name of names) await rename(join(directory, name), join(aside, name));
+  return aside;
+}
+
+const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
 
 async function confirm(data: string, terminal: Terminal): Promise<void> {
   const answer = await terminal.ask(

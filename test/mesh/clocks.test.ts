@@ -1,5 +1,8 @@
 // Wall clocks that are wrong or jump: a machine that wakes up in 1970 is a member like any other, and what counts as the
 // latest reading follows the log, not the clock.
+//
+// Found so far (mended):
+//   - A connector that woke up in 1970 refused every hub: their certificates were not valid yet. Third test.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';

@@ -1,8 +1,15 @@
 // One flipped bit in what a hub or the cloud has on its disk: healed, or a gap, or a refusal that names the repair; never
 // silent.
+//
+// Found so far (all mended):
+//   - A repaired cloud kept the ledger entry of a batch that was damaged: it went on saying that it held the readings, and
+//     no hub sent them again. Now also in test/unit/cloud/telemetry/mend.test.ts.
+//   - A crash in the middle of a repair or restore left a cloud that began with half a store, or none, as if all was well.
+//     Found by reading: the moment is too short for a kill from outside; see src/cloud/backup/restore.ts.
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Verdict } from '../../src/demo/verdict.js';
+import { sleep, systemClock } from '../../src/kernel/clock.js';
 import { seconds } from '../../src/kernel/duration.js';
 import { flipBit } from '../support/damage.js';
 import { occ } from '../support/occ.js';
@@ -24,12 +31,12 @@ describe('one flipped bit', function () {
     await using rough = await RoughMesh.start({ hubs: 2, sensors: 20 });
     const { mesh, random } = rough;
     const places = [
-      ...[LOG, TABLE, LOG, REST, TABLE].map((names) => ({ folder: 'log/store', names })),
+      ...[LOG, TABLE, REST, LOG].map((names) => ({ folder: 'log/store', names })),
       { folder: 'log', names: /^mark$/ },
     ];
     for (const { folder, names } of places) {
       mesh.internet.cut();
-      await rough.pause(seconds(3));
+      await sleep(systemClock, seconds(1.5));
       await Promise.all(rough.hubs.map(({ process }) => process.kill()));
       const flips = [];
       for (const { directory } of rough.hubs) flips.push(await flipBit(join(directory, folder), names, random));
@@ -48,8 +55,8 @@ describe('one flipped bit', function () {
     expect(backup.code, backup.stderr).to.equal(0);
     const { path } = JSON.parse(backup.stdout) as { path: string };
     let refused = 0;
-    for (const [round, names] of [LOG, TABLE, REST, LOG, TABLE, LOG].entries()) {
-      await rough.pause(seconds(3));
+    for (const [round, names] of [LOG, TABLE, REST, TABLE, LOG].entries()) {
+      await rough.pause(seconds(2));
       await mesh.cloud.kill();
       const flip = await flipBit(join(data, 'store'), names, random);
       const from = (await mesh.cloud.log()).length;

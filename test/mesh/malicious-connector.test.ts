@@ -1,5 +1,7 @@
 // A connector whose operator is evil: it can delay and drop, and nothing else. What it alters, invents or plays again is
 // not accepted by anybody, and what it kept back is delivered as soon as there is an honest way.
+//
+// Found so far: nothing.
 import { expect } from 'chai';
 import {
   Ack,

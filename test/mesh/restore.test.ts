@@ -1,5 +1,10 @@
 // A cloud that was restored from an earlier backup: hubs heal it. What was stored after the backup comes back, versions go
 // on above, a machine that the backup does not know is taken in again, one that was retired stays out.
+//
+// Found so far (all mended):
+//   - A gap that the cloud had recorded after its backup was in nobody's books afterwards: what it stood for was lost
+//     without a word. Second test, any seed.
+//   - A machine that was released stayed in quarantine until its session ended for another reason. First test, any seed.
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Machine, MachineState } from '../../src/client/index.js';
@@ -82,7 +87,7 @@ describe('a cloud restored from an earlier backup', function () {
 
   it('knows again what the hubs had told it to be gone', async () => {
     // So little room that the readings of a few seconds without a cloud do not fit.
-    await using rough = await RoughMesh.start({ hubs: 1, sensors: 60, hubArgs: ['--wal-size', '24KiB'] });
+    await using rough = await RoughMesh.start({ hubs: 1, sensors: 60, hubArgs: ['--wal-size', '8KiB'] });
     const { mesh } = rough;
     const data = join(rough.directory, 'cloud');
     const [hub] = rough.hubs;

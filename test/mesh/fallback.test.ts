@@ -20,6 +20,8 @@ import {
 const FALLBACK_AFTER = seconds(4);
 /** Trying everything else comes first, on a busy machine. */
 const LATE = seconds(4);
+/** A connector that was a path for less does not count as one that was there. */
+const ESTABLISHED = seconds(11);
 const INTERVAL = seconds(1);
 
 describe('fallback to the direct path', () => {
@@ -55,6 +57,13 @@ describe('fallback to the direct path', () => {
     );
 
   it('goes direct when the connector has been gone for fallbackAfter, not sooner', async () => {
+    const up = /"time":"([^"]+)"[^}]*"msg":"path is up"/.exec(await free.process.log())?.[1] ?? '';
+    await until(
+      async () => clock.now() > Date.parse(up) + ESTABLISHED,
+      PATIENCE,
+      clock,
+      () => `the path is not up: ${up}`,
+    );
     const mark = await LogMark.now(free.process);
     await mesh.connector.kill();
     await untilPath(mesh, free, 'direct');

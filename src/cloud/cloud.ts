@@ -125,7 +125,7 @@ export class Cloud implements Stoppable {
       ledger: new Ledger(store),
       ingest,
       sessions: new SessionRegistry(),
-      trunks: new TrunkRegistry({ presence, inventory: port, log }),
+      trunks: new TrunkRegistry({ presence, inventory: port, store, clock, log }),
       presence,
       credit: new CreditBank(clock),
       signDesiredState: (state) => ({

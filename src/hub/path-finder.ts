@@ -63,6 +63,8 @@ interface Outcome {
 const BRIEF = seconds(10);
 /** No carrier is asked to wait longer by anybody: a connector could keep its hubs away for good by asking for a year. */
 const LONGEST_HINT = minutes(5);
+/** How often the log says that there is still no path. */
+const COMPLAIN_EVERY = minutes(5);
 
 export interface PathPolicy {
   /** Allowed by the hub's own configuration and by the cloud. */
@@ -86,6 +88,8 @@ export class PathFinder {
   /** Monotonic: since when there has been no connector. */
   #connectorGone: Duration;
   #returnToConnector = false;
+  /** Monotonic: when it was last said that there is no path; undefined since there was one. */
+  #complained: Duration | undefined;
   /** What the direct path that was just lost has asked for, milliseconds. */
   #hint = 0;
 
@@ -127,7 +131,7 @@ export class PathFinder {
 
   /** Rounds over all ways until one is up; returns when that one has ended and the wait after it is over. */
   async #search(signal: AbortSignal): Promise<void> {
-    const { random, log } = this.modules;
+    const { random } = this.modules;
     for (const wait of backoff(RECONNECT, random)) {
       let { kind, retryAfterMs } = await this.#tryConnectors(signal);
       if (kind !== 'up' && this.#directIsDue()) {
@@ -144,9 +148,19 @@ export class PathFinder {
         await this.#pause(milliseconds(random.uniform() * RECONNECT.first), retryAfterMs, signal);
         return;
       }
-      log.debug({ wait: Math.round(wait) }, 'no path; readings stay in the log');
+      this.#complain();
       await this.#pause(this.#notBeyondDirect(wait), retryAfterMs, signal);
     }
+  }
+
+  /** Says that there is no path when that begins, and now and then while it lasts. */
+  #complain(): void {
+    const { clock, policy } = this.modules;
+    const now = clock.monotonic();
+    if (this.#complained !== undefined && now - this.#complained < COMPLAIN_EVERY) return;
+    this.#complained = now;
+    const direct = policy().directAllowed ? 'tried when it is due' : 'not allowed';
+    this.modules.log.warn({ direct }, 'no path to the cloud: no connector answers; readings stay in the log');
   }
 
   /** Only direct, for as long as fallbackAfter; then everything again. */
@@ -215,6 +229,7 @@ export class PathFinder {
     signal.addEventListener('abort', close, { once: true });
     this.#session = session;
     this.#machine.to(as);
+    this.#complained = undefined;
     log.info({ route: route.name }, as === 'direct' ? 'path is up: direct, until restart' : 'path is up');
     const since = clock.monotonic();
     const why = await session.ended;
@@ -222,7 +237,8 @@ export class PathFinder {
     this.#session = undefined;
     signal.throwIfAborted();
     log.warn({ route: route.name, code: CloseCode[why.code], reason: why.message }, 'path is lost');
-    const kind = clock.monotonic() - since < BRIEF ? 'brief' : 'up';
+    const brief = Math.min(BRIEF, this.modules.policy().fallbackAfter);
+    const kind = clock.monotonic() - since < brief ? 'brief' : 'up';
     return { kind, retryAfterMs: Math.min(why.retryAfterMs, LONGEST_HINT) };
   }
 

@@ -122,7 +122,7 @@ export class SmallCloud {
       ledger,
       ingest,
       sessions,
-      trunks: new TrunkRegistry({ presence: this.presence, inventory, log: silentLogger }),
+      trunks: new TrunkRegistry({ presence: this.presence, inventory, store: this.store, clock, log: silentLogger }),
       presence: this.presence,
       credit: new CreditBank(clock),
       signDesiredState: (state) => ({

@@ -3,6 +3,7 @@
 import { Lane } from '../../../gen/occmesh/link/v1/link.js';
 import { CloseCode, type Frame, type Open, TrunkFrames, type TrunkHello } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
+import { uuidBytes } from '../../identity/uuid.js';
 import type { Timer } from '../../kernel/clock.js';
 import { milliseconds } from '../../kernel/duration.js';
 import { describe, toError } from '../../kernel/fault.js';
@@ -75,6 +76,9 @@ class Channel implements Pipe, FrameOwner {
 
 export class TrunkHost {
   readonly connectorId: string;
+  /** As the store's keys name it. */
+  readonly customer: Buffer;
+  readonly machine: Buffer;
   readonly #queue: FrameQueue;
   readonly #channels = new Map<number, Channel>();
   readonly #log: Logger;
@@ -89,6 +93,8 @@ export class TrunkHost {
     private readonly transport: TrunkTransport,
   ) {
     this.connectorId = certificate.identity.machineId;
+    this.customer = uuidBytes(certificate.identity.customerId);
+    this.machine = uuidBytes(certificate.identity.machineId);
     this.#queue = new FrameQueue(transport);
     this.#log = services.log.child({ connector: this.connectorId });
     this.#heard();

@@ -1,12 +1,16 @@
 // Which trunk is a connector's current one. A newer trunk ends the older: its connector has restarted, or reconnected
 // before the old connection was noticed to be dead.
 import { Path } from '../../../gen/occmesh/link/v1/link.js';
+import { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
 import { CloseCode, type TrunkHello } from '../../../gen/occmesh/trunk/v1/trunk.js';
+import type { Clock } from '../../kernel/clock.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import { ending } from '../../link/pipe.js';
+import type { Store } from '../../storage/store.js';
 import type { Presence } from './presence.js';
 import type { SessionInventory } from './services.js';
+import { putSessionRecord } from './session-record.js';
 import type { TrunkHost } from './trunk-host.js';
 
 export class TrunkRegistry {
@@ -17,6 +21,8 @@ export class TrunkRegistry {
     private readonly modules: {
       readonly presence: Presence;
       readonly inventory: Pick<SessionInventory, 'setLanAddresses'>;
+      readonly store: Store;
+      readonly clock: Clock;
       readonly log: Logger;
     },
   ) {}
@@ -32,6 +38,7 @@ export class TrunkRegistry {
       software: hello.software,
       clockMs: hello.clockMs,
     });
+    this.#remember(trunk, false);
     inventory.setLanAddresses(trunk.connectorId, hello.lanAddresses).catch((thrown) => {
       log.warn({ connector: trunk.connectorId, cause: describe(thrown) }, 'addresses of a connector not recorded');
     });
@@ -47,6 +54,7 @@ export class TrunkRegistry {
     if (this.#current.get(trunk.connectorId) !== trunk) return;
     this.#current.delete(trunk.connectorId);
     this.modules.presence.down(trunk.connectorId, goodbye ? 'shut-down' : 'gone');
+    this.#remember(trunk, goodbye);
   }
 
   of(connectorId: string): TrunkHost | undefined {
@@ -55,5 +63,14 @@ export class TrunkRegistry {
 
   all(): TrunkHost[] {
     return [...this.#current.values()];
+  }
+
+  /** So that a cloud that starts again knows who has been there. Not awaited: a help, not a promise. */
+  #remember(trunk: TrunkHost, shutDown: boolean): void {
+    const { store, clock, log } = this.modules;
+    const record = SessionRecord.fromPartial({ lastSeenMs: clock.now(), shutDown });
+    store
+      .commit(() => [putSessionRecord(trunk, record)])
+      .catch((thrown) => log.warn({ connector: trunk.connectorId, cause: describe(thrown) }, 'trunk not recorded'));
   }
 }

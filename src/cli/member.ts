@@ -50,7 +50,8 @@ export const discoveryOf = ({ interfaces, ssdpPort }: MemberValues) => ({
 export async function hubOptionsOf({ execDirectories, execUser, fallbackAfter, journal, walSize }: MemberValues) {
   const runAs = await execUserOf(execUser);
   return {
-    execDirectories: execDirectories ?? PLUGIN_DIRECTORIES,
+    // A hub that is not root runs programs as the user that owns its key: only where its owner says so.
+    execDirectories: execDirectories ?? (runAs === undefined ? [] : PLUGIN_DIRECTORIES),
     ...defined({ execRunAs: runAs, fallbackAfter, journal, walBytes: walSize }),
   };
 }

@@ -24,7 +24,7 @@ const member = {
   proxy: one('--proxy <url>', 'HTTP proxy on the way to the cloud (default: https_proxy and NO_PROXY)', anyText),
   execDirectories: many(
     '--exec-directory <dir>',
-    'where programs of exec sensors may be; default: the monitoring-plugins folders',
+    'where programs of exec sensors may be; default: the monitoring-plugins folders if the hub is root, else none',
     path,
   ),
   execUser: one(

@@ -1,4 +1,4 @@
-// One flipped bit, at a place that the seed chooses.
+// One flipped bit, at a place that the seed chooses or behind something that can be found.
 import { open, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
@@ -26,7 +26,29 @@ export async function flipBit(
   const end = chosen.content.findLastIndex((byte) => byte !== 0) + 1;
   const byte = Math.floor(random.uniform() * end);
   const bit = Math.floor(random.uniform() * 8);
-  await using file = await open(join(directory, chosen.name), 'r+');
-  await file.write(Buffer.of((chosen.content[byte] ?? 0) ^ (1 << bit)), 0, 1, byte);
+  await flip(join(directory, chosen.name), byte, bit);
   return { file: chosen.name, byte, bit };
+}
+
+/** Flips one bit `distance` bytes behind the last place at which `what` stands in one of the files. */
+export async function flipBitBehind(
+  directory: string,
+  names: RegExp,
+  what: Buffer,
+  distance: number,
+): Promise<FlippedBit | undefined> {
+  for (const file of (await readdir(directory)).filter((name) => names.test(name))) {
+    const found = (await readFile(join(directory, file))).lastIndexOf(what);
+    if (found < 0) continue;
+    const byte = found + what.length + distance;
+    await flip(join(directory, file), byte, 0);
+    return { file, byte, bit: 0 };
+  }
+  return undefined;
+}
+
+async function flip(path: string, byte: number, bit: number): Promise<void> {
+  await using file = await open(path, 'r+');
+  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, byte);
+  await file.write(Buffer.of((buffer[0] ?? 0) ^ (1 << bit)), 0, 1, byte);
 }

@@ -2,9 +2,9 @@
 // and both keep what was there before, set aside under another name. What hubs have sent since, or what was damaged,
 // they send again when they see that the cloud no longer holds it.
 //
-// Steps: (1) fill store.filling; (2) rename it to store.ready, which is complete; (3) set `store` aside; (4) write
-// `restored`; (5) rename store.ready to `store`. A crash before (2) has changed nothing; after it, finishRestore does the
-// rest, at the next start of the cloud or of any of these.
+// Steps: (1) fill store.filling, and put CA and keys beside it where there are none; (2) rename it to store.ready; (3) set
+// `store` aside; (4) write `restored`; (5) rename store.ready to `store`. After a crash before (2) the old store is still
+// in place; after (2), finishRestore does the rest, at the next start of the cloud or of any of these.
 import { appendFile, cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -67,13 +67,20 @@ export async function restore(
     await source.stop();
   }
   if (!(await exists(join(directory, AUTHORITY)))) {
-    await cp(join(from, AUTHORITY), join(directory, AUTHORITY), { recursive: true });
+    // All of it or nothing: half a CA would be taken for one.
+    const half = join(directory, `${AUTHORITY}.filling`);
+    await rm(half, { recursive: true, force: true });
+    await cp(join(from, AUTHORITY), half, { recursive: true });
+    await rename(half, join(directory, AUTHORITY));
   }
   for (const name of KEY_FILES) {
     // What was revoked stays revoked: the file only grows, and lines that stand twice count once.
     if (name === 'revoked.log') await appendRevocations(from, directory);
+    // The token that the restored store knows; a newer one is none any more.
+    else if (name === 'operator.token') await copyIfThere(join(from, name), join(directory, name));
     else if (!(await exists(join(directory, name)))) await copyIfThere(join(from, name), join(directory, name));
   }
+  await declareReady(directory);
   const aside = await putInPlace(directory, manifest.takenAt, modules);
   return { setAside: aside, manifest };
 }
@@ -122,6 +129,7 @@ export async function repair(
     await copyEntries(salvage, target, onProgress);
     return await mendTelemetry(target);
   });
+  await declareReady(options.directory);
   const aside = await putInPlace(options.directory, 'repaired', modules);
   const { entries, damaged: lost } = salvage.report;
   modules.log.warn(
@@ -134,7 +142,7 @@ export async function repair(
 const FILLING = 'store.filling';
 const READY = 'store.ready';
 
-/** Steps 1 and 2. */
+/** Step 1. */
 async function fill<T>(
   directory: string,
   modules: RestoreModules,
@@ -143,15 +151,15 @@ async function fill<T>(
   // What an earlier one left behind must not be mixed in.
   await rm(join(directory, FILLING), { recursive: true, force: true });
   const target = await LevelStore.open({ directory: join(directory, FILLING) }, modules);
-  let result: T;
   try {
-    result = await action(target);
+    return await action(target);
   } finally {
     await target.stop();
   }
-  await rename(join(directory, FILLING), join(directory, READY));
-  return result;
 }
+
+/** Step 2: everything else that the cloud needs is there too. */
+const declareReady = (directory: string): Promise<void> => rename(join(directory, FILLING), join(directory, READY));
 
 /** Steps 3 to 5; returns where the old store is now. */
 async function putInPlace(directory: string, why: string, modules: RestoreModules): Promise<string | undefined> {

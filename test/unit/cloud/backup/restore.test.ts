@@ -25,6 +25,7 @@ describe('restore and repair', () => {
     await mkdir(join(data, 'ca'), { recursive: true });
     await writeFile(join(data, 'ca', 'ca.crt'), 'this mesh');
     await writeFile(join(data, 'revoked.log'), 'early\n');
+    await writeFile(join(data, 'operator.token'), 'early', { mode: 0o600 });
     await put('store', 'early');
     const store = await LevelStore.open({ directory: join(data, 'store') }, modules);
     await createBackup(
@@ -35,6 +36,7 @@ describe('restore and repair', () => {
     await store.stop();
     await put('store', 'late');
     await writeFile(join(data, 'revoked.log'), 'early\nlate\n');
+    await writeFile(join(data, 'operator.token'), 'late', { mode: 0o600 });
   });
   afterEach(() => rm(root, { recursive: true }));
 
@@ -64,6 +66,8 @@ describe('restore and repair', () => {
     expect(await held()).to.equal('early');
     expect(setAside).to.match(/store\.damaged-/);
     expect(await readFile(join(data, 'revoked.log'), 'utf8')).to.contain('late');
+    // Of a token that was made later the restored store does not know.
+    expect(await readFile(join(data, 'operator.token'), 'utf8')).to.equal('early');
     expect(await readdir(data)).to.include(RESTORED);
   });
 

@@ -113,7 +113,7 @@ export class Member implements HubMember {
   }
 
   up(session: HubSession, welcome: Welcome): void {
-    const { wal, machineId, key, log } = this.modules;
+    const { wal, key, log } = this.modules;
     this.#session = session;
     this.modules.onRevoked(welcome.revokedKeys);
     this.modules.desired.expect(welcome.configVersion);
@@ -122,7 +122,7 @@ export class Member implements HubMember {
       session.close(ending(CloseCode.INTERNAL, 'the hub cannot read its log'));
     };
     const { liveWindow } = welcome;
-    const delivery = new Delivery({ liveWindow, parted: this.#parted }, { session, wal, machineId, key, onFailure });
+    const delivery = new Delivery({ liveWindow, parted: this.#parted }, { session, wal, key, onFailure });
     this.#delivery = delivery;
     for (const parted of this.#parted) void this.#comparisons.begin(parted).catch(onFailure);
     void session.ended.then((why) => {

@@ -42,7 +42,7 @@ export class HubLoad {
 
   /** Draws the numbers that each hub's sensors will measure. */
   async prepare(readings: number, sensors: number): Promise<void> {
-    await this.#all((program) => program.ask('prepare', { readings, sensors }));
+    await this.#all((program, i) => program.ask('prepare', { readings, sensors, seed: i * this.hubs.length }));
   }
 
   /** Resolves when so many readings of each hub have been taken, in flushes of a size, and acknowledged by the cloud. */

@@ -1,6 +1,6 @@
 // A customer's site before it has ever run, and copies of it that run: a cloud, a connector and hubs with real keys and
 // certificates, and the internet between connector and cloud. Each run begins with a fresh copy, on the same ports.
-import { cp, mkdir, readFile, rm } from 'node:fs/promises';
+import { cp, link, mkdir, readFile, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { connect, type MeshClient } from '../../src/client/index.js';
 import { cloudPaths } from '../../src/cloud/cloud-files.js';
@@ -10,6 +10,7 @@ import { RoleProcess } from '../../src/demo/processes.js';
 import { type Duration, milliseconds, seconds } from '../../src/kernel/duration.js';
 import { silentLogger as log } from '../../src/kernel/log.js';
 import { Scope, type Stoppable } from '../../src/kernel/scope.js';
+import { Wal } from '../../src/wal/wal.js';
 import type { BenchContext } from './part.js';
 import { Program } from './program.js';
 import type { HubAbilities } from './programs/hubs.js';
@@ -25,6 +26,8 @@ export interface Plan {
   readonly hubs: readonly ProvisionedHub[];
   /** Bytes of the cloud's store, before there is a reading in it. */
   readonly storeSize: number;
+  /** A log's reserve of disk space. That every hub writes one at its first start is not what is measured. */
+  readonly reserve: string;
   readonly ports: { readonly cloud: number; readonly internet: number; readonly connector: number };
 }
 
@@ -44,7 +47,26 @@ export async function planSite(hubCount: number, context: BenchContext): Promise
   const [connector] = customer?.connectors ?? [];
   if (!customer || connector === undefined) throw new Error('the site has no connector');
   const storeSize = await compactedSize(cloudPaths(cloud).store);
-  return { directory: folder, customerId: customer.id, connector, cloud, hubs: customer.hubs, storeSize, ports };
+  const reserve = await makeReserve(join(directory, 'reserve'), context);
+  return {
+    directory: folder,
+    customerId: customer.id,
+    connector,
+    cloud,
+    hubs: customer.hubs,
+    storeSize,
+    reserve,
+    ports,
+  };
+}
+
+async function makeReserve(directory: string, { clock, random }: BenchContext): Promise<string> {
+  const signGap = () => {
+    throw new Error('there is nothing in this log');
+  };
+  const wal = await Wal.open({ directory, machineId: Buffer.alloc(16) }, { clock, random, log, signGap });
+  await wal.stop();
+  return join(directory, 'reserve');
 }
 
 export interface SiteOptions {
@@ -86,6 +108,10 @@ export class Site implements Stoppable {
     await cp(plan.directory, directory, { recursive: true });
     await mkdir(join(directory, 'logs'));
     const site = context.scope.own(new Site(plan, directory, options, context));
+    for (const hub of site.hubs) {
+      await mkdir(join(hub.directory, 'log'), { mode: 0o700 });
+      await link(plan.reserve, join(hub.directory, 'log', 'reserve'));
+    }
     await site.#start();
     return site;
   }

@@ -5,6 +5,7 @@ import { systemClock as clock, every } from '../../../src/kernel/clock.js';
 import { milliseconds } from '../../../src/kernel/duration.js';
 import { createLogger } from '../../../src/kernel/log.js';
 import { systemRandom as random } from '../../../src/kernel/random.js';
+import { seededRandom } from '../../support/seeded-random.js';
 import { serve } from '../program.js';
 import { Walk } from '../readings.js';
 
@@ -19,10 +20,16 @@ export interface StartHubs {
   readonly batchReadings?: number;
 }
 
-export interface Load {
+export interface Walks {
   /** Of each hub. */
   readonly readings: number;
   readonly sensors: number;
+  readonly seed: number;
+}
+
+export interface Feed {
+  /** Of each hub. */
+  readonly readings: number;
   /** Readings in a flush. */
   readonly flush: number;
 }
@@ -81,14 +88,16 @@ const abilities = {
     while (hubs.some(({ path }) => path !== 'connector')) await look();
   },
 
-  /** Draws the numbers that feed() will need. */
-  prepare: async ({ readings, sensors }: Pick<Load, 'readings' | 'sensors'>): Promise<void> => {
+  /** Draws the numbers that feed() will need: the same ones for the same seed. */
+  prepare: async ({ readings, sensors, seed }: Walks): Promise<void> => {
     const start = clock.now() - (readings / sensors) * 1_000;
-    for (const hub of hubs) walks.set(hub, new Walk(sensors, readings, start, random));
+    for (const [i, hub] of hubs.entries()) {
+      walks.set(hub, new Walk(sensors, readings, start, seededRandom(seed + i)));
+    }
   },
 
   /** Resolves when the cloud has acknowledged everything. */
-  feed: async ({ readings, flush }: Pick<Load, 'readings' | 'flush'>): Promise<void> => {
+  feed: async ({ readings, flush }: Feed): Promise<void> => {
     await Promise.all([...walks].map(([hub, walk]) => feedOne(hub, walk, readings, flush)));
   },
 

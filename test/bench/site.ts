@@ -192,8 +192,10 @@ export class Site implements Stoppable {
 
   #role(name: string, args: readonly string[]): RoleProcess {
     const { profiles, clock } = this.context;
-    const env = profiles === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}/${name}` };
-    return new RoleProcess({ name, args, env, logFile: join(this.directory, 'logs', `${name}.log`) }, clock);
+    const logFile = join(this.directory, 'logs', `${name}.log`);
+    // Node does not take it from NODE_OPTIONS.
+    const profiled = ['sh', '-c', `exec "$0" --cpu-prof --cpu-prof-dir='${profiles}/${name}' "$@"`];
+    return new RoleProcess({ name, args, logFile, wrap: profiles === undefined ? [] : profiled }, clock);
   }
 
   #here(planned: string): string {

@@ -14,7 +14,7 @@ node_modules/.installed: package.json package-lock.json
 	@npm ci --ignore-scripts --no-audit --no-fund >&2
 	@touch $@
 
-SOURCES := $(shell find src gen -name '*.ts' 2>/dev/null)
+SOURCES := $(shell find src gen test/bench -name '*.ts' 2>/dev/null)
 dist/.built: node_modules/.installed tsconfig.json tsconfig.build.json $(SOURCES)
 	@echo '$(BIN)/tsc -p tsconfig.build.json' >&2
 	@$(BIN)/tsc -p tsconfig.build.json >&2
@@ -107,6 +107,16 @@ test-matrix: node_modules/.installed ## make test on Node 20, 22 and 24
 	  echo "── Node $$version"; npm exec --yes --package=node@$$version -- bash -c 'node --version && $(MAKE) test'; done
 coverage: node_modules/.installed ## Coverage of the unit and contract tests
 	$(BIN)/c8 --exclude-after-remap --reporter=text $(MOCHA) 'test/{unit,contract}/**/*.test.ts'
+
+## Measure it
+
+# One part, or several: make bench BENCH="ingest drain". All there are by default.
+BENCH ?=
+.PHONY: bench bench-smoke
+bench: dist/.built ## Measure real processes (BENCH=name: one part): a table, and bench.json
+	@node dist/test/bench/main.js $(ARGS) $(BENCH)
+bench-smoke: dist/.built ## See that it still measures: everything tiny, within a minute
+	@node dist/test/bench/main.js --smoke $(BENCH)
 
 ## Tidy up
 

@@ -1,19 +1,17 @@
 // `make demo`: starts a mesh on this machine and tells its story. Unattended with DEMO_SECONDS=n: ends after about n
 // seconds with one line of JSON on standard output, and exit code 0 only if nothing was lost or counted twice.
-import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { systemClock as clock, sleep } from '../kernel/clock.js';
 import { milliseconds, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
-import { systemCode } from '../kernel/system-error.js';
 import { LocalMesh } from './mesh.js';
+import { ownFolder } from './own-folder.js';
 import { Story } from './story.js';
 import { View } from './view.js';
 
 const HUBS = 2;
 /** Below it one folder for each demo that runs, named by its process. */
 const FOLDERS = join(process.cwd(), '.demo');
-const OWN_FOLDER = join(FOLDERS, String(process.pid));
 
 const quit = new AbortController();
 // Ctrl-C reaches the roles, too: that they end then is no failure. The second signal does not wait.
@@ -31,14 +29,13 @@ async function main(): Promise<number> {
     process.stderr.write('DEMO_SECONDS must be a number of seconds, at least 30.\n');
     return 2;
   }
-  await removeOldFolders();
-  await mkdir(OWN_FOLDER, { recursive: true });
+  const directory = await ownFolder(FOLDERS);
   const view = new View(process.stderr, () => clock.now());
 
   view.tell('starting a cloud');
   const mesh = await LocalMesh.start(
     {
-      directory: OWN_FOLDER,
+      directory,
       hubs: HUBS,
       interface: process.env.DEMO_INTERFACE ?? 'lo',
       ssdpPort: 1900,
@@ -70,28 +67,12 @@ async function main(): Promise<number> {
   }
 }
 
-/** Of demos that have ended; those of others that run now stay. */
-async function removeOldFolders(): Promise<void> {
-  const names = await readdir(FOLDERS).catch(() => []);
-  const old = names.filter((name) => !isRunning(Number(name)));
-  await Promise.all(old.map((name) => rm(join(FOLDERS, name), { recursive: true, force: true })));
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (thrown) {
-    // Somebody else's process.
-    return systemCode(thrown) === 'EPERM';
-  }
-}
-
 main().then(
   (code) => {
     process.exitCode = code;
   },
   (thrown) => {
-    const logs = join(relative(process.cwd(), OWN_FOLDER), 'logs');
+    const logs = join(relative(process.cwd(), FOLDERS), String(process.pid), 'logs');
     const what = quit.signal.aborted
       ? 'interrupted; nothing is left running.'
       : `${describe(thrown)}\n  The logs are in ${logs}.`;

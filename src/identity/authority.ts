@@ -2,7 +2,7 @@
 // in authority-folder.ts.
 import type { webcrypto } from 'node:crypto';
 import type { Clock } from '../kernel/clock.js';
-import { after, type Duration, days } from '../kernel/duration.js';
+import { after, type Duration, days, type EpochMs, epochMs } from '../kernel/duration.js';
 import type { Random } from '../kernel/random.js';
 import { MeshCertificate, parseX509, TrustBundle } from './certificates.js';
 import { malformed } from './fault.js';
@@ -39,7 +39,7 @@ export class MeshAuthority {
   readonly bundle: TrustBundle;
   /** The name of the mesh. */
   readonly mesh: string;
-  #signingKey: Promise<webcrypto.CryptoKey> | undefined;
+  #issuer: Promise<Issuer> | undefined;
 
   private constructor(
     readonly key: SigningKey,
@@ -93,18 +93,18 @@ export class MeshAuthority {
       throw malformed('only cloud nodes have names and addresses in their certificates');
     }
     const now = this.modules.clock.now();
-    const ca = new x509.X509Certificate(this.certificate);
     const subjectKey = await webPublicKey(publicKey);
-    this.#signingKey ??= webKeyPair(this.key).then(({ privateKey }) => privateKey);
+    this.#issuer ??= issuerOf(this.key, this.certificate);
+    const issuer = await this.#issuer;
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serialNumber(this.modules.random),
       subject: `CN=${identity.role} ${identity.machineId}`,
-      issuer: ca.subject,
+      issuer: issuer.name,
       // A short one must not be due for renewal before it begins.
       notBefore: new Date(Math.max(0, now - Math.min(BACKDATED, validity))),
-      notAfter: new Date(Math.min(after(now, validity), ca.notAfter.getTime())),
+      notAfter: new Date(Math.min(after(now, validity), issuer.notAfter)),
       publicKey: subjectKey,
-      signingKey: await this.#signingKey,
+      signingKey: issuer.signingKey,
       signingAlgorithm: ECDSA_SHA256,
       extensions: [
         new x509.BasicConstraintsExtension(false, undefined, true),
@@ -116,11 +116,26 @@ export class MeshAuthority {
           ...addresses.map((value) => ({ type: 'ip', value }) as const),
         ]),
         await x509.SubjectKeyIdentifierExtension.create(subjectKey),
-        await x509.AuthorityKeyIdentifierExtension.create(await webPublicKey(this.key.publicKey)),
+        issuer.identifier,
       ],
     });
     return MeshCertificate.parse(Buffer.from(certificate.rawData));
   }
+}
+
+/** What is the same in everything that an authority issues; parsing it each time would take longer than signing. */
+interface Issuer {
+  readonly name: x509.Name;
+  readonly notAfter: EpochMs;
+  readonly identifier: x509.AuthorityKeyIdentifierExtension;
+  readonly signingKey: webcrypto.CryptoKey;
+}
+
+async function issuerOf(key: SigningKey, certificate: Buffer): Promise<Issuer> {
+  const { subjectName: name, notAfter } = new x509.X509Certificate(certificate);
+  const { privateKey: signingKey, publicKey } = await webKeyPair(key);
+  const identifier = await x509.AuthorityKeyIdentifierExtension.create(publicKey);
+  return { name, notAfter: epochMs(notAfter.getTime()), identifier, signingKey };
 }
 
 /** 16 random bytes, hex; the upper bits are set so that it is positive and never begins with a zero byte. */

@@ -1,0 +1,5 @@
+// The parts of the benchmark, in the order in which they run.
+import type { Part } from './part.js';
+import { ingest } from './parts/ingest.js';
+
+export const PARTS: readonly Part[] = [ingest];

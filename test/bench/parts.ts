@@ -1,4 +1,5 @@
 // The parts of the benchmark, in the order in which they run.
 import type { Part } from './part.js';
+import { scale } from './parts/scale.js';
 
-export const PARTS: readonly Part[] = [];
+export const PARTS: readonly Part[] = [scale];

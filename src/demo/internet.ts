@@ -7,6 +7,8 @@ import { type Duration, milliseconds } from '../kernel/duration.js';
 import type { Stoppable } from '../kernel/scope.js';
 
 export interface InternetOptions {
+  /** Of 127.0.0.1; default: any that is free. */
+  readonly port?: number;
   /** One way; the round trip is twice that. */
   readonly delay?: Duration;
   /** Each way, for each connection; default: as many as there are. */
@@ -18,6 +20,7 @@ export class Internet implements Stoppable {
   readonly #server: Server;
   #cut = false;
   #tried = 0;
+  readonly #carried = { up: 0, down: 0 };
 
   private constructor(
     private readonly target: () => number,
@@ -30,7 +33,7 @@ export class Internet implements Stoppable {
   /** Listens on a free port of 127.0.0.1; connects to `target` there. */
   static async start(target: () => number, options: InternetOptions, clock: Clock): Promise<Internet> {
     const internet = new Internet(target, options, clock);
-    internet.#server.listen(0, '127.0.0.1');
+    internet.#server.listen(options.port ?? 0, '127.0.0.1');
     await once(internet.#server, 'listening');
     return internet;
   }
@@ -47,6 +50,11 @@ export class Internet implements Stoppable {
   /** How often somebody has tried to connect, also while it was cut. */
   get tried(): number {
     return this.#tried;
+  }
+
+  /** Bytes that have passed to the target and back: what TCP carries, so with everything that TLS adds. */
+  get carried(): { readonly up: number; readonly down: number } {
+    return { ...this.#carried };
   }
 
   /** Nothing passes, what stood is gone. */
@@ -73,16 +81,17 @@ export class Internet implements Stoppable {
       return;
     }
     const far = connect(this.target(), '127.0.0.1');
-    this.#pass(near, far);
-    this.#pass(far, near);
+    this.#pass(near, far, 'up');
+    this.#pass(far, near, 'down');
   }
 
-  #pass(from: Socket, to: Socket): void {
+  #pass(from: Socket, to: Socket, direction: 'up' | 'down'): void {
     this.#sockets.add(from);
     const { delay = milliseconds(0), bytesPerSecond = Number.POSITIVE_INFINITY } = this.options;
     const later = (action: () => void) => (delay > 0 ? void this.clock.after(delay, action) : action());
     from.setNoDelay(true);
     from.on('data', (bytes) => {
+      this.#carried[direction] += bytes.length;
       if (bytesPerSecond < Number.POSITIVE_INFINITY) {
         from.pause();
         this.clock.after(milliseconds((bytes.length / bytesPerSecond) * 1_000), () => from.resume());

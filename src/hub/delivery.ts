@@ -15,7 +15,7 @@ import type { PendingGap, StoredFlush, Wal } from '../wal/wal.js';
 import { InFlight } from './in-flight.js';
 
 /** A batch is closed at whichever comes first. */
-const BATCH_READINGS = 1_000;
+export const BATCH_READINGS = 1_000;
 const BATCH_BYTES = 48 * 1024;
 /** The carrier is given no more than this ahead, so that live readings need not wait in it. */
 const CARRIER_AHEAD = 256 * 1024;
@@ -36,6 +36,8 @@ export interface Outlet {
 export interface DeliveryOptions {
   /** Bytes of LIVE batches that may be unacknowledged. */
   readonly liveWindow: number;
+  /** Readings after which a batch is closed. */
+  readonly batchReadings: number;
   /** Logs that have parted from what the cloud holds: suspended from the beginning. */
   readonly parted: readonly Buffer[];
 }
@@ -165,7 +167,7 @@ export class Delivery {
       maxBytes: this.options.liveWindow,
       until: open.next,
     });
-    const batch = takeBatch(flushes);
+    const batch = takeBatch(flushes, this.options.batchReadings);
     const last = flushes.at(-1);
     if (!last) {
       // Dropped or acknowledged in the meantime: nothing is live any more.
@@ -190,11 +192,11 @@ export class Delivery {
       const end = range.first + range.count;
       const from = oldestFirst ? range.first : Math.max(range.first, end - this.#flushesPerBatch);
       const flushes = await this.modules.wal.read(log, from, {
-        maxReadings: BATCH_READINGS,
+        maxReadings: this.options.batchReadings,
         maxBytes: BATCH_BYTES,
         until: end,
       });
-      const batch = takeBatch(flushes);
+      const batch = takeBatch(flushes, this.options.batchReadings);
       if (batch.length === 0) continue;
       this.#adapt(batch);
       // It began too far back to reach the newest: once more, from further ahead.
@@ -226,7 +228,8 @@ export class Delivery {
   #adapt(batch: readonly StoredFlush[]): void {
     const readings = batch.reduce((sum, flush) => sum + flush.readings.length, 0);
     const bytes = batch.reduce((sum, flush) => sum + flush.size, 0);
-    const fit = batch.length * Math.min(BATCH_READINGS / Math.max(1, readings), BATCH_BYTES / Math.max(1, bytes));
+    const { batchReadings } = this.options;
+    const fit = batch.length * Math.min(batchReadings / Math.max(1, readings), BATCH_BYTES / Math.max(1, bytes));
     this.#flushesPerBatch = Math.min(4_096, Math.max(1, Math.floor(fit)));
   }
 
@@ -252,14 +255,14 @@ export class Delivery {
 }
 
 /** The contiguous flushes at the beginning that fit one batch; at least one, if there is one. */
-function takeBatch(flushes: readonly StoredFlush[]): StoredFlush[] {
+function takeBatch(flushes: readonly StoredFlush[], mostReadings: number): StoredFlush[] {
   const batch: StoredFlush[] = [];
   let [readings, bytes] = [0, 0];
   for (const flush of flushes) {
     const previous = batch.at(-1);
     readings += flush.readings.length;
     bytes += flush.size;
-    const isFull = readings > BATCH_READINGS || bytes > BATCH_BYTES;
+    const isFull = readings > mostReadings || bytes > BATCH_BYTES;
     if (previous && (flush.number !== previous.number + 1 || isFull)) break;
     batch.push(flush);
   }

@@ -22,7 +22,8 @@ import { keepRenewed } from '../membership/renewal.js';
 import { RevokedKeys } from '../membership/revoked-keys.js';
 import { KINDS } from '../sensors/registry.js';
 import { SensorScheduler } from '../sensors/scheduler.js';
-import { Wal } from '../wal/wal.js';
+import { checkReading, type Reading } from '../telemetry/reading.js';
+import { type DurableFlush, Wal } from '../wal/wal.js';
 import { DesiredStateKeeper } from './desired-state.js';
 import { Flusher } from './flusher.js';
 import { Journal } from './journal.js';
@@ -51,6 +52,8 @@ export interface HubOptions {
   /** See journal.ts. */
   readonly journal?: string;
   readonly walBytes?: number;
+  /** Readings after which a batch is closed; default 1,000. */
+  readonly batchReadings?: number;
   /** Instead of the cloud's. */
   readonly fallbackAfter?: Duration;
 }
@@ -73,6 +76,7 @@ export class Hub implements Stoppable {
     private readonly scope: Scope,
     readonly machineId: string,
     private readonly finder: PathFinder,
+    private readonly wal: Wal,
     /** Before anything is torn down: write and deliver what is left, say goodbye. */
     private readonly farewell: () => Promise<void>,
   ) {}
@@ -81,12 +85,26 @@ export class Hub implements Stoppable {
     return this.finder.state;
   }
 
+  /** Readings in the log that the cloud has not acknowledged. */
+  get queuedReadings(): number {
+    return this.wal.queuedReadings;
+  }
+
+  /**
+   * Takes readings that somebody else has made, as one flush, at once. Resolves when they are durable. The caller sees to
+   * it that they fit a batch. Faults: telemetry.invalid, wal.write-failed, wal.closed.
+   */
+  async append(readings: readonly Reading[]): Promise<DurableFlush> {
+    for (const reading of readings) checkReading(reading);
+    return await this.wal.append(readings);
+  }
+
   /** Faults: membership.missing, membership.damaged, membership.other-machine, storage.in-use, wal.*. */
   static async start(options: HubOptions, modules: HubModules): Promise<Hub> {
     const scope = new Scope();
     try {
-      const { machineId, finder, farewell } = await assemble(options, modules, scope);
-      return new Hub(scope, machineId, finder, farewell);
+      const { machineId, finder, wal, farewell } = await assemble(options, modules, scope);
+      return new Hub(scope, machineId, finder, wal, farewell);
     } catch (thrown) {
       await scope.stop();
       throw thrown;
@@ -103,6 +121,7 @@ export class Hub implements Stoppable {
 interface Parts {
   readonly machineId: string;
   readonly finder: PathFinder;
+  readonly wal: Wal;
   readonly farewell: () => Promise<void>;
 }
 
@@ -181,6 +200,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
     certificate: () => certificate.der,
     bootId: random.bytes(16),
     software: SOFTWARE,
+    ...defined({ batchReadings: options.batchReadings }),
     wal,
     reconciler: new Reconciler(wal, log),
     desired,
@@ -252,7 +272,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
     await member?.farewell(ByeReason.SHUT_DOWN, LAST_WORDS);
   };
   log.info({ machine: id, cloud }, 'hub is running');
-  return { machineId: id, finder, farewell };
+  return { machineId: id, finder, wal, farewell };
 }
 
 function openDirectory(options: HubOptions, membership: Membership, modules: HubModules): Promise<ConnectorDirectory> {

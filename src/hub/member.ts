@@ -26,7 +26,7 @@ import { RangeSet } from '../telemetry/ranges.js';
 import type { Reading } from '../telemetry/reading.js';
 import type { Wal } from '../wal/wal.js';
 import { Comparisons } from './comparisons.js';
-import { Delivery } from './delivery.js';
+import { BATCH_READINGS, Delivery } from './delivery.js';
 import type { DesiredStateKeeper } from './desired-state.js';
 import { readGeneration, writeGeneration } from './generation-file.js';
 import type { Reconciler } from './reconcile.js';
@@ -38,6 +38,8 @@ export interface MemberModules {
   readonly certificate: () => Buffer;
   readonly bootId: Buffer;
   readonly software: string;
+  /** See delivery.ts. */
+  readonly batchReadings?: number;
   readonly wal: Wal;
   readonly reconciler: Reconciler;
   readonly desired: DesiredStateKeeper;
@@ -113,7 +115,7 @@ export class Member implements HubMember {
   }
 
   up(session: HubSession, welcome: Welcome): void {
-    const { wal, machineId, key, log } = this.modules;
+    const { wal, machineId, key, log, batchReadings = BATCH_READINGS } = this.modules;
     this.#session = session;
     this.modules.onRevoked(welcome.revokedKeys);
     this.modules.desired.expect(welcome.configVersion);
@@ -122,7 +124,8 @@ export class Member implements HubMember {
       session.close(ending(CloseCode.INTERNAL, 'the hub cannot read its log'));
     };
     const { liveWindow } = welcome;
-    const delivery = new Delivery({ liveWindow, parted: this.#parted }, { session, wal, machineId, key, onFailure });
+    const options = { liveWindow, batchReadings, parted: this.#parted };
+    const delivery = new Delivery(options, { session, wal, machineId, key, onFailure });
     this.#delivery = delivery;
     for (const parted of this.#parted) void this.#comparisons.begin(parted).catch(onFailure);
     void session.ended.then((why) => {

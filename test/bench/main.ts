@@ -1,11 +1,11 @@
 // `make bench`: measures real processes, tells what it is doing on standard error, and prints what came out.
 //
-//   node dist/test/bench/main.js [--smoke] [--runs n] [--json] [part …]
+//   node dist/test/bench/main.js [--smoke] [--runs n] [--json] [--profile folder] [part …]
 //
 // Everything stays in `.bench` of the current directory while it runs. Ctrl-C ends it and leaves nothing behind.
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ownFolder } from '../../src/demo/own-folder.js';
 import { systemClock as clock } from '../../src/kernel/clock.js';
@@ -25,6 +25,7 @@ interface Settings {
   readonly runs: number;
   readonly smoke: boolean;
   readonly json: boolean;
+  readonly profiles: string | undefined;
 }
 
 const quit = new AbortController();
@@ -41,7 +42,12 @@ process.on('exit', () => {
 
 function settings(): Settings {
   const { values, positionals } = parseArgs({
-    options: { smoke: { type: 'boolean' }, json: { type: 'boolean' }, runs: { type: 'string' } },
+    options: {
+      smoke: { type: 'boolean' },
+      json: { type: 'boolean' },
+      runs: { type: 'string' },
+      profile: { type: 'string' },
+    },
     allowPositionals: true,
   });
   const { smoke = false, json = false } = values;
@@ -52,20 +58,24 @@ function settings(): Settings {
   });
   const runs = Number(values.runs ?? (smoke ? 1 : RUNS));
   if (!Number.isInteger(runs) || runs < 1) throw new Error('--runs must be a number of at least 1');
-  return { parts: parts.length > 0 ? parts : PARTS, runs, smoke, json };
+  const profiles = values.profile === undefined ? undefined : resolve(values.profile);
+  return { parts: parts.length > 0 ? parts : PARTS, runs, smoke, json, profiles };
 }
 
 const say = (text: string) =>
   void process.stderr.write(`${new Date(clock.now()).toISOString().slice(11, 19)}  ${text}\n`);
 
-async function runPart(part: Part, directory: string, { runs, smoke }: Settings): Promise<Result[]> {
+async function runPart(part: Part, directory: string, { runs, smoke, profiles }: Settings): Promise<Result[]> {
   await mkdir(directory, { recursive: true });
   const scope = new Scope();
   const progress = (step: string) => say(`${part.name}: ${step}`);
   const began = clock.monotonic();
   try {
-    const context = { runs, smoke, directory, clock, random, scope, signal: quit.signal, progress };
-    const results = (await part.run(context)).map((figure) => resultOf(part.name, figure));
+    const measured = await part.run({
+      ...{ runs, smoke, profiles, directory, progress },
+      ...{ clock, random, scope, signal: quit.signal },
+    });
+    const results = measured.map((figure) => resultOf(part.name, figure));
     if (results.length === 0) throw new Error(`${part.name} has no figures`);
     progress(`done in ${Math.round((clock.monotonic() - began) / 1_000)} s`);
     return results;

@@ -32,6 +32,8 @@ export interface BenchContext {
   readonly random: Random;
   /** Owns the processes of the part: they have ended when the part has, however it ends. */
   readonly scope: Scope;
+  /** Where the processes of the part leave profiles of their processor time, if at all. */
+  readonly profiles: string | undefined;
   /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
   /** Tells what is being done now. */
@@ -53,4 +55,10 @@ export function figuresOf(samples: readonly Sample[]): Figure[] {
     found.set(name, known);
   }
   return [...found.values()];
+}
+
+/** The same figures, with what differs only in its circumstances together. */
+export function sideBySide(figures: readonly Figure[]): Figure[] {
+  const names = [...new Set(figures.map(({ figure }) => figure))];
+  return names.flatMap((name) => figures.filter(({ figure }) => figure === name));
 }

@@ -1,0 +1,176 @@
+// A customer's site before it has ever run, and copies of it that run: a cloud, a connector and hubs with real keys and
+// certificates, and the internet between connector and cloud. Each run begins with a fresh copy, on the same ports.
+import { cp, mkdir, readFile, rm } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { connect, type MeshClient } from '../../src/client/index.js';
+import { cloudPaths } from '../../src/cloud/cloud-files.js';
+import { Internet } from '../../src/demo/internet.js';
+import { freePort } from '../../src/demo/mesh.js';
+import { RoleProcess } from '../../src/demo/processes.js';
+import { type Duration, milliseconds, seconds } from '../../src/kernel/duration.js';
+import { silentLogger as log } from '../../src/kernel/log.js';
+import { Scope, type Stoppable } from '../../src/kernel/scope.js';
+import type { BenchContext } from './part.js';
+import { Program } from './program.js';
+import type { HubAbilities } from './programs/hubs.js';
+import { type ProvisionedHub, provision } from './provision.js';
+import { compactedSize } from './store-size.js';
+
+export interface Plan {
+  /** Below the part's folder. */
+  readonly directory: string;
+  readonly customerId: string;
+  readonly connector: string;
+  readonly cloud: string;
+  readonly hubs: readonly ProvisionedHub[];
+  /** Bytes of the cloud's store, before there is a reading in it. */
+  readonly storeSize: number;
+  readonly ports: { readonly cloud: number; readonly internet: number; readonly connector: number };
+}
+
+/** Everything that has to be there before a first start. */
+export async function planSite(hubCount: number, context: BenchContext): Promise<Plan> {
+  const { directory, clock, random, progress } = context;
+  progress(`making keys and certificates for ${hubCount} hubs`);
+  const ports = { cloud: await freePort(), internet: await freePort(), connector: await freePort() };
+  const plan = {
+    customers: [{ connectors: 1, hubs: hubCount }],
+    mesh: 'bench',
+    cloudAddress: `127.0.0.1:${ports.internet}`,
+  };
+  const folder = join(directory, 'plan');
+  const { cloud, customers } = await provision(folder, plan, { clock, random, log });
+  const [customer] = customers;
+  const [connector] = customer?.connectors ?? [];
+  if (!customer || connector === undefined) throw new Error('the site has no connector');
+  const storeSize = await compactedSize(cloudPaths(cloud).store);
+  return { directory: folder, customerId: customer.id, connector, cloud, hubs: customer.hubs, storeSize, ports };
+}
+
+export interface SiteOptions {
+  /** One way between connector and cloud. */
+  readonly delay?: Duration;
+}
+
+export class Site implements Stoppable {
+  readonly #scope = new Scope();
+  readonly hubs: readonly ProvisionedHub[];
+  readonly cloud: RoleProcess;
+  readonly connector: RoleProcess;
+  #internet: Internet | undefined;
+  #client: MeshClient | undefined;
+  #programs = 0;
+
+  private constructor(
+    readonly plan: Plan,
+    readonly directory: string,
+    private readonly options: SiteOptions,
+    private readonly context: BenchContext,
+  ) {
+    const { cloud, connector, ports, hubs } = plan;
+    this.hubs = hubs.map((hub) => ({ ...hub, directory: this.#here(hub.directory) }));
+    this.cloud = this.#role('cloud', [
+      ...['cloud', '--data', this.#here(cloud), '--listen', `127.0.0.1:${ports.cloud}`, '--mesh', 'bench'],
+      ...['--public', `127.0.0.1:${ports.internet}`, '--name', '127.0.0.1'],
+    ]);
+    this.connector = this.#role('connector', [
+      ...['connector', '--data', this.#here(connector), '--listen', this.connectorAddress],
+      // Announced where nobody listens: hubs are told by hand.
+      ...['--interface', 'lo', '--ssdp-port', String(ports.connector)],
+    ]);
+  }
+
+  /** A copy of the plan with a cloud that runs. Stopped and removed with the part at the latest. */
+  static async start(plan: Plan, name: string, options: SiteOptions, context: BenchContext): Promise<Site> {
+    const directory = join(context.directory, name);
+    await cp(plan.directory, directory, { recursive: true });
+    await mkdir(join(directory, 'logs'));
+    const site = context.scope.own(new Site(plan, directory, options, context));
+    await site.#start();
+    return site;
+  }
+
+  get connectorAddress(): string {
+    return `127.0.0.1:${this.plan.ports.connector}`;
+  }
+
+  get internet(): Internet {
+    if (!this.#internet) throw new Error('the site has not been started');
+    return this.#internet;
+  }
+
+  /** Reaches the cloud past the internet. */
+  get client(): MeshClient {
+    if (!this.#client) throw new Error('the site has not been started');
+    return this.#client;
+  }
+
+  get store(): string {
+    return cloudPaths(this.#here(this.plan.cloud)).store;
+  }
+
+  async startConnector(): Promise<void> {
+    this.connector.start();
+    await this.connector.untilLog(/trunk to the cloud is up/, seconds(30));
+  }
+
+  /** A process that can run hubs; nothing of them runs yet. */
+  hubProgram(): Program<HubAbilities> {
+    const logFile = join(this.directory, 'logs', `hubs-${this.#programs++}.log`);
+    const { profiles, clock } = this.context;
+    const execArgv = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}/hubs`];
+    return this.#scope.own(new Program<HubAbilities>({ name: 'hubs', logFile, execArgv }, clock));
+  }
+
+  /** How many readings of each hub there are in the cloud's ledgers. Throws when something is known to be gone. */
+  async heldReadings(hubs: readonly ProvisionedHub[]): Promise<Map<string, number>> {
+    const held = new Map<string, number>();
+    for (const { machineId } of hubs) {
+      const { logs } = await this.client.readings.getLedger({ machineId });
+      if (logs.some(({ lost }) => lost.length > 0)) throw new Error(`readings of hub ${machineId} are lost`);
+      const readings = logs.reduce((sum, { readingCount }) => sum + readingCount, 0);
+      held.set(machineId, readings);
+    }
+    return held;
+  }
+
+  stop(): Promise<void> {
+    return this.#scope.stop();
+  }
+
+  /** Ends it, and makes room on the disk. */
+  async remove(): Promise<void> {
+    await this.stop();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+
+  async #start(): Promise<void> {
+    const { clock } = this.context;
+    const { ports } = this.plan;
+    const { delay = milliseconds(0) } = this.options;
+    const { caBundle, operatorToken } = cloudPaths(this.#here(this.plan.cloud));
+    this.#internet = await Internet.start(() => ports.cloud, { port: ports.internet, delay }, clock);
+    this.#scope.own(this.#internet);
+    this.#scope.own(this.cloud);
+    this.#scope.own(this.connector);
+    this.cloud.start();
+    await this.cloud.untilLog(/cloud is up/, seconds(60));
+    this.#client = connect({
+      cloud: `127.0.0.1:${ports.cloud}`,
+      ca: await readFile(caBundle, 'utf8'),
+      token: await readFile(operatorToken, 'utf8'),
+    });
+    const client = this.#client;
+    this.#scope.defer(() => client.close());
+  }
+
+  #role(name: string, args: readonly string[]): RoleProcess {
+    const { profiles, clock } = this.context;
+    const env = profiles === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}/${name}` };
+    return new RoleProcess({ name, args, env, logFile: join(this.directory, 'logs', `${name}.log`) }, clock);
+  }
+
+  #here(planned: string): string {
+    return join(this.directory, relative(this.plan.directory, planned));
+  }
+}

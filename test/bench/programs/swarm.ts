@@ -4,6 +4,7 @@
 //   - a hub has no sensors; it is told when to write a reading
 //   - between a hub and a connector of the same process there is no LAN: its envelopes go straight into the trunk. A site
 //     with `lan` has real connections to a real connector instead.
+import { setMaxListeners } from 'node:events';
 import { Path } from '../../../gen/occmesh/link/v1/link.js';
 import { ConnectorDirectory } from '../../../src/discovery/directory.js';
 import { Routes } from '../../../src/hub/routes.js';
@@ -19,7 +20,7 @@ import { requireMember, type Search, SwarmHub } from '../swarm/hub.js';
 import { SwarmTrunk } from '../swarm/trunk.js';
 
 /** One connector and its hubs. */
-export interface Site {
+export interface SwarmSite {
   /** Its membership, where the connector is to be part of the swarm. */
   readonly connector?: string;
   /** Where it listens (host:port), where it is a process of its own. */
@@ -37,6 +38,8 @@ export interface SwarmState {
 
 const modules = { clock, random };
 const quit = new AbortController();
+// Every hub waits for it.
+setMaxListeners(0, quit.signal);
 const hubs: { readonly hub: SwarmHub; readonly search: Search }[] = [];
 const trunks: SwarmTrunk[] = [];
 const pens: Disposable[] = [];
@@ -45,7 +48,7 @@ let sessions = 0;
 /** When sessions came up, milliseconds since 1970. */
 let arrivals: number[] = [];
 
-async function settle(site: Site): Promise<void> {
+async function openSite(site: SwarmSite): Promise<void> {
   const { connector, lan = '' } = site;
   const trunk = connector === undefined ? undefined : new SwarmTrunk(await requireMember(connector), modules);
   if (trunk) trunks.push(trunk);
@@ -77,14 +80,14 @@ async function lanSearch(hub: SwarmHub, directory: string, lan: string, trust: T
   return (signal) => routes.connectors(signal);
 }
 
-export const swarm = {
+const abilities = {
   /** Opens the logs of all hubs. */
-  async settle(sites: readonly Site[]): Promise<void> {
-    for (const site of sites) await settle(site);
+  async open(sites: readonly SwarmSite[]): Promise<void> {
+    for (const site of sites) await openSite(site);
   },
 
   /** Starts the trunks. */
-  async dial(): Promise<void> {
+  async dial(_: undefined): Promise<void> {
     for (const { link } of trunks) void link.run(quit.signal);
   },
 
@@ -116,27 +119,27 @@ export const swarm = {
   },
 
   /** No more readings. Resolves with how many each hub has written. */
-  async rest(): Promise<[machineId: string, written: number][]> {
+  async rest(_: undefined): Promise<[machineId: string, written: number][]> {
     for (const pen of pens.splice(0)) pen[Symbol.dispose]();
     await Promise.all(writing);
     return hubs.map(({ hub }) => [hub.machineId, hub.written]);
   },
 
-  async state(): Promise<SwarmState> {
+  async state(_: undefined): Promise<SwarmState> {
     const queued = hubs.reduce((sum, { hub }) => sum + hub.queued, 0);
     return { trunks: trunks.filter(({ link }) => link.state === 'up').length, sessions, queued };
   },
 
   /** When sessions came up since this was asked last. */
-  async arrivals(): Promise<number[]> {
+  async arrivals(_: undefined): Promise<number[]> {
     const since = arrivals;
     arrivals = [];
     return since;
   },
 };
 
-if (process.send) {
-  serve(swarm, async () => {
-    quit.abort();
-  });
-}
+export type SwarmAbilities = typeof abilities;
+
+serve(abilities, async () => {
+  quit.abort();
+});

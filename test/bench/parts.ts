@@ -1,5 +1,6 @@
 // The parts of the benchmark, in the order in which they run.
 import type { Part } from './part.js';
 import { ingest } from './parts/ingest.js';
+import { scale } from './parts/scale.js';
 
-export const PARTS: readonly Part[] = [ingest];
+export const PARTS: readonly Part[] = [ingest, scale];

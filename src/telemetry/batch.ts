@@ -7,7 +7,8 @@ import { encodeColumns } from './columns-encode.js';
 import { malformed, TelemetryFault } from './fault.js';
 import { type Flush, MAX_FLUSHES, MAX_READINGS, type Reading } from './reading.js';
 
-export const MAX_COLUMNS_BYTES = 1024 * 1024;
+/** More than the largest single reading takes: a flush is never split. */
+export const MAX_COLUMNS_BYTES: number = 256 * 1024;
 const ID_BYTES = 16;
 /** Below, the tables of DEFLATE eat up what it saves. */
 const COMPRESS_FROM_BYTES = 256;
@@ -20,7 +21,7 @@ export interface BatchParts {
   /** The log, 16 bytes. */
   readonly log: Uint8Array;
   readonly firstFlush: number;
-  /** Numbered from firstFlush without holes; together 1 to 65,536 readings that checkReading accepts. */
+  /** Numbered from firstFlush without holes; together 1 to 4,096 readings that checkReading accepts. */
   readonly flushes: readonly Flush[];
   /** Running digest after the last of the flushes, 16 bytes. */
   readonly chain: Uint8Array;

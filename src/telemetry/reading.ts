@@ -32,9 +32,10 @@ export interface Flush {
   readonly readings: readonly Reading[];
 }
 
-export const MAX_READINGS = 65_536;
-/** Not in the contract: empty flushes cost nothing to claim and something to hold. */
-export const MAX_FLUSHES = 65_536;
+/** Of one batch: some four times what an honest hub seals, and no more than can be unfolded in a blink. */
+export const MAX_READINGS = 4_096;
+/** Of one batch: empty flushes cost nothing to claim and something to hold. */
+export const MAX_FLUSHES = 4_096;
 export const MAX_MESSAGE_BYTES = 1_024;
 export const MAX_NAME_BYTES = 128;
 export const MAX_UNIT_BYTES = 64;

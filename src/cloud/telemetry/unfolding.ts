@@ -1,6 +1,6 @@
-// Room for batches that are unfolded: a batch of a few hundred bytes may hold 65,536 readings, which take a hundred
-// megabytes as objects. So only so much is unfolded at a time, and hubs take turns: one that sends such batches waits for
-// itself, and others for no more than one of them.
+// Room for batches that are unfolded: a batch of a few hundred bytes may hold 4,096 readings with 60 values each, which
+// take some twenty megabytes as objects. So only so much is unfolded at a time, and hubs take turns: one that sends such
+// batches waits for itself, and others for no more than one of them.
 
 /** Unfolded at the same time, by unfoldedSize(); more than one batch only as far as this goes. */
 const ROOM = 1024 * 1024;

@@ -10,7 +10,18 @@ import {
   unpackBatch,
 } from '../../../src/telemetry/batch.js';
 import { TelemetryFault } from '../../../src/telemetry/fault.js';
-import { canonicalOrder, type Flush, type Reading } from '../../../src/telemetry/reading.js';
+import {
+  canonicalOrder,
+  checkReading,
+  type Flush,
+  MAX_FLUSHES,
+  MAX_MESSAGE_BYTES,
+  MAX_METRICS,
+  MAX_NAME_BYTES,
+  MAX_READINGS,
+  MAX_UNIT_BYTES,
+  type Reading,
+} from '../../../src/telemetry/reading.js';
 import { seededRandom, testSeed } from '../../support/seeded-random.js';
 import { anyFlushes, randomWalk, runs } from './arbitraries.js';
 
@@ -97,19 +108,35 @@ describe('batches', () => {
   });
 
   it('have limits, which are no loss: seal fewer', () => {
-    const many = Array.from({ length: 65_537 }, () => reading(1, 0));
-    const loud = Array.from({ length: 1_100 }, (_, i) => reading(1, 0, { message: String(i).padEnd(1_000, '.') }));
-    const empty = Array.from({ length: 65_537 }, (_, number) => ({
+    const many = Array.from({ length: MAX_READINGS + 1 }, () => reading(1, 0));
+    const loud = Array.from({ length: 300 }, (_, i) => reading(1, 0, { message: String(i).padEnd(1_000, '.') }));
+    const empty = Array.from({ length: MAX_FLUSHES + 1 }, (_, number) => ({
       number,
       readings: number === 0 ? [reading(1, 0)] : [],
     }));
-    expect(MAX_COLUMNS_BYTES).to.be.below(1_100 * 1_000);
+    expect(MAX_COLUMNS_BYTES).to.be.below(300 * 1_000);
     for (const flushes of [[{ number: 0, readings: many }], [{ number: 0, readings: loud }], empty]) {
       expect(() => pack(flushes))
         .to.throw(TelemetryFault)
         .with.property('code', 'telemetry.too-large');
     }
-    expect(unpackBatch(pack([{ number: 0, readings: many.slice(1) }])).table().readingCount).to.equal(65_536);
+    expect(unpackBatch(pack([{ number: 0, readings: many.slice(1) }])).table().readingCount).to.equal(MAX_READINGS);
+    expect(unpackBatch(pack(empty.slice(0, -1))).flushes()).to.have.length(MAX_FLUSHES);
+  });
+
+  it('hold any one reading, however large: a flush is never split', () => {
+    const random = seededRandom(testSeed);
+    const values = Array.from({ length: MAX_METRICS }, (_, i) => ({
+      name: String(i).padEnd(MAX_NAME_BYTES, 'n'),
+      // Each another one, so that none is written once for all.
+      unit: String(i).padStart(MAX_UNIT_BYTES, 'u'),
+      value: random.uniform() * 1e300,
+    }));
+    const largest = reading(1, 0, { message: 'm'.repeat(MAX_MESSAGE_BYTES), values });
+    checkReading(largest);
+    const content = pack([{ number: 0, readings: [largest] }]);
+    expect(unpackBatch(content).flushes()).to.deep.equal([{ number: 0, readings: [largest] }]);
+    expect(openBatchHeader(content).columnsSize, 'not far from the limit').to.be.above(MAX_COLUMNS_BYTES * 0.75);
   });
 
   it('are not made of what is no batch', () => {

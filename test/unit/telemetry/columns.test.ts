@@ -4,7 +4,7 @@ import { Columns } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { epochMs } from '../../../src/kernel/duration.js';
 import { decodeColumns, ReadingTable } from '../../../src/telemetry/columns-decode.js';
 import { encodeColumns } from '../../../src/telemetry/columns-encode.js';
-import { canonicalOrder, type Flush, type Reading } from '../../../src/telemetry/reading.js';
+import { canonicalOrder, type Flush, MAX_READINGS, type Reading } from '../../../src/telemetry/reading.js';
 import { seededRandom, testSeed } from '../../support/seeded-random.js';
 import { anyFlushes, randomWalk, runs } from './arbitraries.js';
 
@@ -48,7 +48,7 @@ describe('columns', () => {
   });
 
   it('give back very many readings', () => {
-    const flushes = randomWalk(seededRandom(testSeed), { sensors: 256, readings: 65_536, flushes: 100, step: 1 });
+    const flushes = randomWalk(seededRandom(testSeed), { sensors: 256, readings: MAX_READINGS, flushes: 100, step: 1 });
     expect(thereAndBack(flushes)).to.deep.equal(canonical(flushes));
   });
 
@@ -151,7 +151,7 @@ describe('the writer of columns', () => {
   });
 
   it('stays linear when nearly every reading calls for a cut', () => {
-    const wild = Array.from({ length: 65_536 }, (_, i) => (i % 9 === 0 ? (i % 2) * 9e15 : i / 100));
+    const wild = Array.from({ length: MAX_READINGS }, (_, i) => (i % 9 === 0 ? (i % 2) * 9e15 : i / 100));
     const flushes = saying(...wild);
     expect(thereAndBack(flushes)).to.deep.equal(flushes);
   });

@@ -243,7 +243,11 @@ export interface Signed {
   keyId: Uint8Array;
 }
 
-/** A contiguous range of flushes of one log. Travels as Signed with the domain tag "occ-mesh/batch/v1". */
+/**
+ * A contiguous range of flushes of one log. Travels as Signed with the domain tag "occ-mesh/batch/v1". Its limits bound
+ * what a few hundred hostile bytes can cost whoever unfolds them; honest hubs seal long before: at 1,000 readings or
+ * 48 KiB.
+ */
 export interface Batch {
   /** The hub that wrote it, 16 bytes. The receiver MUST refuse a batch whose author is not the session's hub. */
   machineId: Uint8Array;
@@ -251,7 +255,7 @@ export interface Batch {
   log: Uint8Array;
   /** Number of the first flush inside. */
   firstFlush: number;
-  /** How many flushes, 1 to 65,536. */
+  /** How many flushes, 1 to 4,096. */
   flushCount: number;
   /**
    * Running digest of the log after the last flush inside, 16 bytes: chain(-1) = the log id, chain(n) = the first
@@ -259,11 +263,11 @@ export interface Batch {
    * the author of this log differ here.
    */
   chain: Uint8Array;
-  /** How many readings, 1 to 65,536. */
+  /** How many readings, 1 to 4,096. */
   readingCount: number;
   /** How `columns` is stored. */
   compression: Compression;
-  /** Length of the serialised Columns in bytes, at most 1 MiB. A receiver MUST NOT decompress beyond it. */
+  /** Length of the serialised Columns in bytes, at most 256 KiB. A receiver MUST NOT decompress beyond it. */
   columnsSize: number;
   /** A serialised Columns, compressed as said. */
   columns: Uint8Array;

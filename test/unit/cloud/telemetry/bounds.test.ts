@@ -12,7 +12,7 @@ import { epochMs } from '../../../../src/kernel/duration.js';
 import { MemoryStore } from '../../../../src/storage/memory.js';
 import type { Store } from '../../../../src/storage/store.js';
 import { packBatch } from '../../../../src/telemetry/batch.js';
-import type { Reading } from '../../../../src/telemetry/reading.js';
+import { MAX_READINGS, type Reading } from '../../../../src/telemetry/reading.js';
 import { settle } from '../../../support/fake-clock.js';
 
 const hub = { customer: Buffer.alloc(16, 1), machine: Buffer.alloc(16, 2) };
@@ -64,7 +64,8 @@ describe('cloud: bounds of what a hub makes it keep', () => {
     const ledger = new HubLedger();
     const author = (): Author => ({ ...hub, ledger, verifyKey: () => key.publicKey, isCurrent: () => true });
     const batch = (first: number) => {
-      const readings = Array.from({ length: 40_000 }, (_, i) => reading(i + 1));
+      const values = Array.from({ length: 40 }, (_, i) => ({ name: `m${i}`, unit: '', value: 0 }));
+      const readings = Array.from({ length: MAX_READINGS }, () => ({ ...reading(1), values }));
       const flushes = [{ number: first, readings }];
       const parts = { machineId: hub.machine, log, firstFlush: first, flushes, chain: Buffer.alloc(16, first) };
       return signContent(key, TAGS.BATCH, packBatch(parts));

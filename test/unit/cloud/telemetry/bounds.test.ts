@@ -62,7 +62,8 @@ describe('cloud: bounds of what a hub makes it keep', () => {
   it('unfolds batches one after the other when they are large, whatever they take on the wire', async () => {
     const key = SigningKey.generate();
     const ledger = new HubLedger();
-    const author = (): Author => ({ ...hub, ledger, verifyKey: () => key.publicKey, isCurrent: () => true });
+    const budget = { record: () => undefined };
+    const author = (): Author => ({ ...hub, ledger, budget, verifyKey: () => key.publicKey, isCurrent: () => true });
     const batch = (first: number) => {
       const values = Array.from({ length: 40 }, (_, i) => ({ name: `m${i}`, unit: '', value: 0 }));
       const readings = Array.from({ length: MAX_READINGS }, () => ({ ...reading(1), values }));

@@ -1,12 +1,7 @@
 // How often strangers may ask for work: token buckets, one for each source and one for all.
 import type { Clock } from '../kernel/clock.js';
-import { type Duration, seconds } from '../kernel/duration.js';
-
-export interface BucketOptions {
-  /** How many at once. */
-  readonly burst: number;
-  readonly perSecond: number;
-}
+import type { Duration } from '../kernel/duration.js';
+import { type BucketOptions, TokenBucket } from '../kernel/token-bucket.js';
 
 export interface RateLimitOptions {
   readonly perSource: BucketOptions;
@@ -15,46 +10,21 @@ export interface RateLimitOptions {
 
 const MAX_SOURCES = 4_096;
 
-class Bucket {
-  #level: number;
-  #at: Duration;
-
-  constructor(
-    private readonly options: BucketOptions,
-    private readonly clock: Clock,
-  ) {
-    this.#level = options.burst;
-    this.#at = clock.monotonic();
-  }
-
-  /** How long until there is one to take; 0 when there is. */
-  wait(): Duration {
-    const now = this.clock.monotonic();
-    this.#level = Math.min(this.options.burst, this.#level + ((now - this.#at) / 1_000) * this.options.perSecond);
-    this.#at = now;
-    return this.#level >= 1 ? seconds(0) : seconds((1 - this.#level) / this.options.perSecond);
-  }
-
-  take(): void {
-    this.#level -= 1;
-  }
-}
-
 export class RateLimit {
-  readonly #overall: Bucket;
+  readonly #overall: TokenBucket;
   /** The one used last stands last. */
-  readonly #sources = new Map<string, Bucket>();
+  readonly #sources = new Map<string, TokenBucket>();
 
   constructor(
     private readonly options: RateLimitOptions,
     private readonly modules: { readonly clock: Clock },
   ) {
-    this.#overall = new Bucket(options.overall, modules.clock);
+    this.#overall = new TokenBucket(options.overall, modules.clock);
   }
 
   /** Takes one turn: undefined when there was one, else how long to wait for it. */
   take(source: string): Duration | undefined {
-    const own = this.#sources.get(source) ?? new Bucket(this.options.perSource, this.modules.clock);
+    const own = this.#sources.get(source) ?? new TokenBucket(this.options.perSource, this.modules.clock);
     this.#sources.delete(source);
     this.#sources.set(source, own);
     for (const oldest of this.#sources.keys()) {

@@ -5,7 +5,6 @@ import type { SigningKey, VerifyKey } from '../identity/keys.js';
 import type { Clock, Timer } from '../kernel/clock.js';
 import { seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
-import type { Logger } from '../kernel/log.js';
 import { type Edges, StateMachine } from '../kernel/machine.js';
 import type { Random } from '../kernel/random.js';
 import {
@@ -65,7 +64,8 @@ export interface CloudSessionModules {
   readonly host: CloudHost;
   readonly clock: Clock;
   readonly random: Random;
-  readonly log: Logger;
+  /** Told why sessions fail. */
+  readonly log: { warn(details: object, message: string): void };
 }
 
 export class CloudSession {

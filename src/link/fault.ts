@@ -1,6 +1,7 @@
 // What can go wrong in a session, as one union, and the close code that tells the other side.
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
-import { Fault } from '../kernel/fault.js';
+import type { Duration } from '../kernel/duration.js';
+import { Fault, type FaultOptions } from '../kernel/fault.js';
 import { type Ending, ending } from './pipe.js';
 
 export type LinkCode =
@@ -10,7 +11,7 @@ export type LinkCode =
   | 'link.unauthentic'
   /** The other side is known but not welcome: revoked, retired, another customer's. */
   | 'link.refused'
-  /** A window was overrun or there are too many sessions. */
+  /** A window was overrun, or a budget is used up. */
   | 'link.exhausted'
   /** The other side fell silent. */
   | 'link.silent'
@@ -19,7 +20,19 @@ export type LinkCode =
   /** This side is being stopped. */
   | 'link.going-away';
 
-export class LinkFault extends Fault<LinkCode> {}
+export interface LinkFaultOptions extends FaultOptions {
+  /** The other side should not come back sooner. */
+  readonly retryAfter?: Duration;
+}
+
+export class LinkFault extends Fault<LinkCode> {
+  readonly retryAfter: Duration | undefined;
+
+  constructor(code: LinkCode, message: string, options: LinkFaultOptions = {}) {
+    super(code, message, options);
+    this.retryAfter = options.retryAfter;
+  }
+}
 
 const CLOSE_CODES: { readonly [C in LinkCode]: CloseCode } = {
   'link.protocol': CloseCode.PROTOCOL,
@@ -33,6 +46,7 @@ const CLOSE_CODES: { readonly [C in LinkCode]: CloseCode } = {
 
 /** What the other side is told. Unknown errors are internal: their text stays here. */
 export function endingOf(thrown: unknown): Ending {
-  if (thrown instanceof LinkFault) return ending(CLOSE_CODES[thrown.code], thrown.message);
+  if (thrown instanceof LinkFault)
+    return ending(CLOSE_CODES[thrown.code], thrown.message, Math.ceil(thrown.retryAfter ?? 0));
   return ending(CloseCode.INTERNAL, 'internal error; see the log of the side that closed');
 }

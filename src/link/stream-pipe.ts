@@ -16,7 +16,8 @@ const FAULTS: { readonly [C in Exclude<CloseCode, CloseCode.UNRECOGNIZED>]: Cont
   [CloseCode.NO_CLOUD]: 'contract.unavailable',
   [CloseCode.EXHAUSTED]: 'contract.exhausted',
   [CloseCode.GOING_AWAY]: 'contract.unavailable',
-  [CloseCode.INTERNAL]: 'contract.internal',
+  // Not contract.internal, whose text, reason and wait are withheld: the text of an ending is made to be told.
+  [CloseCode.INTERNAL]: 'contract.unavailable',
 };
 
 /** An ending as the fault that becomes a status; its reason is the name of the close code. */

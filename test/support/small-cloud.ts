@@ -2,6 +2,7 @@
 import type { Applied, DesiredState } from '../../gen/occmesh/link/v1/link.js';
 import { DesiredState as DesiredStateType } from '../../gen/occmesh/link/v1/link.js';
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
+import { type BudgetLimits, HubBudgets } from '../../src/cloud/sessions/budget.js';
 import { CreditBank } from '../../src/cloud/sessions/credit.js';
 import { HubHost } from '../../src/cloud/sessions/hub-host.js';
 import { Presence } from '../../src/cloud/sessions/presence.js';
@@ -19,7 +20,7 @@ import { signContent } from '../../src/identity/signed.js';
 import { TAGS } from '../../src/identity/tags.js';
 import { uuidBytes } from '../../src/identity/uuid.js';
 import { seconds } from '../../src/kernel/duration.js';
-import { silentLogger } from '../../src/kernel/log.js';
+import { type Logger, silentLogger } from '../../src/kernel/log.js';
 import type { Random } from '../../src/kernel/random.js';
 import { CloudSession } from '../../src/link/cloud-session.js';
 import { LinkFault } from '../../src/link/fault.js';
@@ -84,6 +85,10 @@ export interface SmallCloudModules {
   readonly random: Random;
   readonly store?: MemoryStore;
   readonly inventory?: MemoryInventory;
+  /** Instead of the real one. */
+  readonly budget?: BudgetLimits;
+  /** Hears what is wrong with hubs. */
+  readonly log?: Logger;
 }
 
 export const PATIENCE = seconds(45);
@@ -125,6 +130,7 @@ export class SmallCloud {
       trunks: new TrunkRegistry({ presence: this.presence, inventory, store: this.store, clock, log: silentLogger }),
       presence: this.presence,
       credit: new CreditBank(clock),
+      budgets: new HubBudgets({ clock, log: modules.log ?? silentLogger }, modules.budget),
       signDesiredState: (state) => ({
         signed: signContent(node.key, TAGS.DESIRED_STATE, DesiredStateType.encode(state).finish()),
         certificate: node.certificate.der,
@@ -145,7 +151,7 @@ export class SmallCloud {
   serve(pipe: Pipe, peer: MeshCertificate, connectorId?: string): { host: HubHost; session: CloudSession } {
     const { clock, random } = this.modules;
     const host = new HubHost(this.services, { connectorId, peer });
-    return { host, session: new CloudSession({ pipe, host, clock, random, log: silentLogger }) };
+    return { host, session: new CloudSession({ pipe, host, clock, random, log: host.complaints }) };
   }
 
   /** The process ends and another one begins, with the same store or an earlier copy of it. */

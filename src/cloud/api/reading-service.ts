@@ -139,12 +139,12 @@ function toProto(machineId: string, { reading, log, flush, position }: PlacedRea
   };
 }
 
-function ledgerOf(state: LogState): LogLedger {
+export function ledgerOf(state: LogState): LogLedger {
   const lost: LostRange[] = [];
   const told = new RangeSet();
   // Where several gaps speak of the same flushes, the first one recorded counts.
   for (const gap of state.gaps) {
-    const range = RangeSet.from([gap]).subtract(state.held).subtract(told);
+    const range = RangeSet.from([gap]).subtract(state.held.within(gap)).subtract(told.within(gap));
     for (const part of range.toProto()) {
       const whole = part.count === gap.count;
       lost.push({

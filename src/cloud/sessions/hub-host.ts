@@ -28,6 +28,7 @@ import type { Author, Verdict } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 import { AckGatherer } from './acks.js';
 import { type Admitted, takeOver } from './admission.js';
+import type { HubBudget } from './budget.js';
 import { PendingCommands } from './commands.js';
 import type { Debtor } from './credit.js';
 import { answerDigests } from './digests.js';
@@ -61,6 +62,11 @@ export class HubHost implements CloudHost, Author, Debtor {
   /** In the order of all sessions; see SessionRegistry.take(). */
   readonly place: number;
   readonly log: Logger;
+  readonly budget: HubBudget;
+  /** Why sessions fail: a hub that comes again and again must not fill a disk with it. */
+  readonly complaints = {
+    warn: (details: object, message: string) => this.budget.oddities.note(details, message, 'warn'),
+  };
   readonly #acks = new AckGatherer((value) => this.#session?.send({ $case: 'ack', value }));
   readonly #commands = new PendingCommands();
   #session: CloudSession | undefined;
@@ -85,6 +91,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.machine = uuidBytes(identity.machineId);
     this.carrier = from.connectorId ?? `direct/${identity.machineId}`;
     this.log = services.log.child({ hub: identity.machineId });
+    this.budget = services.budgets.of(identity.machineId);
     this.#heardAt = services.clock.monotonic();
   }
 
@@ -106,6 +113,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   async admit(session: CloudSession, hello: Hello): Promise<Admission> {
     const { services } = this;
     this.#session = session;
+    this.budget.spend('sessions');
     const admitted = await takeOver(services, this, session, hello);
     this.#admitted = admitted;
     const { before, record, verdict } = admitted;
@@ -143,6 +151,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     // seen the Welcome.
     if (message.$case === 'batch') return this.#batch(message.value, lane, bytes);
     if (message.$case === 'gap') return this.#gap(message.value);
+    this.budget.spend('frames');
     this.#heardAt = this.services.clock.monotonic();
     this.#confirm();
     switch (message.$case) {
@@ -235,6 +244,7 @@ export class HubHost implements CloudHost, Author, Debtor {
 
   // Batches are stored side by side: the next one is taken in while this one's commit is under way.
   #batch(signed: Parameters<SessionServices['ingest']['batch']>[1], lane: Lane, bytes: number): undefined {
+    this.budget.spend('bytes', bytes);
     const over = this.#arrived(lane, bytes);
     this.services.ingest
       .batch(this, signed)
@@ -269,7 +279,8 @@ export class HubHost implements CloudHost, Author, Debtor {
       return;
     }
     const { log, first, count } = batch;
-    this.log.error({ first, count }, 'a batch contradicts what is held: two machines write this log');
+    const what = 'a batch contradicts what is held: two machines write this log';
+    this.budget.oddities.note({ first, count }, what, 'error');
     this.#session?.send({ $case: 'conflict', value: { log, range: { first, count } } });
   }
 
@@ -284,9 +295,10 @@ export class HubHost implements CloudHost, Author, Debtor {
   }
 
   async #gap(signed: Parameters<SessionServices['ingest']['gap']>[1]): Promise<void> {
+    this.budget.spend('gaps');
     const { log, firstFlush, flushCount, readingCount, reason } = await this.services.ingest.gap(this, signed);
     const range = { first: firstFlush, count: flushCount };
-    this.log.warn({ ...range, readings: readingCount, reason }, 'gap recorded');
+    this.budget.oddities.note({ ...range, readings: readingCount, reason }, 'gap recorded', 'warn');
     this.#session?.send({ $case: 'gapAck', value: { log, range } });
   }
 

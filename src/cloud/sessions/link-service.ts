@@ -24,7 +24,7 @@ function machineOf(principal: Principal): MeshCertificate {
 export async function serveLink(services: SessionServices, stream: ByteStream, context: CallContext): Promise<void> {
   const host = new HubHost(services, { connectorId: undefined, peer: machineOf(context.principal) });
   const { clock, random } = services;
-  new CloudSession({ pipe: new StreamPipe(stream), host, clock, random, log: host.log });
+  new CloudSession({ pipe: new StreamPipe(stream), host, clock, random, log: host.complaints });
   await stream.closed;
 }
 

@@ -40,7 +40,8 @@ export async function recordMissingTails(
 export async function recordRetired(services: SessionServices, hub: HubKey): Promise<void> {
   const [ledger, record] = await Promise.all([services.ledger.of(hub), readSessionRecord(services.store, hub)]);
   // Nobody speaks for it any more: there is no newer session that could take over.
-  const author: Author = { ...hub, ledger, verifyKey: () => undefined, isCurrent: () => true };
+  const budget = { record: () => undefined };
+  const author: Author = { ...hub, ledger, budget, verifyKey: () => undefined, isCurrent: () => true };
   for (const [, state] of knownTails(ledger, record)) {
     for (const { first, count } of missing(state, 0)) {
       await recordGap(services, author, state.id, first, count, GapReason.RETIRED);
@@ -56,8 +57,7 @@ function knownTails(ledger: HubLedger, { announced }: SessionRecord): [string, L
 
 /** What of a log is neither held, nor known to be gone, nor below `next` on the hub. */
 function missing(state: LogState, next: number): FlushRange[] {
-  const known = RangeSet.from([...state.held.ranges(), ...state.gaps]);
-  return RangeSet.span(next, state.announced).subtract(known).toProto();
+  return RangeSet.span(next, state.announced).subtract(state.held).subtract(state.lost).toProto();
 }
 
 /** Signs and stores a gap that the cloud noticed itself. */

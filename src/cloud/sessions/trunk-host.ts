@@ -207,7 +207,7 @@ export class TrunkHost {
       const peer = this.#admissible(open.certificate);
       const host = new HubHost(this.services, { connectorId: this.connectorId, peer });
       const { clock, random } = this.services;
-      new CloudSession({ pipe: channel, host, clock, random, log: host.log });
+      new CloudSession({ pipe: channel, host, clock, random, log: host.complaints });
     } catch (thrown) {
       // That hub's fault, not the trunk's.
       this.#log.warn({ address: open.address, cause: describe(thrown) }, 'hub refused');

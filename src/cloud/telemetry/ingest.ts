@@ -14,9 +14,19 @@ import { tableKey } from '../tables.js';
 import { type HubKey, type HubLedger, knownGap } from './ledger.js';
 import { UnfoldingRoom, unfoldedSize } from './unfolding.js';
 
+/** How much the cloud may have to remember of one hub. */
+export interface RecordBudget {
+  /**
+   * Asked inside the commit, before something is recorded that was not there: `apart` when it is one range or gap more.
+   * Faults: link.exhausted.
+   */
+  record(ledger: HubLedger, log: Uint8Array, apart: boolean): void;
+}
+
 /** The session on whose behalf something is stored. */
 export interface Author extends HubKey {
   readonly ledger: HubLedger;
+  readonly budget: RecordBudget;
   /** The author's key with this id, of all it ever had. */
   verifyKey(keyId: Uint8Array): VerifyKey | undefined;
   /** False once a newer session has taken over: nothing more is stored for this one. Asked inside the commit. */
@@ -57,7 +67,7 @@ export class Ingest {
     return () => this.#listeners.delete(listener);
   }
 
-  /** Faults: link.unauthentic, link.protocol, link.superseded; storage faults. */
+  /** Faults: link.unauthentic, link.protocol, link.superseded, link.exhausted; storage faults. */
   async batch(author: Author, signed: Signed): Promise<Verdict> {
     const opened = this.#open(author, signed);
     const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(opened.header));
@@ -79,8 +89,9 @@ export class Ingest {
       count: header.flushCount,
       chain: Buffer.from(header.chain),
     };
-    const state = author.ledger.log(batch.log);
-    if (state.overlaps(batch.first, batch.count)) return this.#compare(author, batch);
+    const { ledger, budget } = author;
+    const { log, first, count } = batch;
+    if (ledger.look(log).overlaps(first, count)) return this.#compare(author, batch);
 
     const entry: LedgerEntry = {
       flushCount: batch.count,
@@ -93,17 +104,19 @@ export class Ingest {
     let overtaken = false;
     await this.store.commit(() => {
       if (!author.isCurrent()) throw superseded();
-      overtaken = state.overlaps(batch.first, batch.count);
+      const known = ledger.look(log);
+      overtaken = known.overlaps(first, count);
       if (overtaken) return undefined;
-      state.hold(batch.first, entry);
-      const at = [author.machine, batch.log, u64be(batch.first)] as const;
+      budget.record(ledger, log, known.isApart(first, count));
+      ledger.log(log).hold(first, entry);
+      const at = [author.machine, log, u64be(first)] as const;
       return [
         { put: tableKey(author.customer, 'batch', ...at), value: record },
         { put: tableKey(author.customer, 'ledger', ...at), value: LedgerEntry.encode(entry).finish() },
       ];
     });
     if (overtaken) return this.#compare(author, batch);
-    for (const listener of this.#listeners) listener(author, batch.log, opened);
+    for (const listener of this.#listeners) listener(author, log, opened);
     return { kind: 'stored', batch };
   }
 
@@ -124,13 +137,14 @@ export class Ingest {
 
   /** Stores a verified gap, whoever noticed it. */
   async recordGap(author: Author, gap: Gap, signed: Signed): Promise<void> {
-    const state = author.ledger.log(gap.log);
+    const { ledger, budget } = author;
     await this.store.commit(() => {
       if (!author.isCurrent()) throw superseded();
       // Also one that is only a part of what is known: an older one, sent once more, must not take the newer's place.
       const known = knownGap(gap);
-      if (state.knowsGap(known)) return undefined;
-      state.addGap(known);
+      if (ledger.look(gap.log).knowsGap(known)) return undefined;
+      budget.record(ledger, gap.log, true);
+      ledger.log(gap.log).addGap(known);
       const at = [author.machine, Buffer.from(gap.log), u64be(gap.firstFlush), Buffer.of(gap.witness)] as const;
       return [{ put: tableKey(author.customer, 'gap', ...at), value: Signed.encode(signed).finish() }];
     });

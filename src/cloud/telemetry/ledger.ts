@@ -24,25 +24,47 @@ export interface KnownGap {
   readonly readingCount: number;
 }
 
+/** What takes memory of a hub's logs: ranges held and gaps, of all of them together. */
+interface Tally {
+  pieces: number;
+}
+
 /** One log of one hub. */
 export class LogState {
   readonly held: RangeSet = new RangeSet();
-  readonly gaps: KnownGap[] = [];
   readings = 0;
   /** Chain after the last flush held; empty while nothing is. */
   chain: Buffer = Buffer.alloc(0);
+  /** By first flush and witness, as in the store. */
+  readonly #gaps = new Map<string, KnownGap>();
+  /** What gaps say, by who says it. */
+  readonly #told = new Map<Witness, RangeSet>();
   #announced = 0;
 
-  constructor(readonly id: Buffer) {}
+  constructor(
+    readonly id: Buffer,
+    private readonly tally: Tally = { pieces: 0 },
+  ) {}
+
+  get gaps(): KnownGap[] {
+    return [...this.#gaps.values()];
+  }
 
   overlaps(first: number, count: number): boolean {
     return this.held.within({ first, count }).size > 0;
   }
 
+  /** Whether what is held would have one piece more with these flushes: they touch nothing that is. */
+  isApart(first: number, count: number): boolean {
+    return !this.overlaps(Math.max(0, first - 1), count + (first > 0 ? 2 : 1));
+  }
+
   /** Records a stored batch. */
   hold(first: number, entry: { flushCount: number; readingCount: number; chain: Uint8Array }): void {
     if (first + entry.flushCount >= this.held.end) this.chain = Buffer.from(entry.chain);
+    const before = this.held.rangeCount;
     this.held.add({ first, count: entry.flushCount });
+    this.tally.pieces += this.held.rangeCount - before;
     this.readings += entry.readingCount;
   }
 
@@ -58,24 +80,32 @@ export class LogState {
 
   /** True when gaps of the same witness say all of it already. */
   knowsGap({ first, count, witness }: KnownGap): boolean {
-    return RangeSet.from(this.gaps.filter((gap) => gap.witness === witness)).contains({ first, count });
+    return this.#told.get(witness)?.contains({ first, count }) ?? false;
   }
 
   /** Records a gap; like its key in the store it takes the place of one that begins where it begins. */
   addGap(gap: KnownGap): void {
-    const at = this.gaps.findIndex(({ first, witness }) => first === gap.first && witness === gap.witness);
-    if (at >= 0) this.gaps.splice(at, 1, gap);
-    else this.gaps.push(gap);
+    const before = this.#gaps.size;
+    this.#gaps.set(`${gap.first}/${gap.witness}`, gap);
+    this.tally.pieces += this.#gaps.size - before;
+    const told = this.#told.get(gap.witness) ?? new RangeSet();
+    this.#told.set(gap.witness, told);
+    told.add(gap);
   }
 
   /** Flushes known to be gone: gaps minus what is held. */
   get lost(): RangeSet {
-    return RangeSet.from(this.gaps).subtract(this.held);
+    return this.#gone().subtract(this.held);
   }
 
   holding(): Holding {
-    const gaps = RangeSet.from(this.gaps);
-    return { log: this.id, held: this.held.toProto(), chain: this.chain, gaps: gaps.toProto() };
+    return { log: this.id, held: this.held.toProto(), chain: this.chain, gaps: this.#gone().toProto() };
+  }
+
+  #gone(): RangeSet {
+    const all = new RangeSet();
+    for (const told of this.#told.values()) all.addAll(told);
+    return all;
   }
 }
 
@@ -88,13 +118,24 @@ export class HubLedger {
   readonly logs: Map<string, LogState> = new Map();
   /** Named or announced and nothing else, the last one last: names that cost a hub nothing, so only so many are kept. */
   readonly #announced = new Map<string, LogState>();
+  readonly #tally: Tally = { pieces: 0 };
+
+  /** Ranges held and gaps, of all logs together: what grows with how it was sent, not with how much. */
+  get pieces(): number {
+    return this.#tally.pieces;
+  }
+
+  /** Whether something of this log is held or known to be gone. */
+  knows(id: Uint8Array): boolean {
+    return this.logs.has(nameOf(id));
+  }
 
   /** To be written to. */
   log(id: Uint8Array): LogState {
     const name = nameOf(id);
     const known = this.logs.get(name);
     if (known) return known;
-    const state = this.#announced.get(name) ?? new LogState(Buffer.from(id));
+    const state = this.#announced.get(name) ?? new LogState(Buffer.from(id), this.#tally);
     this.#announced.delete(name);
     this.logs.set(name, state);
     return state;
@@ -103,7 +144,7 @@ export class HubLedger {
   /** To be read; empty when nothing is known of it. */
   look(id: Uint8Array): LogState {
     const name = nameOf(id);
-    return this.logs.get(name) ?? this.#announced.get(name) ?? new LogState(Buffer.from(id));
+    return this.logs.get(name) ?? this.#announced.get(name) ?? new LogState(Buffer.from(id), this.#tally);
   }
 
   /** The hub says that every flush of the log below `next` is durable there. */

@@ -4432,9 +4432,9 @@ export const LinkServiceService = {
   /**
    * One session. The server speaks first (Challenge). Who: a hub, by certificate. Retry: open a new stream, after the
    * wait that Advice or RetryInfo asks for. Ends with PERMISSION_DENIED (wrong customer, revoked), UNAUTHENTICATED
-   * (no certificate, bad signature), RESOURCE_EXHAUSTED (too many sessions, window overrun), UNAVAILABLE (the
-   * connector has no cloud), FAILED_PRECONDITION (protocol broken); `occ-reason` in the trailers is the name of the
-   * trunk.v1.CloseCode.
+   * (no certificate, bad signature), RESOURCE_EXHAUSTED (window overrun, or a budget of this hub is used up: too many
+   * sessions, logs, messages … for any honest hub; nothing is lost by it), UNAVAILABLE (the connector has no cloud),
+   * FAILED_PRECONDITION (protocol broken); `occ-reason` in the trailers is the name of the trunk.v1.CloseCode.
    */
   link: {
     path: "/occmesh.link.v1.LinkService/Link" as const,
@@ -4451,9 +4451,9 @@ export interface LinkServiceServer extends UntypedServiceImplementation {
   /**
    * One session. The server speaks first (Challenge). Who: a hub, by certificate. Retry: open a new stream, after the
    * wait that Advice or RetryInfo asks for. Ends with PERMISSION_DENIED (wrong customer, revoked), UNAUTHENTICATED
-   * (no certificate, bad signature), RESOURCE_EXHAUSTED (too many sessions, window overrun), UNAVAILABLE (the
-   * connector has no cloud), FAILED_PRECONDITION (protocol broken); `occ-reason` in the trailers is the name of the
-   * trunk.v1.CloseCode.
+   * (no certificate, bad signature), RESOURCE_EXHAUSTED (window overrun, or a budget of this hub is used up: too many
+   * sessions, logs, messages … for any honest hub; nothing is lost by it), UNAVAILABLE (the connector has no cloud),
+   * FAILED_PRECONDITION (protocol broken); `occ-reason` in the trailers is the name of the trunk.v1.CloseCode.
    */
   link: handleBidiStreamingCall<Envelope, Envelope>;
 }
@@ -4462,9 +4462,9 @@ export interface LinkServiceClient extends Client {
   /**
    * One session. The server speaks first (Challenge). Who: a hub, by certificate. Retry: open a new stream, after the
    * wait that Advice or RetryInfo asks for. Ends with PERMISSION_DENIED (wrong customer, revoked), UNAUTHENTICATED
-   * (no certificate, bad signature), RESOURCE_EXHAUSTED (too many sessions, window overrun), UNAVAILABLE (the
-   * connector has no cloud), FAILED_PRECONDITION (protocol broken); `occ-reason` in the trailers is the name of the
-   * trunk.v1.CloseCode.
+   * (no certificate, bad signature), RESOURCE_EXHAUSTED (window overrun, or a budget of this hub is used up: too many
+   * sessions, logs, messages … for any honest hub; nothing is lost by it), UNAVAILABLE (the connector has no cloud),
+   * FAILED_PRECONDITION (protocol broken); `occ-reason` in the trailers is the name of the trunk.v1.CloseCode.
    */
   link(): ClientDuplexStream<Envelope, Envelope>;
   link(options: Partial<CallOptions>): ClientDuplexStream<Envelope, Envelope>;

@@ -45,7 +45,7 @@ export enum CloseCode {
   SUPERSEDED = 6,
   /** NO_CLOUD - The carrier has no way to the cloud. */
   NO_CLOUD = 7,
-  /** EXHAUSTED - Too many sessions, or a window was overrun. */
+  /** EXHAUSTED - A window was overrun, or a budget is used up. */
   EXHAUSTED = 8,
   /** GOING_AWAY - The server is going down; come back. */
   GOING_AWAY = 9,

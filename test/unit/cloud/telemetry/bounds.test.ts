@@ -64,7 +64,8 @@ describe('cloud: bounds of what a hub makes it keep', () => {
   it('unfolds batches one after the other when they are large, whatever they take on the wire', async () => {
     const key = SigningKey.generate();
     const ledger = new HubLedger();
-    const author = (): Author => ({ ...hub, ledger, verifyKey: () => key.publicKey, isCurrent: () => true });
+    const budget = { record: () => undefined };
+    const author = (): Author => ({ ...hub, ledger, budget, verifyKey: () => key.publicKey, isCurrent: () => true });
     const batch = (first: number) => {
       const values = Array.from({ length: 64 }, (_, n) => ({ name: `v${n}`, unit: '', value: 0 }));
       const readings = Array.from({ length: 4_096 }, () => ({ ...reading(1), values }));

@@ -1,0 +1,117 @@
+// What one hub may cost the cloud. All that it says may be valid and signed; bounded here is how much of it there may be.
+// Every bound is far above what an honest hub does, and none loses anything: the session ends, and what was not
+// acknowledged stays in the hub's log for the next one.
+import { Oddities } from '../../contract/oddities.js';
+import type { Clock } from '../../kernel/clock.js';
+import { type Duration, minutes } from '../../kernel/duration.js';
+import type { Logger } from '../../kernel/log.js';
+import { type BucketOptions, TokenBucket } from '../../kernel/token-bucket.js';
+import { LinkFault } from '../../link/fault.js';
+import type { RecordBudget } from '../telemetry/ingest.js';
+import type { HubLedger } from '../telemetry/ledger.js';
+
+/** What is used up and comes back with time. */
+export type Expense = 'sessions' | 'logs' | 'frames' | 'gaps' | 'bytes';
+
+export interface BudgetLimits {
+  readonly rates: { readonly [E in Expense]: BucketOptions };
+  /** Logs on record, whenever they were written. */
+  readonly logs: number;
+  /** Ranges held and gaps on record, of all logs together: a Welcome has to tell them all in 1 MiB. */
+  readonly pieces: number;
+}
+
+const KIB = 1_024;
+const GIB = 1_024 ** 3;
+
+export const BUDGET: BudgetLimits = {
+  rates: {
+    // Two synced writes and two signatures each. Whoever searches a path begins one in a second at most.
+    sessions: { burst: 120, perSecond: 1 },
+    // One for each start of the service. 256 are what a hub itself keeps in mind.
+    logs: { burst: 512, perSecond: 1 / 120 },
+    // Signed for the session: a heartbeat now and then, the end of a desired state, of a command.
+    frames: { burst: 2_000, perSecond: 20 },
+    // Also those that are told again: all that can be on record, twice.
+    gaps: { burst: 32_768, perSecond: 10 },
+    // Of batches. Eight full logs; then more than a thousand sensors say in a second.
+    bytes: { burst: 8 * GIB, perSecond: 256 * KIB },
+  },
+  // Three starts a day for fifteen years.
+  logs: 16_384,
+  // A hub fills its oldest holes first when a log has 32.
+  pieces: 16_384,
+};
+
+const WORDS: { readonly [E in Expense]: string } = {
+  sessions: 'too many sessions',
+  logs: 'too many new logs: is its service started again and again?',
+  frames: 'too many messages',
+  gaps: 'too many gaps',
+  bytes: 'too many readings',
+};
+
+/** How long whoever has reached a bound for good should stay away; nobody is made to wait longer by a hint. */
+const LONG: Duration = minutes(5);
+
+export class HubBudget implements RecordBudget {
+  /** What this hub is the cause of, in the log: no more than it takes to understand it. */
+  readonly oddities: Oddities;
+  readonly #buckets = new Map<Expense, TokenBucket>();
+
+  constructor(
+    private readonly limits: BudgetLimits,
+    private readonly modules: { readonly clock: Clock; readonly log: Logger },
+  ) {
+    this.oddities = new Oddities(modules);
+  }
+
+  /** Faults: link.exhausted, with the time to wait. */
+  spend(expense: Expense, amount = 1): void {
+    const bucket = this.#bucket(expense);
+    const retryAfter = bucket.wait(amount);
+    if (retryAfter > 0) throw new LinkFault('link.exhausted', `${WORDS[expense]} of this hub`, { retryAfter });
+    bucket.take(amount);
+  }
+
+  record(ledger: HubLedger, log: Uint8Array, apart: boolean): void {
+    if (apart && ledger.pieces >= this.limits.pieces) {
+      throw full(`${ledger.pieces} separate ranges and gaps of this hub are on record, and no more can be`);
+    }
+    if (ledger.knows(log)) return;
+    if (ledger.logs.size >= this.limits.logs) throw full(`${ledger.logs.size} logs of this hub are on record`);
+    this.spend('logs');
+  }
+
+  #bucket(expense: Expense): TokenBucket {
+    const bucket = this.#buckets.get(expense) ?? new TokenBucket(this.limits.rates[expense], this.modules.clock);
+    this.#buckets.set(expense, bucket);
+    return bucket;
+  }
+}
+
+/** Every hub's budget, beyond its sessions. As many as there are hubs: certificates stand behind them. */
+export class HubBudgets {
+  readonly #hubs = new Map<string, HubBudget>();
+
+  constructor(
+    private readonly modules: { readonly clock: Clock; readonly log: Logger },
+    private readonly limits: BudgetLimits = BUDGET,
+  ) {}
+
+  of(machineId: string): HubBudget {
+    let budget = this.#hubs.get(machineId);
+    if (!budget) {
+      const { clock, log } = this.modules;
+      budget = new HubBudget(this.limits, { clock, log: log.child({ hub: machineId }) });
+      this.#hubs.set(machineId, budget);
+    }
+    return budget;
+  }
+}
+
+const full = (what: string): LinkFault =>
+  new LinkFault('link.exhausted', what, {
+    retryAfter: LONG,
+    advice: 'Retire this hub and enrol it again when it is well: its new identity begins with nothing on record.',
+  });

@@ -1,5 +1,6 @@
 // The parts of the benchmark, in the order in which they run.
 import type { Part } from './part.js';
+import { drain } from './parts/drain.js';
 import { ingest } from './parts/ingest.js';
 
-export const PARTS: readonly Part[] = [ingest];
+export const PARTS: readonly Part[] = [ingest, drain];

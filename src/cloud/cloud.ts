@@ -107,9 +107,9 @@ export class Cloud implements Stoppable {
     const latest = new LatestReadings();
     const watchers = new Watchers();
     const ingest = new Ingest(store);
-    ingest.onStored((hub, id, flushes) => {
-      latest.stored(hub, id, flushes);
-      watchers.stored(hub, id, flushes);
+    ingest.onStored((hub, log, batch) => {
+      latest.stored(hub, log, batch);
+      watchers.stored(hub, log, batch);
     });
     const port = new SessionPort(inventory);
     const services: SessionServices = {

@@ -9,7 +9,7 @@ import { TAGS } from '../identity/tags.js';
 import { toError } from '../kernel/fault.js';
 import type { UpMessage } from '../link/envelope.js';
 import type { HubSessionState } from '../link/hub-session.js';
-import { packBatch } from '../telemetry/batch.js';
+import { packBatch, packFlush } from '../telemetry/batch.js';
 import type { RangeSet } from '../telemetry/ranges.js';
 import type { PendingGap, StoredFlush, Wal } from '../wal/wal.js';
 import { InFlight } from './in-flight.js';
@@ -45,7 +45,6 @@ export interface DeliveryOptions {
 export interface DeliveryModules {
   readonly session: Outlet;
   readonly wal: Wal;
-  readonly machineId: Buffer;
   readonly key: SigningKey;
   /** The log could not be read: the session cannot go on. */
   readonly onFailure: (error: Error) => void;
@@ -226,7 +225,7 @@ export class Delivery {
 
   /** How many flushes like these fit a batch. */
   #adapt(batch: readonly StoredFlush[]): void {
-    const readings = batch.reduce((sum, flush) => sum + flush.readings.length, 0);
+    const readings = batch.reduce((sum, flush) => sum + flush.readingCount, 0);
     const bytes = batch.reduce((sum, flush) => sum + flush.size, 0);
     const { batchReadings } = this.options;
     const fit = batch.length * Math.min(batchReadings / Math.max(1, readings), BATCH_BYTES / Math.max(1, bytes));
@@ -237,8 +236,9 @@ export class Delivery {
     const [first, last] = [batch[0], batch.at(-1)];
     // While the log was read, the session may have ended, or the log have parted.
     if (!first || !last || this.#isOver || this.#suspended.has(hex(log))) return 0;
-    const { machineId, key, session } = this.modules;
-    const content = packBatch({ machineId, log, firstFlush: first.number, flushes: batch, chain: last.chain });
+    const { key, session } = this.modules;
+    const head = { log, firstFlush: first.number, chain: last.chain };
+    const content = batch.length === 1 ? packFlush(head, first) : packBatch(head, batch);
     const bytes = session.sendContent({ $case: 'batch', value: signContent(key, TAGS.BATCH, content) }, lane);
     const loggedBytes = batch.reduce((sum, flush) => sum + flush.size, 0);
     this.#inFlight.add(hex(log), { first: first.number, count: batch.length, bytes, loggedBytes, lane });
@@ -260,7 +260,7 @@ function takeBatch(flushes: readonly StoredFlush[], mostReadings: number): Store
   let [readings, bytes] = [0, 0];
   for (const flush of flushes) {
     const previous = batch.at(-1);
-    readings += flush.readings.length;
+    readings += flush.readingCount;
     bytes += flush.size;
     const isFull = readings > mostReadings || bytes > BATCH_BYTES;
     if (previous && (flush.number !== previous.number + 1 || isFull)) break;

@@ -115,7 +115,7 @@ export class Member implements HubMember {
   }
 
   up(session: HubSession, welcome: Welcome): void {
-    const { wal, machineId, key, log, batchReadings = BATCH_READINGS } = this.modules;
+    const { wal, key, log, batchReadings = BATCH_READINGS } = this.modules;
     this.#session = session;
     this.modules.onRevoked(welcome.revokedKeys);
     this.modules.desired.expect(welcome.configVersion);
@@ -125,7 +125,7 @@ export class Member implements HubMember {
     };
     const { liveWindow } = welcome;
     const options = { liveWindow, batchReadings, parted: this.#parted };
-    const delivery = new Delivery(options, { session, wal, machineId, key, onFailure });
+    const delivery = new Delivery(options, { session, wal, key, onFailure });
     this.#delivery = delivery;
     for (const parted of this.#parted) void this.#comparisons.begin(parted).catch(onFailure);
     void session.ended.then((why) => {

@@ -12,6 +12,8 @@ import {
 import { malformed } from './fault.js';
 
 const CURVE = 'prime256v1';
+/** r and s, 32 bytes each: shorter than DER, and always as long (as ES256 in RFC 7518 section 3.4). */
+const ENCODING = 'ieee-p1363';
 /** SubjectPublicKeyInfo of a P-256 key: 26 bytes of header, 0x04, x, y. */
 const SPKI_LENGTH = 91;
 
@@ -49,10 +51,10 @@ export class VerifyKey {
     return new VerifyKey(parsePublic(der));
   }
 
-  /** True when `signature` (ECDSA, DER) over `data` was made with this key's private half. Never throws. */
+  /** True when `signature` (as of SigningKey.sign) over `data` was made with this key's private half. Never throws. */
   verify(data: Uint8Array, signature: Uint8Array): boolean {
     try {
-      return verify('sha256', data, this.keyObject, signature);
+      return verify('sha256', data, { key: this.keyObject, dsaEncoding: ENCODING }, signature);
     } catch {
       return false;
     }
@@ -101,8 +103,8 @@ export class SigningKey {
     return this.keyObject.export({ type: 'pkcs8', format: 'pem' }).toString();
   }
 
-  /** ECDSA with SHA-256, DER, 68 to 72 bytes; a different one each time. */
+  /** ECDSA with SHA-256: r and s, 64 bytes; a different one each time. */
   sign(data: Uint8Array): Buffer {
-    return sign('sha256', data, this.keyObject);
+    return sign('sha256', data, { key: this.keyObject, dsaEncoding: ENCODING });
   }
 }

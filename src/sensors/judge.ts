@@ -4,6 +4,7 @@ import { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { EpochMs } from '../kernel/duration.js';
 import {
   MAX_MESSAGE_BYTES,
+  MAX_METRICS,
   MAX_NAME_BYTES,
   MAX_UNIT_BYTES,
   type MetricValue,
@@ -13,8 +14,6 @@ import type { Measurement } from './kind.js';
 import { worst } from './severity.js';
 import { evaluate, type ParsedThreshold } from './thresholds.js';
 
-/** Fewer than the contract allows: a reading of a plugin gone mad must not fill a batch. */
-const MAX_METRICS = 256;
 /** Spaces and control characters (C0, C1, line separators), which would break a line on somebody's screen. */
 const UNPRINTABLE = /[\s\p{Cc}\p{Zl}\p{Zp}]+/gu;
 

@@ -1,67 +1,97 @@
 // Batches as they are signed, stored and sent: a header in clear around Columns, which may be compressed. Signing is not
 // done here.
 import { deflateRawSync, inflateRawSync } from 'node:zlib';
-import { Batch, Columns, Compression } from '../../gen/occmesh/telemetry/v1/telemetry.js';
-import { ReadingTable } from './columns-decode.js';
+import { Batch, Columns } from '../../gen/occmesh/telemetry/v1/telemetry.js';
+import { type PlacedInBatch, ReadingTable } from './columns-decode.js';
 import { encodeColumns } from './columns-encode.js';
 import { malformed, TelemetryFault } from './fault.js';
-import { type Flush, MAX_FLUSHES, MAX_READINGS, type Reading } from './reading.js';
+import { type Flush, MAX_FLUSHES, MAX_READINGS, MAX_VALUES, type Reading } from './reading.js';
 
-export const MAX_COLUMNS_BYTES = 1024 * 1024;
+export const MAX_COLUMNS_BYTES = 256 * 1024;
 const ID_BYTES = 16;
-/** Below, the tables of DEFLATE eat up what it saves. */
-const COMPRESS_FROM_BYTES = 256;
-/** Compressed only if at least one byte in this many is saved: otherwise every reader would pay for nothing. */
+/**
+ * Packed integers cannot be compressed any further; texts and doubles can. So it is only tried where there is more than
+ * this, in all and for a reading, and kept only if at least one byte in eight is saved: every reader pays for it.
+ */
+const COMPRESS_FROM_BYTES = 512;
+const COMPRESS_FROM_BYTES_PER_READING = 6;
 const WORTH_ONE_IN = 8;
 
-export interface BatchParts {
-  /** The hub, 16 bytes. */
-  readonly machineId: Uint8Array;
+/** What a batch says besides its readings. */
+export interface BatchHead {
   /** The log, 16 bytes. */
   readonly log: Uint8Array;
   readonly firstFlush: number;
-  /** Numbered from firstFlush without holes; together 1 to 65,536 readings that checkReading accepts. */
-  readonly flushes: readonly Flush[];
   /** Running digest after the last of the flushes, 16 bytes. */
   readonly chain: Uint8Array;
 }
 
+/** A flush as packFlush() takes it. */
+export interface EncodedFlush {
+  readonly readingCount: number;
+  readonly valueCount: number;
+  /** As of encodeFlushes(). */
+  readonly columns: Uint8Array;
+}
+
+/** Serialised Columns of contiguous flushes whose readings checkReading accepts. */
+export function encodeFlushes(flushes: readonly Flush[], firstFlush: number): Uint8Array {
+  return Columns.encode(encodeColumns(flushes, firstFlush)).finish();
+}
+
 /**
- * A serialised Batch. Throws TelemetryFault telemetry.too-large when the flushes pass a limit of the format (seal
- * fewer of them), telemetry.invalid when the parts do not make a batch.
+ * A serialised Batch of flushes that are numbered from firstFlush without holes and have 1 to 4,096 readings together.
+ * Throws TelemetryFault telemetry.too-large when they pass a limit of the format (seal fewer of them), telemetry.invalid
+ * when they make no batch.
  */
-export function packBatch(parts: BatchParts): Uint8Array {
-  const { machineId, log, firstFlush, flushes, chain } = parts;
-  const readingCount = checkParts(parts);
-  const plain = Columns.encode(encodeColumns(flushes, firstFlush)).finish();
-  if (plain.length > MAX_COLUMNS_BYTES) throw tooLarge(`its columns take ${plain.length} bytes`);
-  const packed = compress(plain);
+export function packBatch(head: BatchHead, flushes: readonly Flush[]): Uint8Array {
+  let [readingCount, valueCount] = [0, 0];
+  for (const [i, flush] of flushes.entries()) {
+    if (flush.number !== head.firstFlush + i) throw invalid('the numbers of its flushes');
+    readingCount += flush.readings.length;
+    valueCount += valuesOf(flush.readings);
+  }
+  // Before the work, not after it.
+  checkCounts(flushes.length, readingCount, valueCount);
+  return pack(head, flushes.length, { readingCount, valueCount, columns: encodeFlushes(flushes, head.firstFlush) });
+}
+
+/** As packBatch, of one flush that has been encoded before. */
+export function packFlush(head: BatchHead, flush: EncodedFlush): Uint8Array {
+  checkCounts(1, flush.readingCount, flush.valueCount);
+  return pack(head, 1, flush);
+}
+
+export function valuesOf(readings: readonly Reading[]): number {
+  let count = 0;
+  for (const { values } of readings) count += values.length;
+  return count;
+}
+
+function pack(head: BatchHead, flushCount: number, { readingCount, valueCount, columns }: EncodedFlush): Uint8Array {
+  const { log, firstFlush, chain } = head;
+  if (log.length !== ID_BYTES || chain.length !== ID_BYTES) throw invalid('its ids');
+  if (columns.length > MAX_COLUMNS_BYTES) throw tooLarge(`its columns take ${columns.length} bytes`);
+  const packed = compress(columns, readingCount);
   return Batch.encode({
-    machineId,
-    log,
-    firstFlush,
-    flushCount: flushes.length,
-    chain,
-    readingCount,
-    compression: packed ? Compression.DEFLATE : Compression.NONE,
-    columnsSize: plain.length,
-    columns: packed ?? plain,
+    ...{ log, firstFlush, flushCount, chain, readingCount, valueCount },
+    inflatedSize: packed ? columns.length : 0,
+    columns: packed ?? columns,
   }).finish();
 }
 
 /** The header of a serialised Batch, checked; its columns are not looked at. Throws telemetry.malformed. */
 export function openBatchHeader(content: Uint8Array): Batch {
   const header = parse('a batch', () => Batch.decode(content));
-  const { machineId, log, firstFlush, flushCount, chain, readingCount, compression, columnsSize, columns } = header;
-  if (machineId.length !== ID_BYTES) throw malformed('machine_id');
+  const { log, firstFlush, flushCount, chain, readingCount, valueCount, inflatedSize, columns } = header;
   if (log.length !== ID_BYTES) throw malformed('log');
   if (chain.length !== ID_BYTES) throw malformed('chain');
   if (flushCount < 1 || flushCount > MAX_FLUSHES) throw malformed('flush_count');
   if (!Number.isSafeInteger(firstFlush + flushCount)) throw malformed('first_flush');
   if (readingCount < 1 || readingCount > MAX_READINGS) throw malformed('reading_count');
-  if (columnsSize < 1 || columnsSize > MAX_COLUMNS_BYTES) throw malformed('columns_size');
-  if (compression !== Compression.NONE && compression !== Compression.DEFLATE) throw malformed('compression');
-  if (compression === Compression.NONE && columns.length !== columnsSize) throw malformed('columns');
+  if (valueCount > MAX_VALUES) throw malformed('value_count');
+  if (inflatedSize > MAX_COLUMNS_BYTES) throw malformed('inflated_size');
+  if (columns.length < 1 || columns.length > MAX_COLUMNS_BYTES) throw malformed('columns');
   return header;
 }
 
@@ -84,7 +114,7 @@ export class OpenBatch {
   }
 
   /** The last reading of each sensor in the order of the log. */
-  latest(): Reading[] {
+  latest(): PlacedInBatch[] {
     return this.table().latest();
   }
 }
@@ -94,30 +124,24 @@ export function unpackBatch(content: Uint8Array): OpenBatch {
   return new OpenBatch(openBatchHeader(content));
 }
 
-function checkParts({ machineId, log, firstFlush, flushes, chain }: BatchParts): number {
-  if (machineId.length !== ID_BYTES || log.length !== ID_BYTES || chain.length !== ID_BYTES) throw invalid('its ids');
-  let readingCount = 0;
-  for (const [i, flush] of flushes.entries()) {
-    if (flush.number !== firstFlush + i) throw invalid('the numbers of its flushes');
-    readingCount += flush.readings.length;
-  }
-  if (readingCount === 0) throw invalid('it has no readings');
-  if (readingCount > MAX_READINGS) throw tooLarge(`it has ${readingCount} readings`);
-  if (flushes.length > MAX_FLUSHES) throw tooLarge(`it has ${flushes.length} flushes`);
-  return readingCount;
+function checkCounts(flushes: number, readings: number, values: number): void {
+  if (readings === 0) throw invalid('it has no readings');
+  if (readings > MAX_READINGS) throw tooLarge(`it has ${readings} readings`);
+  if (values > MAX_VALUES) throw tooLarge(`it has ${values} values`);
+  if (flushes > MAX_FLUSHES) throw tooLarge(`it has ${flushes} flushes`);
 }
 
 /** Undefined when it does not pay. */
-function compress(plain: Uint8Array): Uint8Array | undefined {
-  if (plain.length <= COMPRESS_FROM_BYTES) return undefined;
+function compress(plain: Uint8Array, readingCount: number): Uint8Array | undefined {
+  if (plain.length <= Math.max(COMPRESS_FROM_BYTES, readingCount * COMPRESS_FROM_BYTES_PER_READING)) return undefined;
   const packed = deflateRawSync(plain);
   return packed.length <= plain.length - plain.length / WORTH_ONE_IN ? packed : undefined;
 }
 
-function openColumns({ compression, columnsSize, columns }: Batch): Columns {
-  if (compression === Compression.NONE) return parse('columns', () => Columns.decode(columns));
-  const plain = parse('compressed columns', () => inflateRawSync(columns, { maxOutputLength: columnsSize }));
-  if (plain.length !== columnsSize) throw malformed('columns_size');
+function openColumns({ inflatedSize, columns }: Batch): Columns {
+  if (inflatedSize === 0) return parse('columns', () => Columns.decode(columns));
+  const plain = parse('compressed columns', () => inflateRawSync(columns, { maxOutputLength: inflatedSize }));
+  if (plain.length !== inflatedSize) throw malformed('inflated_size');
   return parse('columns', () => Columns.decode(plain));
 }
 

@@ -20,6 +20,15 @@ export function decodeColumns(columns: Columns, bounds: ColumnsBounds): Flush[] 
   return new ReadingTable(columns, bounds).flushes();
 }
 
+/** A reading with its place in the log. */
+export interface PlacedInBatch {
+  readonly reading: Reading;
+  /** Number of its flush. */
+  readonly flush: number;
+  /** In canonical order. */
+  readonly position: number;
+}
+
 /** Checked Columns as flat arrays, in the order in which they are sent: by sensor, then as in the log. */
 export class ReadingTable {
   readonly #firstFlush: number;
@@ -34,17 +43,17 @@ export class ReadingTable {
 
   /** Throws telemetry.malformed. */
   constructor(columns: Columns, bounds: ColumnsBounds) {
-    const { firstFlush, flushCount, readingCount } = bounds;
+    const { firstFlush, flushCount, readingCount, valueCount } = bounds;
     checkSizes(columns, bounds);
     this.#firstFlush = firstFlush;
     this.#flushCount = flushCount;
     this.#messages = columns.messages;
-    this.#series = readSeries(columns, readingCount);
+    this.#series = readSeries(columns, bounds);
     this.#takenAt = readTimes(columns, this.#series, readingCount);
     this.#flush = readFlushes(columns, this.#series, bounds);
     this.#state = readStates(columns, readingCount);
     this.#message = readMessages(columns, readingCount);
-    this.#values = readValues(columns, this.#series);
+    this.#values = readValues(columns, this.#series, valueCount);
   }
 
   get readingCount(): number {
@@ -73,10 +82,20 @@ export class ReadingTable {
   }
 
   /** The last reading of each sensor in the order of the log, by sensor. Makes no other objects. */
-  latest(): Reading[] {
-    const latest: Reading[] = [];
+  latest(): PlacedInBatch[] {
+    const latest: PlacedInBatch[] = [];
+    /** Per flush: how many readings stand before the next one. */
+    const positions = new Uint32Array(this.#flushCount);
     for (const [i, series] of this.#series.entries()) {
-      if (this.#series[i + 1]?.sensor !== series.sensor) latest.push(this.#reading(series, series.to - 1));
+      for (let at = series.from; at < series.to; at++) {
+        const flush = this.#flush[at] as number;
+        positions[flush] = (positions[flush] as number) + 1;
+      }
+      if (this.#series[i + 1]?.sensor === series.sensor) continue;
+      const last = series.to - 1;
+      const flush = this.#flush[last] as number;
+      const position = (positions[flush] as number) - 1;
+      latest.push({ reading: this.#reading(series, last), flush: this.#firstFlush + flush, position });
     }
     return latest;
   }

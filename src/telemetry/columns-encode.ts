@@ -1,56 +1,67 @@
-// Readings → Columns. The layout is described in telemetry.proto; here are the choices that it leaves to the writer:
-//
-// - A series ends where a timestamp's step does not fit into 32 bits.
-// - A column of values has the smallest scale that is exact for all its values; without one it is kept as doubles.
-// - Where a difference of integers does not fit into 32 bits (a counter that starts again at 0), the series is cut
-//   there. Columns that would be cut too often (noise of high precision) are kept as doubles instead. What has been
-//   cut once is not cut again, so the work stays linear.
-import { Columns } from '../../gen/occmesh/telemetry/v1/telemetry.js';
+// Readings → Columns. The layout is described in telemetry.proto; the choice that it leaves to the writer: a column of
+// values has the smallest scale that is exact for all its values, and is kept as doubles where there is none.
+import { Columns, State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import { bySensor, type Ordered } from './order.js';
+import { PackedWriter } from './packed.js';
 import type { Flush, Reading } from './reading.js';
 import { RunWriter } from './runs.js';
-import { isInt32 } from './scale.js';
 import { ShapeWriter } from './shapes.js';
 import { ValueWriter } from './values-write.js';
 
 /** The readings of a contiguous range of flushes. Does not fail for readings that checkReading accepts. */
 export function encodeColumns(flushes: readonly Flush[], firstFlush: number): Columns {
-  return new ColumnsWriter(bySensor(flushes, firstFlush)).write();
+  return new ColumnsWriter(bySensor(flushes, firstFlush), flushes.length).write();
 }
 
 class ColumnsWriter {
   readonly #readings: readonly Reading[];
   readonly #flushes: Uint32Array;
-  readonly #columns: Columns = Columns.create();
+  readonly #sensors = new PackedWriter();
+  readonly #counts = new PackedWriter();
+  readonly #starts = new PackedWriter();
+  readonly #steps = new PackedWriter();
+  readonly #flushOffsets = new PackedWriter();
   readonly #shapes = new ShapeWriter();
   readonly #values: ValueWriter;
-  readonly #flushRuns = new RunWriter();
   readonly #stateRuns = new RunWriter();
+  #allOk = true;
   readonly #messages = new Map<string, number>();
   readonly #messageRuns = new RunWriter();
   readonly #shapeRuns = new RunWriter();
-  #sensor = 0;
-  #start = 0;
 
-  constructor(ordered: Ordered) {
+  constructor(
+    ordered: Ordered,
+    private readonly flushCount: number,
+  ) {
     this.#readings = ordered.readings;
     this.#flushes = ordered.flushes;
     this.#values = new ValueWriter(ordered.readings);
   }
 
   write(): Columns {
-    const columns = this.#columns;
+    const columns = Columns.create();
     const first = this.#readings[0];
     if (!first) return columns;
-    columns.baseMs = first.takenAt;
-    this.#start = first.takenAt;
+    let [sensor, start]: [number, number] = [0, first.takenAt];
     for (let from = 0; from < this.#readings.length; ) {
-      const to = this.#endOfShape(from);
-      this.#series(from, to, this.#shapes.of(this.#reading(from).values), true);
+      const to = this.#endOfSeries(from);
+      const reading = this.#reading(from);
+      this.#sensors.add(reading.sensor - sensor);
+      this.#counts.add(to - from);
+      this.#starts.add(reading.takenAt - start);
+      this.#shapeRuns.add(this.#shapes.of(reading.values));
+      this.#writeReadings(from, to);
+      this.#values.series(from, to);
+      ({ sensor, takenAt: start } = reading);
       from = to;
     }
-    columns.flushRuns = this.#flushRuns.finish();
-    columns.stateRuns = this.#stateRuns.finish();
+    columns.baseMs = first.takenAt;
+    columns.sensors = this.#sensors.finish();
+    columns.counts = this.#counts.finish();
+    columns.startsMs = this.#starts.finish();
+    columns.stepsMs = this.#steps.finish();
+    if (this.flushCount > 1) columns.flushes = this.#flushOffsets.finish();
+    if (!this.#allOk) columns.stateRuns = this.#stateRuns.finish();
     columns.messages = [...this.#messages.keys()];
     if (columns.messages.length > 0) columns.messageRuns = this.#messageRuns.finish();
     columns.metrics = this.#shapes.metrics;
@@ -65,7 +76,7 @@ class ColumnsWriter {
   }
 
   /** Where the sensor or the shape changes next. */
-  #endOfShape(from: number): number {
+  #endOfSeries(from: number): number {
     const { sensor, values } = this.#reading(from);
     let to = from + 1;
     for (; to < this.#readings.length; to++) {
@@ -75,61 +86,18 @@ class ColumnsWriter {
     return to;
   }
 
-  /** Writes readings of one sensor and shape as one series, or several where something does not fit. */
-  #series(from: number, to: number, shape: number, mayCut: boolean): void {
-    for (let at = from; at < to; ) {
-      const end = this.#endOfSteps(at, to);
-      const cuts = this.#values.series(at, end, mayCut);
-      if (cuts.length === 0) {
-        this.#writeReadings(at, end, shape);
-      } else {
-        let begin = at;
-        for (const cut of [...cuts, end]) {
-          this.#series(begin, cut, shape, false);
-          begin = cut;
-        }
-      }
-      at = end;
-    }
-  }
-
-  /** Where the next timestamp cannot be written as a step. */
-  #endOfSteps(from: number, to: number): number {
-    let before = this.#reading(from).takenAt;
-    let difference = 0;
-    for (let i = from + 1; i < to; i++) {
-      const time = this.#reading(i).takenAt;
-      if (!isInt32(time - before - difference)) return i;
-      difference = time - before;
-      before = time;
-    }
-    return to;
-  }
-
-  /** Everything of a series but its values. */
-  #writeReadings(from: number, to: number, shape: number): void {
-    const columns = this.#columns;
-    const first = this.#reading(from);
-    columns.sensors.push(first.sensor - this.#sensor);
-    columns.counts.push(to - from);
-    columns.startsMs.push(first.takenAt - this.#start);
-    this.#shapeRuns.add(shape);
-    this.#sensor = first.sensor;
-    this.#start = first.takenAt;
-    let before: number = first.takenAt;
-    let difference = 0;
+  #writeReadings(from: number, to: number): void {
+    let before: number = this.#reading(from).takenAt;
     let flushBefore = 0;
     for (let i = from; i < to; i++) {
       const { takenAt, state, message } = this.#reading(i);
-      if (i > from) {
-        columns.stepsMs.push(takenAt - before - difference);
-        difference = takenAt - before;
-        before = takenAt;
-      }
+      if (i > from) this.#steps.add(takenAt - before);
+      before = takenAt;
       const flush = this.#flushes[i] as number;
-      this.#flushRuns.add(flush - flushBefore);
+      this.#flushOffsets.add(flush - flushBefore);
       flushBefore = flush;
       this.#stateRuns.add(state);
+      this.#allOk &&= state === State.OK;
       this.#messageRuns.add(message === '' ? 0 : this.#messageNumber(message));
     }
   }

@@ -1,8 +1,9 @@
 // The columns of received Columns, one function for each: everything is checked, and unfolded into flat arrays. Whoever
-// sends Columns may be hostile: nothing is believed, and memory grows with what was received, never with what it claims.
+// sends Columns may be hostile: nothing is believed, and memory is bounded by the limits of the format, whatever is claimed.
 // All functions throw telemetry.malformed.
 import { type Columns, State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import { malformed } from './fault.js';
+import { unpack } from './packed.js';
 import {
   fitsUtf8,
   isState,
@@ -11,9 +12,10 @@ import {
   MAX_MESSAGE_BYTES,
   MAX_READINGS,
   MAX_SENSOR,
+  MAX_VALUES,
 } from './reading.js';
-import { RunReader } from './runs.js';
-import { AS_DOUBLES, power } from './scale.js';
+import { lengthOfRuns, RunReader } from './runs.js';
+import { AS_DOUBLES, MAX_INTEGER, power } from './scale.js';
 import { readShapes, type Shape } from './shapes.js';
 
 /** What the batch around the columns says about them. */
@@ -21,6 +23,7 @@ export interface ColumnsBounds {
   readonly firstFlush: number;
   readonly flushCount: number;
   readonly readingCount: number;
+  readonly valueCount: number;
 }
 
 /** Consecutive readings of one sensor with one shape. */
@@ -35,56 +38,54 @@ export interface Series {
 }
 
 /** What can be told without reading a column. The other functions rely on it. */
-export function checkSizes(columns: Columns, { flushCount, readingCount }: ColumnsBounds): void {
+export function checkSizes(columns: Columns, { flushCount, readingCount, valueCount }: ColumnsBounds): void {
+  if (valueCount > MAX_VALUES) throw malformed('too many values');
   if (readingCount > MAX_READINGS) throw malformed('too many readings');
   if (flushCount > MAX_FLUSHES) throw malformed('too many flushes');
   if (columns.messages.length > readingCount) throw malformed('messages that no reading has');
   for (const message of columns.messages) if (!fitsUtf8(message, MAX_MESSAGE_BYTES)) throw malformed('a long message');
-  // Every reading is either the first of a series or has a step of its own, so the count cannot lie.
-  if (columns.counts.length + columns.stepsMs.length !== readingCount) throw malformed('the number of readings');
 }
 
-export function readSeries(columns: Columns, readingCount: number): Series[] {
-  const { sensors, counts } = columns;
-  if (sensors.length !== counts.length) throw malformed('the number of series');
-  const shapes = readShapes(columns.metrics, columns.shapes, counts.length);
+export function readSeries(columns: Columns, { readingCount, valueCount }: ColumnsBounds): Series[] {
+  const seriesCount = lengthOfRuns(columns.shapeRuns);
+  if (seriesCount > readingCount) throw malformed('the number of series');
+  const sensors = unpack('sensors', columns.sensors, seriesCount);
+  const counts = unpack('counts', columns.counts, seriesCount);
+  const shapes = readShapes(columns.metrics, columns.shapes, seriesCount);
   const shapeRuns = new RunReader('shape_runs', columns.shapeRuns, shapes.length - 1);
   const series: Series[] = [];
   let sensor = 0;
   let from = 0;
   let values = 0;
-  for (let i = 0; i < counts.length; i++) {
-    const count = counts[i] as number;
-    sensor += sensors[i] as number;
-    if (count === 0) throw malformed('an empty series');
+  for (let i = 0; i < seriesCount; i++) {
+    const [more, count] = [sensors[i] as number, counts[i] as number];
+    sensor += more;
+    if (count < 1) throw malformed('an empty series');
     if (from + count > readingCount) throw malformed('the readings of a series');
-    if (sensor > MAX_SENSOR) throw malformed('the number of a sensor');
+    if (more < 0 || sensor > MAX_SENSOR) throw malformed('the number of a sensor');
     const shape = shapes[shapeRuns.next()] as Shape;
     series.push({ sensor, shape, from, to: from + count, values });
     from += count;
     values += count * shape.length;
   }
-  shapeRuns.end();
   if (from !== readingCount) throw malformed('the readings of all series');
+  if (values !== valueCount) throw malformed('the number of values');
   return series;
 }
 
 export function readTimes(columns: Columns, series: readonly Series[], readingCount: number): Float64Array {
-  const { startsMs, stepsMs } = columns;
-  if (startsMs.length !== series.length) throw malformed('the number of starts_ms');
-  if (startsMs.length > 0 && startsMs[0] !== 0) throw malformed('the first of starts_ms');
+  const starts = unpack('starts_ms', columns.startsMs, series.length);
+  const steps = unpack('steps_ms', columns.stepsMs, readingCount - series.length);
+  if (starts.length > 0 && starts[0] !== 0) throw malformed('the first of starts_ms');
   const times = new Float64Array(readingCount);
   let start = columns.baseMs;
   let nextStep = 0;
-  for (const [i, { from, to }] of series.entries()) {
-    start += startsMs[i] as number;
+  for (let i = 0; i < series.length; i++) {
+    const { from, to } = series[i] as Series;
+    start += starts[i] as number;
     let time = start;
-    let difference = 0;
     for (let at = from; at < to; at++) {
-      if (at > from) {
-        difference += stepsMs[nextStep++] as number;
-        time += difference;
-      }
+      if (at > from) time += steps[nextStep++] as number;
       if (Math.abs(time) > MAX_ABSOLUTE_MS) throw malformed('a timestamp');
       times[at] = time;
     }
@@ -95,26 +96,28 @@ export function readTimes(columns: Columns, series: readonly Series[], readingCo
 /** Per reading the number of its flush minus the first one. A sensor's flushes never go back: order is identity. */
 export function readFlushes(columns: Columns, series: readonly Series[], bounds: ColumnsBounds): Uint32Array {
   const flushes = new Uint32Array(bounds.readingCount);
-  const runs = new RunReader('flush_runs', columns.flushRuns, bounds.flushCount - 1);
+  if (bounds.flushCount === 1 && columns.flushes.length === 0) return flushes;
+  const steps = unpack('flushes', columns.flushes, bounds.readingCount);
   let sensor = -1;
   let last = 0;
   for (const { sensor: next, from, to } of series) {
     let flush = 0;
     for (let at = from; at < to; at++) {
-      flush += runs.next();
-      if (flush >= bounds.flushCount) throw malformed('a flush behind the last');
+      const step = steps[at] as number;
+      flush += step;
+      if (step < 0 || flush >= bounds.flushCount) throw malformed('a flush that cannot be');
       if (at === from && next === sensor && flush < last) throw malformed('the order of series');
       flushes[at] = flush;
     }
     sensor = next;
     last = flush;
   }
-  runs.end();
   return flushes;
 }
 
 export function readStates(columns: Columns, readingCount: number): Uint8Array {
   const states = new Uint8Array(readingCount);
+  if (columns.stateRuns.length === 0) return states.fill(State.OK);
   const runs = new RunReader('state_runs', columns.stateRuns, State.UNKNOWN);
   for (let at = 0; at < readingCount; at++) {
     const state = runs.next();
@@ -135,41 +138,55 @@ export function readMessages(columns: Columns, readingCount: number): Uint32Arra
   return messages;
 }
 
-export function readValues(columns: Columns, series: readonly Series[]): Float64Array {
-  const { firsts, deltas, doubles } = columns;
-  // Every value was received, as exactly one of these; what the counts and shapes claim has to match.
-  const values = new Float64Array(firsts.length + deltas.length + doubles.length);
-  const scales = new RunReader('scale_runs', columns.scaleRuns, AS_DOUBLES);
-  let nextFirst = 0;
-  let nextDelta = 0;
-  let nextDouble = 0;
-  let at = 0;
+export function readValues(columns: Columns, series: readonly Series[], valueCount: number): Float64Array {
+  const { doubles } = columns;
+  const scales = readScales(columns, series);
+  let [integers, firstCount] = [0, 0];
+  let column = 0;
   for (const { shape, from, to } of series) {
-    const count = to - from;
     for (let metric = 0; metric < shape.length; metric++) {
-      const n = scales.next();
+      if (scales[column++] === AS_DOUBLES) continue;
+      integers += to - from;
+      firstCount += 1;
+    }
+  }
+  if (doubles.length !== valueCount - integers) throw malformed('the number of doubles');
+  const firsts = unpack('firsts', columns.firsts, firstCount);
+  const deltas = unpack('deltas', columns.deltas, integers - firstCount);
+  const result = new Float64Array(valueCount);
+  let [nextFirst, nextDelta, nextDouble, at] = [0, 0, 0, 0];
+  column = 0;
+  for (const { shape, from, to } of series) {
+    for (let metric = 0; metric < shape.length; metric++) {
+      const n = scales[column++] as number;
+      const end = at + to - from;
       if (n === AS_DOUBLES) {
-        if (nextDouble + count > doubles.length) throw malformed('the number of doubles');
-        for (let i = 0; i < count; i++) {
-          const value = doubles[nextDouble++] as number;
-          if (!Number.isFinite(value)) throw malformed('a value that is not finite');
-          values[at++] = value;
-        }
+        while (at < end) result[at++] = finite(doubles[nextDouble++] as number);
         continue;
       }
-      if (nextFirst >= firsts.length) throw malformed('the number of firsts');
-      if (nextDelta + count - 1 > deltas.length) throw malformed('the number of deltas');
       const factor = power(n);
       let integer = firsts[nextFirst++] as number;
-      values[at++] = integer / factor;
-      for (let i = 1; i < count; i++) {
+      for (;;) {
+        if (Math.abs(integer) > MAX_INTEGER) throw malformed('an integer of 2^51 or more');
+        result[at++] = integer / factor;
+        if (at === end) break;
         integer += deltas[nextDelta++] as number;
-        if (!Number.isSafeInteger(integer)) throw malformed('an integer beyond 2^53');
-        values[at++] = integer / factor;
       }
     }
   }
-  scales.end();
-  if (at !== values.length) throw malformed('values that belong to no series');
-  return values;
+  return result;
+}
+
+/** Per series and metric. */
+function readScales(columns: Columns, series: readonly Series[]): Uint8Array {
+  const scales = new Uint8Array(series.reduce((sum, { shape }) => sum + shape.length, 0));
+  const runs = new RunReader('scale_runs', columns.scaleRuns, AS_DOUBLES);
+  for (let column = 0; column < scales.length; column++) scales[column] = runs.next();
+  runs.end();
+  return scales;
+}
+
+function finite(value: number): number {
+  if (!Number.isFinite(value)) throw malformed('a value that is not finite');
+  return value;
 }

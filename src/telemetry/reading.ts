@@ -21,7 +21,7 @@ export interface Reading {
   readonly state: State;
   /** For people, at most 1,024 bytes of UTF-8; empty for none. */
   readonly message: string;
-  /** At most 1,024, in the sensor's own order. */
+  /** At most 256, in the sensor's own order. */
   readonly values: readonly MetricValue[];
 }
 
@@ -32,15 +32,16 @@ export interface Flush {
   readonly readings: readonly Reading[];
 }
 
-export const MAX_READINGS = 65_536;
-/** Not in the contract: empty flushes cost nothing to claim and something to hold. */
-export const MAX_FLUSHES = 65_536;
+export const MAX_READINGS = 4_096;
+export const MAX_FLUSHES = 4_096;
 export const MAX_MESSAGE_BYTES = 1_024;
 export const MAX_NAME_BYTES = 128;
 export const MAX_UNIT_BYTES = 64;
-export const MAX_METRICS = 1_024;
-/** So that the difference of any two timestamps is still an exact integer; about the year 144,000. */
-export const MAX_ABSOLUTE_MS = 2 ** 52 - 1;
+export const MAX_METRICS = 256;
+/** Of all readings of a batch together: constant ones take hardly a byte, and eight in memory. */
+export const MAX_VALUES = 262_144;
+/** So that the difference of any two timestamps, and of two such differences, is still exact; about the year 73,000. */
+export const MAX_ABSOLUTE_MS: number = 2 ** 51 - 1;
 export const MAX_SENSOR = 2 ** 32 - 1;
 
 /** Sorted by sensor; readings of one sensor keep their order. Returns the same array when it is sorted already. */

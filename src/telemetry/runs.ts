@@ -28,6 +28,13 @@ export class RunWriter {
   }
 }
 
+/** How many values the pairs stand for. */
+export function lengthOfRuns(pairs: readonly number[]): number {
+  let length = 0;
+  for (let i = 1; i < pairs.length; i += 2) length += pairs[i] as number;
+  return length;
+}
+
 /** Reads a column value by value without ever holding it expanded: a pair of a few bytes may claim 2^32 values. */
 export class RunReader {
   #at = 0;

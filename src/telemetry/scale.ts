@@ -4,6 +4,8 @@
 const MAX_SCALE = 15;
 /** Written in place of a scale for columns that are kept as doubles. */
 export const AS_DOUBLES = 16;
+/** So that the difference of any two, and of any two such differences, is still exact. */
+export const MAX_INTEGER: number = 2 ** 51 - 1;
 
 // All exact: 10^22 is the largest power of ten that a double holds exactly.
 const POWERS: readonly number[] = Array.from({ length: MAX_SCALE + 1 }, (_, n) => Number(`1e${n}`));
@@ -28,15 +30,10 @@ function scaleBy(factor: number, values: Float64Array, count: number, integers: 
   for (let i = 0; i < count; i++) {
     const value = values[i] as number;
     const integer = Math.round(value * factor);
-    if (integer / factor !== value || Math.abs(integer) > Number.MAX_SAFE_INTEGER) return false;
+    if (integer / factor !== value || Math.abs(integer) > MAX_INTEGER) return false;
     // Equal to 0 for === but not the same double, and there is no integer for it.
-    if (Object.is(value, -0)) return false;
+    if (integer === 0 && Object.is(value, -0)) return false;
     integers[i] = integer;
   }
   return true;
-}
-
-/** Whether `value` can be written as a difference. */
-export function isInt32(value: number): boolean {
-  return (value | 0) === value;
 }

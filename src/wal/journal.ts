@@ -10,6 +10,7 @@ import { type Duration, epochMs } from '../kernel/duration.js';
 import type { Logger } from '../kernel/log.js';
 import { type Random, uuid7 } from '../kernel/random.js';
 import type { Op, Store } from '../storage/store.js';
+import { encodeFlushes, valuesOf } from '../telemetry/batch.js';
 import { chainNext, chainStart } from '../telemetry/chain.js';
 import { canonicalOrder, type Reading } from '../telemetry/reading.js';
 import type { Books } from './books.js';
@@ -22,16 +23,7 @@ import { LogState } from './log-state.js';
 import type { MarkFile } from './mark-file.js';
 import { Reader } from './reader.js';
 import { planReappend } from './reappend.js';
-import {
-  decodeMachine,
-  encodeFlush,
-  encodeLog,
-  encodeMachine,
-  encodeReadings,
-  flushKey,
-  logKey,
-  MACHINE_KEY,
-} from './records.js';
+import { decodeMachine, encodeFlush, encodeLog, encodeMachine, flushKey, logKey, MACHINE_KEY } from './records.js';
 import type { Bucket, RetentionLimits } from './retention.js';
 import { Settlement } from './settlement.js';
 import { Tombstones } from './tombstones.js';
@@ -122,8 +114,13 @@ export class Journal {
     const ordered = canonicalOrder(readings);
     const chain = chainNext(log.chain ?? chainStart(log.id), ordered);
     const durableAt = this.modules.clock.now();
-    const [number, readingCount] = [log.next, ordered.length];
-    const value = encodeFlush({ chain, durableAt, readingCount }, encodeReadings(number, ordered));
+    const number = log.next;
+    const flush = {
+      ...{ number, chain, durableAt, readings: ordered, readingCount: ordered.length },
+      valueCount: valuesOf(ordered),
+      columns: encodeFlushes([{ number, readings: ordered }], number),
+    };
+    const value = encodeFlush(flush);
 
     const freed = books.retention.beyond(Math.max(0, options.maxBytes - books.backlogBytes - value.length));
     const room = { maxBytes: options.maxBytes, incoming: value.length };
@@ -138,8 +135,9 @@ export class Journal {
     disk.counts();
     Object.assign(log, { next: number + 1, chain });
     this.#adopt(log);
-    books.owe(log, { number, readingCount, size: value.length, durableAt });
-    books.recent.add(log.name, { number, readings: ordered, chain, durableAt, size: value.length });
+    const stored = { ...flush, size: value.length };
+    books.owe(log, stored);
+    books.recent.add(log.name, stored);
     return { log: log.id, flush: number, readings: ordered, chain };
   }
 

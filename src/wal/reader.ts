@@ -4,6 +4,7 @@ import type { FlushRange } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { EpochMs } from '../kernel/duration.js';
 import { StorageFault, type Store } from '../storage/store.js';
 import { chainStart } from '../telemetry/chain.js';
+import type { Reading } from '../telemetry/reading.js';
 import type { Books } from './books.js';
 import type { LogState } from './log-state.js';
 import type { StoredFlush } from './recent.js';
@@ -41,7 +42,7 @@ export class Reader {
     if (!range) return flushes;
     let [readings, bytes] = [0, 0];
     for await (const flush of this.#flushes(log, range)) {
-      readings += flush.readings.length;
+      readings += flush.readingCount;
       bytes += flush.size;
       if (flushes.length > 0 && (readings > bounds.maxReadings || bytes > bounds.maxBytes)) break;
       flushes.push(flush);
@@ -76,31 +77,64 @@ export class Reader {
   }
 
   async *headers(log: LogState, range: FlushRange): AsyncGenerator<FlushHeader> {
-    const rest = yield* this.#recent(log, range, (flush) => ({ ...flush, readingCount: flush.readings.length }));
+    const rest = yield* this.#recent(log, range);
     if (rest) yield* this.scan(log, rest);
   }
 
   async *#flushes(log: LogState, range: FlushRange): AsyncGenerator<StoredFlush> {
-    const rest = yield* this.#recent(log, range, (flush) => flush);
+    const rest = yield* this.#recent(log, range);
     if (!rest) return;
-    for await (const record of this.scan(log, rest)) {
-      const { number, durableAt, size } = record;
-      yield { number, durableAt, size, chain: Buffer.from(record.chain), readings: readingsOf(record) };
-    }
+    for await (const record of this.scan(log, rest)) yield new LoadedFlush(record);
   }
 
   /** What is in memory at the beginning of `range`; returns what is left of it. */
-  *#recent<T>(
-    log: LogState,
-    { first, count }: FlushRange,
-    form: (flush: StoredFlush) => T,
-  ): Generator<T, FlushRange | undefined> {
+  *#recent(log: LogState, { first, count }: FlushRange): Generator<StoredFlush, FlushRange | undefined> {
     const end = first + count;
     for (let at = first; at < end; at++) {
       const recent = this.books.recent.get(log.name, at);
       if (!recent) return { first: at, count: end - at };
-      yield form(recent);
+      yield recent;
     }
     return undefined;
+  }
+}
+
+/** A flush from the store: its readings are made only when somebody wants them. */
+class LoadedFlush implements StoredFlush {
+  #readings: readonly Reading[] | undefined;
+
+  constructor(private readonly record: FlushRecord) {}
+
+  get number(): number {
+    return this.record.number;
+  }
+
+  get chain(): Buffer {
+    return this.record.chain;
+  }
+
+  get durableAt(): EpochMs {
+    return this.record.durableAt;
+  }
+
+  get size(): number {
+    return this.record.size;
+  }
+
+  get readingCount(): number {
+    return this.record.readingCount;
+  }
+
+  get valueCount(): number {
+    return this.record.valueCount;
+  }
+
+  get columns(): Uint8Array {
+    return this.record.columns;
+  }
+
+  get readings(): readonly Reading[] {
+    this.#readings ??= readingsOf(this.record);
+    return this.#readings;
   }
 }

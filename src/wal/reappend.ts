@@ -51,7 +51,7 @@ export async function planReappend(
       chain = chainNext(chain, readingsOf(record));
       const now: FlushRecord = { ...record, log: to.id, number: next, chain };
       ops.push({ del: flushKey(old.id, record.number) });
-      ops.push({ put: flushKey(to.id, next), value: encodeFlush(now, record.columns) });
+      ops.push({ put: flushKey(to.id, next), value: encodeFlush(now) });
       moved.push({ old: record, now });
       next += 1;
     }

@@ -2,8 +2,8 @@
 // version of its own layout. Checksums are the store's business.
 //
 //   'M'                              version 1 · machine id (16)
-//   'F' log (16) flush (u64)         version 1 · chain after it (16) · durable at, ms since 1970 (u48) ·
-//                                    number of readings (u32) · Columns of this flush alone
+//   'F' log (16) flush (u64)         version 2 · chain after it (16) · durable at, ms since 1970 (u48) ·
+//                                    number of readings (u32) · of values (u32) · Columns of this flush alone
 //   'G' log (16) first (u64) count (u64)   version 1 · telemetry.v1.Signed of a Gap that the cloud has not acknowledged
 //   'L' log (16)                     version 1 · flags (u8; 1: cut, nothing at `next` or above belongs to it) ·
 //                                    next flush (u64) · chain after next-1 (16) · settled at (u48; 0: not yet) ·
@@ -18,14 +18,14 @@ import { type EpochMs, epochMs } from '../kernel/duration.js';
 import { concat, rangeOf, readU64be, u64be } from '../storage/keys.js';
 import type { Entry, Range } from '../storage/store.js';
 import { decodeColumns } from '../telemetry/columns-decode.js';
-import { encodeColumns } from '../telemetry/columns-encode.js';
 import { RangeSet } from '../telemetry/ranges.js';
 import type { Reading } from '../telemetry/reading.js';
 import { WalFault } from './fault.js';
 
 const VERSION = 1;
+const FLUSH_VERSION = 2;
 const CUT = 1;
-const FLUSH_HEADER = 1 + 16 + 6 + 4;
+const FLUSH_HEADER = 1 + 16 + 6 + 4 + 4;
 const LOG_HEADER = 1 + 1 + 8 + 16 + 6 + 4 + 4;
 const NO_CHAIN = Buffer.alloc(16);
 
@@ -50,9 +50,11 @@ export interface FlushRecord {
   readonly chain: Buffer;
   readonly durableAt: EpochMs;
   readonly readingCount: number;
+  /** Of all its readings together. */
+  readonly valueCount: number;
   /** Bytes that it takes in the store. */
   readonly size: number;
-  readonly columns: Buffer;
+  readonly columns: Uint8Array;
 }
 
 export interface LogRecord {
@@ -73,38 +75,35 @@ export function decodeMachine(value: Buffer): Buffer {
   return checked(value).subarray(1);
 }
 
-export function encodeReadings(number: number, readings: readonly Reading[]): Uint8Array {
-  return Columns.encode(encodeColumns([{ number, readings }], number)).finish();
-}
+export type FlushParts = Pick<FlushRecord, 'chain' | 'durableAt' | 'readingCount' | 'valueCount' | 'columns'>;
 
-export function encodeFlush(
-  parts: Pick<FlushRecord, 'chain' | 'durableAt' | 'readingCount'>,
-  columns: Uint8Array,
-): Buffer {
+export function encodeFlush(parts: FlushParts): Buffer {
   const header = Buffer.alloc(FLUSH_HEADER);
-  header[0] = VERSION;
+  header[0] = FLUSH_VERSION;
   header.set(parts.chain, 1);
   header.writeUIntBE(Math.max(0, parts.durableAt), 17, 6);
   header.writeUInt32BE(parts.readingCount, 23);
-  return Buffer.concat([header, columns]);
+  header.writeUInt32BE(parts.valueCount, 27);
+  return Buffer.concat([header, parts.columns]);
 }
 
 export function decodeFlush({ key, value }: Entry): FlushRecord {
-  checked(value);
+  checked(value, FLUSH_VERSION);
   return {
     log: logOfKey(key),
     number: readU64be(key, 17),
     chain: value.subarray(1, 17),
     durableAt: epochMs(value.readUIntBE(17, 6)),
     readingCount: value.readUInt32BE(23),
+    valueCount: value.readUInt32BE(27),
     size: value.length,
     columns: value.subarray(FLUSH_HEADER),
   };
 }
 
 /** The readings of a flush, in canonical order. Throws telemetry.malformed. */
-export function readingsOf({ number, readingCount, columns }: FlushRecord): readonly Reading[] {
-  const bounds = { firstFlush: number, flushCount: 1, readingCount };
+export function readingsOf({ number, readingCount, valueCount, columns }: FlushRecord): readonly Reading[] {
+  const bounds = { firstFlush: number, flushCount: 1, readingCount, valueCount };
   return decodeColumns(Columns.decode(columns), bounds)[0]?.readings ?? [];
 }
 
@@ -151,8 +150,8 @@ export function decodeLog(value: Buffer): LogRecord {
   };
 }
 
-function checked(value: Buffer): Buffer {
-  if (value[0] === VERSION) return value;
+function checked(value: Buffer, version = VERSION): Buffer {
+  if (value[0] === version) return value;
   throw new WalFault('wal.newer', `the log holds a record of unknown version ${value[0]}`, {
     permanent: true,
     advice: 'Run the version of the program that wrote it, or a later one.',

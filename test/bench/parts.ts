@@ -2,5 +2,6 @@
 import type { Part } from './part.js';
 import { drain } from './parts/drain.js';
 import { ingest } from './parts/ingest.js';
+import { scale } from './parts/scale.js';
 
-export const PARTS: readonly Part[] = [ingest, drain];
+export const PARTS: readonly Part[] = [ingest, drain, scale];

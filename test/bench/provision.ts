@@ -2,9 +2,9 @@
 // the memberships of those. Everything is made by the program's own code, with real keys and certificates; what is left
 // out is only the sealed request on its way from machine to cloud. Hubs begin without sensors.
 //
-//   <directory>/cloud                       occ cloud --data
-//   <directory>/<customer>/connector-<c>    occ connector --data (its embedded hub is counted nowhere)
-//   <directory>/<customer>/hub-<h>          occ hub --data
+//   <directory>/cloud                     occ cloud --data
+//   <members>/customer-<n>/connector-<c>  occ connector --data (its embedded hub is counted nowhere)
+//   <members>/customer-<n>/hub-<h>        occ hub --data
 import { join } from 'node:path';
 import { cloudPaths, openNodeKeys } from '../../src/cloud/cloud-files.js';
 import type { Applicant } from '../../src/cloud/inventory/admission.js';
@@ -36,6 +36,8 @@ export interface MeshPlan {
   readonly mesh: string;
   /** host:port, as machines will reach the cloud. */
   readonly cloudAddress: string;
+  /** Where connectors and hubs are made; default: in the same directory as the cloud. */
+  readonly membersIn?: string;
 }
 
 export interface ProvisionModules {
@@ -74,7 +76,9 @@ export async function provision(directory: string, plan: MeshPlan, modules: Prov
     const office = new Office(inventory, authority, enrollment.publicKey, plan.cloudAddress, modules);
     const customers: ProvisionedCustomer[] = [];
     for (const [i, customer] of plan.customers.entries()) {
-      customers.push(await office.customer(join(directory, `customer-${i}`), `customer ${i}`, customer));
+      customers.push(
+        await office.customer(join(plan.membersIn ?? directory, `customer-${i}`), `customer ${i}`, customer),
+      );
     }
     return { cloud, customers };
   } finally {

@@ -173,13 +173,7 @@ export class LightHub implements HubMember {
     });
     const [first, last] = [flushes[0], flushes.at(-1)];
     if (!first || !last) throw new RangeError('no values');
-    const content = packBatch({
-      machineId: author.machineId,
-      log: this.log,
-      firstFlush: first.number,
-      flushes,
-      chain: last.chain,
-    });
+    const content = packBatch({ log: this.log, firstFlush: first.number, chain: last.chain }, flushes);
     return { batch: signContent(author.key, TAGS.BATCH, content), last: last.number };
   }
 

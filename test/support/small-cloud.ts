@@ -104,7 +104,7 @@ export class SmallCloud {
     const ledger = new Ledger(store);
     const ingest = new Ingest(store);
     const sessions = new SessionRegistry();
-    ingest.onStored((_hub, log, flushes) => this.told.push(`${log.toString('hex')}/${flushes[0]?.number}`));
+    ingest.onStored((_hub, log, { header }) => this.told.push(`${log.toString('hex')}/${header.firstFlush}`));
     this.services = {
       node: { key: node.key, certificate: node.certificate.der },
       trust: {

@@ -10,7 +10,6 @@ import { LinkFault } from '../../link/fault.js';
 import { u64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
 import { type OpenBatch, unpackBatch } from '../../telemetry/batch.js';
-import type { Flush } from '../../telemetry/reading.js';
 import { tableKey } from '../tables.js';
 import { type HubKey, type HubLedger, knownGap } from './ledger.js';
 import { UnfoldingRoom, unfoldedSize } from './unfolding.js';
@@ -39,16 +38,18 @@ export type Verdict =
   /** Overlaps something else: two machines write this log. */
   | { readonly kind: 'conflict'; readonly batch: StoredBatch };
 
-/** What was just stored, for latest values and watchers. */
-export type StoredListener = (hub: HubKey, log: Buffer, flushes: readonly Flush[]) => void;
+/** What was just stored, for latest values and watchers: readings are made of it only as far as somebody wants them. */
+export type StoredListener = (hub: HubKey, log: Buffer, batch: OpenBatch) => void;
 
 const MAX_FLUSH = Number.MAX_SAFE_INTEGER / 2;
 
 export class Ingest {
   readonly #listeners = new Set<StoredListener>();
-  readonly #room = new UnfoldingRoom();
 
-  constructor(private readonly store: Store) {}
+  constructor(
+    private readonly store: Store,
+    private readonly room: UnfoldingRoom = new UnfoldingRoom(),
+  ) {}
 
   /** Calls `listener` after each stored batch; returns its removal. */
   onStored(listener: StoredListener): () => void {
@@ -59,7 +60,7 @@ export class Ingest {
   /** Faults: link.unauthentic, link.protocol, link.superseded; storage faults. */
   async batch(author: Author, signed: Signed): Promise<Verdict> {
     const opened = this.#open(author, signed);
-    const leave = await this.#room.enter(author.machine.toString('hex'), unfoldedSize(opened.header));
+    const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(opened.header));
     try {
       // Of what waited for its turn, nothing more is unfolded once its session has ended.
       if (!author.isCurrent()) throw superseded();
@@ -71,10 +72,7 @@ export class Ingest {
 
   async #store(author: Author, signed: Signed, opened: OpenBatch): Promise<Verdict> {
     const { header } = opened;
-    const { flushes, times } = parse('batch', () => ({
-      flushes: opened.flushes(),
-      times: opened.table().timeSpan(),
-    }));
+    const times = parse('batch', () => opened.table().timeSpan());
     const batch: StoredBatch = {
       log: Buffer.from(header.log),
       first: header.firstFlush,
@@ -105,7 +103,7 @@ export class Ingest {
       ];
     });
     if (overtaken) return this.#compare(author, batch);
-    for (const listener of this.#listeners) listener(author, batch.log, flushes);
+    for (const listener of this.#listeners) listener(author, batch.log, opened);
     return { kind: 'stored', batch };
   }
 
@@ -146,10 +144,8 @@ export class Ingest {
     }
     return parse('batch', () => {
       const batch = unpackBatch(signed.content);
-      const { header } = batch;
-      if (!author.machine.equals(header.machineId))
-        throw new LinkFault('link.unauthentic', 'a batch of another machine');
-      checkRange(header.log, header.firstFlush, header.flushCount);
+      const { log, firstFlush, flushCount } = batch.header;
+      checkRange(log, firstFlush, flushCount);
       return batch;
     });
   }

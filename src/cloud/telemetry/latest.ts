@@ -4,8 +4,8 @@
 import { Signed } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { rangeOf } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
-import { unpackBatch } from '../../telemetry/batch.js';
-import type { Flush, Reading } from '../../telemetry/reading.js';
+import { type OpenBatch, unpackBatch } from '../../telemetry/batch.js';
+import type { Reading } from '../../telemetry/reading.js';
 import { tableKey } from '../tables.js';
 import type { HubKey } from './ledger.js';
 
@@ -28,17 +28,13 @@ export class LatestReadings {
   readonly #hubs = new Map<string, Map<number, PlacedReading>>();
 
   /** Takes in what was just stored, live or backlog. */
-  stored(hub: HubKey, log: Buffer, flushes: readonly Flush[]): void {
+  stored(hub: HubKey, log: Buffer, batch: Pick<OpenBatch, 'latest'>): void {
     const sensors = this.#sensors(hub);
-    for (const flush of flushes) {
-      for (let position = 0; position < flush.readings.length; position++) {
-        const reading = flush.readings[position];
-        if (!reading) continue;
-        const placed = { reading, log, flush: flush.number, position };
-        const known = sensors.get(reading.sensor);
-        if (!known) forgetFirst(sensors);
-        if (!known || isLater(placed, known)) sensors.set(reading.sensor, placed);
-      }
+    for (const { reading, flush, position } of batch.latest()) {
+      const placed = { reading, log, flush, position };
+      const known = sensors.get(reading.sensor);
+      if (!known) forgetFirst(sensors);
+      if (!known || isLater(placed, known)) sensors.set(reading.sensor, placed);
     }
   }
 
@@ -57,9 +53,9 @@ export class LatestReadings {
     const range = { ...rangeOf(tableKey(hub.customer, 'batch', hub.machine)), reverse: true, limit: MOST_BATCHES };
     for await (const { key, value } of store.entries(range)) {
       const log = Buffer.from(key.subarray(-24, -8));
-      const flushes = unpackBatch(Signed.decode(value).content).flushes();
-      this.stored(hub, log, flushes);
-      for (const flush of flushes) for (const reading of flush.readings) missing.delete(reading.sensor);
+      const batch = unpackBatch(Signed.decode(value).content);
+      this.stored(hub, log, batch);
+      for (const { reading } of batch.latest()) missing.delete(reading.sensor);
       if (missing.size === 0) return;
     }
   }

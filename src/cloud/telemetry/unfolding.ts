@@ -1,15 +1,15 @@
-// Room for batches that are unfolded: a batch of a few hundred bytes may hold 65,536 readings, which take a hundred
-// megabytes as objects. So only so much is unfolded at a time, and hubs take turns: one that sends such batches waits for
-// itself, and others for no more than one of them.
+// Room for batches that are unfolded: a batch of a few hundred bytes may hold 262,144 values, which take megabytes as
+// arrays. So only so much is unfolded at a time, and hubs take turns: one that sends such batches waits for itself, and
+// others for no more than one of them.
 
-/** Unfolded at the same time, by unfoldedSize(); more than one batch only as far as this goes. */
-const ROOM = 1024 * 1024;
-/** What a reading without values weighs beside the bytes of its columns. */
-const READING = 64;
+/** Bytes unfolded at the same time; more than one batch only as far as this goes. */
+const ROOM = 64 * 1024 * 1024;
+const READING = 32;
+const VALUE = 8;
 
-/** What a batch weighs: in proportion to the memory that it takes, which is some fifty times as much. */
-export const unfoldedSize = ({ columnsSize, readingCount }: { columnsSize: number; readingCount: number }): number =>
-  columnsSize + readingCount * READING;
+/** Bytes of memory that a batch takes as flat arrays. */
+export const unfoldedSize = ({ readingCount, valueCount }: { readingCount: number; valueCount: number }): number =>
+  readingCount * READING + valueCount * VALUE;
 
 interface Waiting {
   readonly bytes: number;

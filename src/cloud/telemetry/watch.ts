@@ -1,6 +1,6 @@
 // Readings as they are stored, for whoever watches. Each watcher has its own bounded queue: one that does not keep up
 // is ended, and nobody else notices.
-import type { Flush } from '../../telemetry/reading.js';
+import type { OpenBatch } from '../../telemetry/batch.js';
 import type { PlacedReading } from './latest.js';
 import type { HubKey } from './ledger.js';
 
@@ -57,20 +57,18 @@ class Watcher {
 export class Watchers {
   readonly #all = new Set<Watcher>();
 
-  stored(hub: HubKey, log: Buffer, flushes: readonly Flush[]): void {
-    if (this.#all.size === 0) return;
+  stored(hub: HubKey, log: Buffer, batch: Pick<OpenBatch, 'flushes'>): void {
+    const watching = [...this.#all].filter(({ filter: { customer, machine } }) => {
+      return (!customer || customer.equals(hub.customer)) && (!machine || machine.equals(hub.machine));
+    });
+    if (watching.length === 0) return;
     const readings: WatchedReading[] = [];
-    for (const { number: flush, readings: inFlush } of flushes) {
+    for (const { number: flush, readings: inFlush } of batch.flushes()) {
       inFlush.forEach((reading, position) => {
         readings.push({ hub, reading, log, flush, position });
       });
     }
-    for (const watcher of this.#all) {
-      const { customer, machine } = watcher.filter;
-      if (customer && !customer.equals(hub.customer)) continue;
-      if (machine && !machine.equals(hub.machine)) continue;
-      watcher.push(readings);
-    }
+    for (const watcher of watching) watcher.push(readings);
   }
 
   /** Yields what is stored from now on until the signal is aborted; ends early, yielding 'overrun', for a slow watcher. */

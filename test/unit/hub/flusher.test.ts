@@ -133,13 +133,9 @@ describe(`hub: flusher (seed ${testSeed})`, () => {
     await flusher.stop();
     expect(flushes.reduce((sum, flush) => sum + flush.length, 0)).to.equal(1_500);
     for (const readings of flushes) {
-      const batch = packBatch({
-        machineId: Buffer.alloc(16),
-        log: Buffer.alloc(16),
-        firstFlush: 0,
-        flushes: [{ number: 0, readings: [...readings].sort((x, y) => x.sensor - y.sensor) }],
-        chain: Buffer.alloc(16),
-      });
+      const sorted = [...readings].sort((x, y) => x.sensor - y.sensor);
+      const head = { log: Buffer.alloc(16), firstFlush: 0, chain: Buffer.alloc(16) };
+      const batch = packBatch(head, [{ number: 0, readings: sorted }]);
       expect(batch.length).to.be.lessThan(64 * 1024);
     }
   });

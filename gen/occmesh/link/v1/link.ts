@@ -32,7 +32,7 @@ export const protobufFileName = "occmesh/link/v1/link.proto";
  *   - Hello is signed over the Challenge and itself, Welcome over Challenge, Hello and itself (the whole transcript).
  *   - Batches, gaps and desired state carry their author's lasting signature (telemetry.v1.Signed) inside; their
  *     envelope has neither counter nor signature.
- *   - Every other frame is signed for its session: ECDSA P-256 / SHA-256 (DER) over the domain tag
+ *   - Every other frame is signed for its session: ECDSA P-256 / SHA-256 (r and s, 64 bytes) over the domain tag
  *     "occ-mesh/link/frame/v1", a zero byte, the session id (32 bytes), the direction ('U' up, 'D' down), the counter
  *     (8 bytes, big endian) and the payload as it travels. These frames go in CONTROL, in order.
  * Session id = SHA-256("occ-mesh/link/session/v1", zero byte, Challenge payload, Hello payload).

@@ -77,49 +77,6 @@ export function stateToJSON(object: State): string {
   }
 }
 
-/** How bytes are compressed. */
-export enum Compression {
-  /** UNSPECIFIED - Never sent. */
-  UNSPECIFIED = 0,
-  /** NONE - As they are. */
-  NONE = 1,
-  /** DEFLATE - Raw DEFLATE, RFC 1951. */
-  DEFLATE = 2,
-  UNRECOGNIZED = -1,
-}
-
-export function compressionFromJSON(object: any): Compression {
-  switch (object) {
-    case 0:
-    case "COMPRESSION_UNSPECIFIED":
-      return Compression.UNSPECIFIED;
-    case 1:
-    case "COMPRESSION_NONE":
-      return Compression.NONE;
-    case 2:
-    case "COMPRESSION_DEFLATE":
-      return Compression.DEFLATE;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return Compression.UNRECOGNIZED;
-  }
-}
-
-export function compressionToJSON(object: Compression): string {
-  switch (object) {
-    case Compression.UNSPECIFIED:
-      return "COMPRESSION_UNSPECIFIED";
-    case Compression.NONE:
-      return "COMPRESSION_NONE";
-    case Compression.DEFLATE:
-      return "COMPRESSION_DEFLATE";
-    case Compression.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 /** Why flushes are gone. */
 export enum GapReason {
   /** UNSPECIFIED - Never sent. */
@@ -229,12 +186,12 @@ export function witnessToJSON(object: Witness): string {
 
 /**
  * Something signed for good by its author, verifiable long after and wherever it travelled.
- * signature = ECDSA P-256 / SHA-256 (DER) over: the domain tag of the content's kind, a zero byte, `content`.
+ * signature = ECDSA P-256 / SHA-256 over: the domain tag of the content's kind, a zero byte, `content`.
  */
 export interface Signed {
   /** The serialised message, exactly as it was signed. Never re-encode it. */
   content: Uint8Array;
-  /** ECDSA signature in DER, 68 to 72 bytes. */
+  /** ECDSA signature, r and s as 32 bytes each, big endian (as ES256 in RFC 7518 section 3.4). */
   signature: Uint8Array;
   /**
    * SHA-256 of the signer's public key (SubjectPublicKeyInfo, DER), first 8 bytes. Verifiers look the key up in what
@@ -243,15 +200,16 @@ export interface Signed {
   keyId: Uint8Array;
 }
 
-/** A contiguous range of flushes of one log. Travels as Signed with the domain tag "occ-mesh/batch/v1". */
+/**
+ * A contiguous range of flushes of one log. Travels as Signed with the domain tag "occ-mesh/batch/v1". Its author is the
+ * machine whose key has signed it: a receiver MUST refuse a batch that no key of the session's hub has signed.
+ */
 export interface Batch {
-  /** The hub that wrote it, 16 bytes. The receiver MUST refuse a batch whose author is not the session's hub. */
-  machineId: Uint8Array;
   /** The log, 16 bytes, a UUID version 7 (RFC 9562). */
   log: Uint8Array;
   /** Number of the first flush inside. */
   firstFlush: number;
-  /** How many flushes, 1 to 65,536. */
+  /** How many flushes, 1 to 4,096. */
   flushCount: number;
   /**
    * Running digest of the log after the last flush inside, 16 bytes: chain(-1) = the log id, chain(n) = the first
@@ -259,46 +217,52 @@ export interface Batch {
    * the author of this log differ here.
    */
   chain: Uint8Array;
-  /** How many readings, 1 to 65,536. */
+  /** How many readings, 1 to 4,096. */
   readingCount: number;
-  /** How `columns` is stored. */
-  compression: Compression;
-  /** Length of the serialised Columns in bytes, at most 1 MiB. A receiver MUST NOT decompress beyond it. */
-  columnsSize: number;
-  /** A serialised Columns, compressed as said. */
+  /** How many values all of them have together, at most 262,144: with reading_count, what unfolding them takes. */
+  valueCount: number;
+  /**
+   * 0: `columns` is as it is. Else it is compressed (raw DEFLATE, RFC 1951), and this its length in bytes before, at
+   * most 256 KiB. A receiver MUST NOT decompress beyond it.
+   */
+  inflatedSize: number;
+  /** A serialised Columns, at most 256 KiB. */
   columns: Uint8Array;
 }
 
 /**
  * The readings of a batch by column: all values of one kind stand together, across sensors, so that a regular batch
- * is mostly small equal integers. Readings are grouped into *series*: consecutive readings of one sensor with one
- * shape (the same metrics in the same order). Series are ordered by sensor, then by time of taking; a sensor has
- * more than one where its shape changes or a difference would not fit. "Per reading" columns run over all readings
- * in that order. A run is written as pairs (value, length).
+ * is mostly small integers of the same size. Readings are grouped into *series*: consecutive readings of one sensor with
+ * one shape (the same metrics in the same order). Series are ordered by sensor, then by time of taking; a sensor has
+ * more than one where its shape changes. "Per reading" columns run over all readings in that order. A run is written
+ * as pairs (value, length).
+ *
+ * A *packed* column holds integers of up to 53 bits in frames of 128, the last one shorter. A frame is: the lowest of its
+ * values (a zigzag varint, as sint64), one byte with the width w in bits (0 to 53), then each value minus the lowest in
+ * w bits, least significant bit first, filled up with zero bits to whole bytes. (Frame of reference, as in the encoding
+ * DELTA_BINARY_PACKED of Apache Parquet.)
  *
  * A receiver MUST refuse columns that do not fit together: an index or a length that points outside, a message, metric
- * or shape that nothing uses, a timestamp beyond ±(2^52 - 1) ms, more than 1,024 metrics in a reading.
+ * or shape that nothing uses, a timestamp beyond ±(2^51 - 1) ms, more than 256 metrics in a reading, more than 262,144
+ * values in all.
  */
 export interface Columns {
   /** Milliseconds since 1970-01-01T00:00:00Z: the timestamp of the first reading of the first series. */
   baseMs: number;
-  /** Per series: its sensor's number minus that of the series before; the first as it is. */
-  sensors: number[];
-  /** Per series: how many readings, at least 1. */
-  counts: number[];
-  /** Per series: the timestamp of its first reading minus that of the series before; the first is 0. */
-  startsMs: number[];
+  /** Packed. Per series: its sensor's number minus that of the series before; the first as it is. */
+  sensors: Uint8Array;
+  /** Packed. Per series: how many readings, at least 1. */
+  counts: Uint8Array;
+  /** Packed. Per series: the timestamp of its first reading minus that of the series before; the first is 0. */
+  startsMs: Uint8Array;
+  /** Packed. Per reading but the first of its series: its timestamp minus that of the reading before. */
+  stepsMs: Uint8Array;
   /**
-   * Per reading but the first of its series: the second has the difference to the first, later ones the difference
-   * of differences.
+   * Packed. Per reading: its flush minus that of the reading before it in its series (of the first: minus first_flush).
+   * Empty where there is one flush only.
    */
-  stepsMs: number[];
-  /**
-   * Per series: the flush of each reading minus that of the reading before it in the series (of the first: minus
-   * first_flush), as runs.
-   */
-  flushRuns: number[];
-  /** Per reading: its State, as runs. */
+  flushes: Uint8Array;
+  /** Per reading: its State, as runs. Empty when all are OK. */
   stateRuns: number[];
   /** Every distinct message text, in order of first use, each at most 1,024 bytes of UTF-8. */
   messages: string[];
@@ -312,13 +276,13 @@ export interface Columns {
   shapeRuns: number[];
   /**
    * Per series and metric: how the values are written, as runs. n in 0…15: as integers, value = integer / 10^n, and
-   * only where that gives back the very same double; 16: in `doubles`.
+   * only where that gives back the very same double and no integer is beyond ±(2^51 - 1); 16: in `doubles`.
    */
   scaleRuns: number[];
-  /** Per series and metric with a scale: the first value as an integer. */
-  firsts: number[];
-  /** Per series and metric with a scale: the differences of the later values. */
-  deltas: number[];
+  /** Packed. Per series and metric with a scale: the first value as an integer. */
+  firsts: Uint8Array;
+  /** Packed. Per series and metric with a scale: the later values, each minus the one before. */
+  deltas: Uint8Array;
   /** Per series and metric without a scale: all values, as IEEE 754 doubles; never NaN or infinite. */
   doubles: number[];
 }
@@ -469,46 +433,42 @@ export const Signed: MessageFns<Signed> = {
 
 function createBaseBatch(): Batch {
   return {
-    machineId: new Uint8Array(0),
     log: new Uint8Array(0),
     firstFlush: 0,
     flushCount: 0,
     chain: new Uint8Array(0),
     readingCount: 0,
-    compression: 0,
-    columnsSize: 0,
+    valueCount: 0,
+    inflatedSize: 0,
     columns: new Uint8Array(0),
   };
 }
 
 export const Batch: MessageFns<Batch> = {
   encode(message: Batch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.machineId.length !== 0) {
-      writer.uint32(10).bytes(message.machineId);
-    }
     if (message.log.length !== 0) {
-      writer.uint32(18).bytes(message.log);
+      writer.uint32(10).bytes(message.log);
     }
     if (message.firstFlush !== 0) {
-      writer.uint32(24).uint64(message.firstFlush);
+      writer.uint32(16).uint64(message.firstFlush);
     }
     if (message.flushCount !== 0) {
-      writer.uint32(32).uint32(message.flushCount);
+      writer.uint32(24).uint32(message.flushCount);
     }
     if (message.chain.length !== 0) {
-      writer.uint32(42).bytes(message.chain);
+      writer.uint32(34).bytes(message.chain);
     }
     if (message.readingCount !== 0) {
-      writer.uint32(48).uint32(message.readingCount);
+      writer.uint32(40).uint32(message.readingCount);
     }
-    if (message.compression !== 0) {
-      writer.uint32(56).int32(message.compression);
+    if (message.valueCount !== 0) {
+      writer.uint32(48).uint32(message.valueCount);
     }
-    if (message.columnsSize !== 0) {
-      writer.uint32(64).uint32(message.columnsSize);
+    if (message.inflatedSize !== 0) {
+      writer.uint32(56).uint32(message.inflatedSize);
     }
     if (message.columns.length !== 0) {
-      writer.uint32(74).bytes(message.columns);
+      writer.uint32(66).bytes(message.columns);
     }
     return writer;
   },
@@ -531,15 +491,15 @@ export const Batch: MessageFns<Batch> = {
               break;
             }
 
-            message.machineId = reader.bytes();
+            message.log = reader.bytes();
             continue;
           }
           case 2: {
-            if (tag !== 18) {
+            if (tag !== 16) {
               break;
             }
 
-            message.log = reader.bytes();
+            message.firstFlush = longToNumber(reader.uint64());
             continue;
           }
           case 3: {
@@ -547,23 +507,23 @@ export const Batch: MessageFns<Batch> = {
               break;
             }
 
-            message.firstFlush = longToNumber(reader.uint64());
-            continue;
-          }
-          case 4: {
-            if (tag !== 32) {
-              break;
-            }
-
             message.flushCount = reader.uint32();
             continue;
           }
-          case 5: {
-            if (tag !== 42) {
+          case 4: {
+            if (tag !== 34) {
               break;
             }
 
             message.chain = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.readingCount = reader.uint32();
             continue;
           }
           case 6: {
@@ -571,7 +531,7 @@ export const Batch: MessageFns<Batch> = {
               break;
             }
 
-            message.readingCount = reader.uint32();
+            message.valueCount = reader.uint32();
             continue;
           }
           case 7: {
@@ -579,19 +539,11 @@ export const Batch: MessageFns<Batch> = {
               break;
             }
 
-            message.compression = reader.int32() as any;
+            message.inflatedSize = reader.uint32();
             continue;
           }
           case 8: {
-            if (tag !== 64) {
-              break;
-            }
-
-            message.columnsSize = reader.uint32();
-            continue;
-          }
-          case 9: {
-            if (tag !== 74) {
+            if (tag !== 66) {
               break;
             }
 
@@ -612,11 +564,6 @@ export const Batch: MessageFns<Batch> = {
 
   fromJSON(object: any): Batch {
     return {
-      machineId: isSet(object.machineId)
-        ? bytesFromBase64(object.machineId)
-        : isSet(object.machine_id)
-        ? bytesFromBase64(object.machine_id)
-        : new Uint8Array(0),
       log: isSet(object.log) ? bytesFromBase64(object.log) : new Uint8Array(0),
       firstFlush: isSet(object.firstFlush)
         ? globalThis.Number(object.firstFlush)
@@ -634,11 +581,15 @@ export const Batch: MessageFns<Batch> = {
         : isSet(object.reading_count)
         ? globalThis.Number(object.reading_count)
         : 0,
-      compression: isSet(object.compression) ? compressionFromJSON(object.compression) : 0,
-      columnsSize: isSet(object.columnsSize)
-        ? globalThis.Number(object.columnsSize)
-        : isSet(object.columns_size)
-        ? globalThis.Number(object.columns_size)
+      valueCount: isSet(object.valueCount)
+        ? globalThis.Number(object.valueCount)
+        : isSet(object.value_count)
+        ? globalThis.Number(object.value_count)
+        : 0,
+      inflatedSize: isSet(object.inflatedSize)
+        ? globalThis.Number(object.inflatedSize)
+        : isSet(object.inflated_size)
+        ? globalThis.Number(object.inflated_size)
         : 0,
       columns: isSet(object.columns) ? bytesFromBase64(object.columns) : new Uint8Array(0),
     };
@@ -646,9 +597,6 @@ export const Batch: MessageFns<Batch> = {
 
   toJSON(message: Batch): unknown {
     const obj: any = {};
-    if (message.machineId.length !== 0) {
-      obj.machineId = base64FromBytes(message.machineId);
-    }
     if (message.log.length !== 0) {
       obj.log = base64FromBytes(message.log);
     }
@@ -664,11 +612,11 @@ export const Batch: MessageFns<Batch> = {
     if (message.readingCount !== 0) {
       obj.readingCount = Math.round(message.readingCount);
     }
-    if (message.compression !== 0) {
-      obj.compression = compressionToJSON(message.compression);
+    if (message.valueCount !== 0) {
+      obj.valueCount = Math.round(message.valueCount);
     }
-    if (message.columnsSize !== 0) {
-      obj.columnsSize = Math.round(message.columnsSize);
+    if (message.inflatedSize !== 0) {
+      obj.inflatedSize = Math.round(message.inflatedSize);
     }
     if (message.columns.length !== 0) {
       obj.columns = base64FromBytes(message.columns);
@@ -681,14 +629,13 @@ export const Batch: MessageFns<Batch> = {
   },
   fromPartial(object: DeepPartial<Batch>): Batch {
     const message = createBaseBatch();
-    message.machineId = object.machineId ?? new Uint8Array(0);
     message.log = object.log ?? new Uint8Array(0);
     message.firstFlush = object.firstFlush ?? 0;
     message.flushCount = object.flushCount ?? 0;
     message.chain = object.chain ?? new Uint8Array(0);
     message.readingCount = object.readingCount ?? 0;
-    message.compression = object.compression ?? 0;
-    message.columnsSize = object.columnsSize ?? 0;
+    message.valueCount = object.valueCount ?? 0;
+    message.inflatedSize = object.inflatedSize ?? 0;
     message.columns = object.columns ?? new Uint8Array(0);
     return message;
   },
@@ -697,11 +644,11 @@ export const Batch: MessageFns<Batch> = {
 function createBaseColumns(): Columns {
   return {
     baseMs: 0,
-    sensors: [],
-    counts: [],
-    startsMs: [],
-    stepsMs: [],
-    flushRuns: [],
+    sensors: new Uint8Array(0),
+    counts: new Uint8Array(0),
+    startsMs: new Uint8Array(0),
+    stepsMs: new Uint8Array(0),
+    flushes: new Uint8Array(0),
     stateRuns: [],
     messages: [],
     messageRuns: [],
@@ -709,8 +656,8 @@ function createBaseColumns(): Columns {
     shapes: [],
     shapeRuns: [],
     scaleRuns: [],
-    firsts: [],
-    deltas: [],
+    firsts: new Uint8Array(0),
+    deltas: new Uint8Array(0),
     doubles: [],
   };
 }
@@ -721,39 +668,19 @@ export const Columns: MessageFns<Columns> = {
       writer.uint32(8).sint64(message.baseMs);
     }
     if (message.sensors.length !== 0) {
-      writer.uint32(18).fork();
-      for (const v of message.sensors) {
-        writer.uint32(v);
-      }
-      writer.join();
+      writer.uint32(18).bytes(message.sensors);
     }
     if (message.counts.length !== 0) {
-      writer.uint32(26).fork();
-      for (const v of message.counts) {
-        writer.uint32(v);
-      }
-      writer.join();
+      writer.uint32(26).bytes(message.counts);
     }
     if (message.startsMs.length !== 0) {
-      writer.uint32(34).fork();
-      for (const v of message.startsMs) {
-        writer.sint64(v);
-      }
-      writer.join();
+      writer.uint32(34).bytes(message.startsMs);
     }
     if (message.stepsMs.length !== 0) {
-      writer.uint32(42).fork();
-      for (const v of message.stepsMs) {
-        writer.sint32(v);
-      }
-      writer.join();
+      writer.uint32(42).bytes(message.stepsMs);
     }
-    if (message.flushRuns.length !== 0) {
-      writer.uint32(50).fork();
-      for (const v of message.flushRuns) {
-        writer.uint32(v);
-      }
-      writer.join();
+    if (message.flushes.length !== 0) {
+      writer.uint32(50).bytes(message.flushes);
     }
     if (message.stateRuns.length !== 0) {
       writer.uint32(58).fork();
@@ -797,18 +724,10 @@ export const Columns: MessageFns<Columns> = {
       writer.join();
     }
     if (message.firsts.length !== 0) {
-      writer.uint32(114).fork();
-      for (const v of message.firsts) {
-        writer.sint64(v);
-      }
-      writer.join();
+      writer.uint32(114).bytes(message.firsts);
     }
     if (message.deltas.length !== 0) {
-      writer.uint32(122).fork();
-      for (const v of message.deltas) {
-        writer.sint32(v);
-      }
-      writer.join();
+      writer.uint32(122).bytes(message.deltas);
     }
     if (message.doubles.length !== 0) {
       writer.uint32(130).fork();
@@ -842,94 +761,44 @@ export const Columns: MessageFns<Columns> = {
             continue;
           }
           case 2: {
-            if (tag === 16) {
-              message.sensors.push(reader.uint32());
-
-              continue;
+            if (tag !== 18) {
+              break;
             }
 
-            if (tag === 18) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.sensors.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.sensors = reader.bytes();
+            continue;
           }
           case 3: {
-            if (tag === 24) {
-              message.counts.push(reader.uint32());
-
-              continue;
+            if (tag !== 26) {
+              break;
             }
 
-            if (tag === 26) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.counts.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.counts = reader.bytes();
+            continue;
           }
           case 4: {
-            if (tag === 32) {
-              message.startsMs.push(longToNumber(reader.sint64()));
-
-              continue;
+            if (tag !== 34) {
+              break;
             }
 
-            if (tag === 34) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.startsMs.push(longToNumber(reader.sint64()));
-              }
-
-              continue;
-            }
-
-            break;
+            message.startsMs = reader.bytes();
+            continue;
           }
           case 5: {
-            if (tag === 40) {
-              message.stepsMs.push(reader.sint32());
-
-              continue;
+            if (tag !== 42) {
+              break;
             }
 
-            if (tag === 42) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.stepsMs.push(reader.sint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.stepsMs = reader.bytes();
+            continue;
           }
           case 6: {
-            if (tag === 48) {
-              message.flushRuns.push(reader.uint32());
-
-              continue;
+            if (tag !== 50) {
+              break;
             }
 
-            if (tag === 50) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.flushRuns.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.flushes = reader.bytes();
+            continue;
           }
           case 7: {
             if (tag === 56) {
@@ -1038,40 +907,20 @@ export const Columns: MessageFns<Columns> = {
             break;
           }
           case 14: {
-            if (tag === 112) {
-              message.firsts.push(longToNumber(reader.sint64()));
-
-              continue;
+            if (tag !== 114) {
+              break;
             }
 
-            if (tag === 114) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.firsts.push(longToNumber(reader.sint64()));
-              }
-
-              continue;
-            }
-
-            break;
+            message.firsts = reader.bytes();
+            continue;
           }
           case 15: {
-            if (tag === 120) {
-              message.deltas.push(reader.sint32());
-
-              continue;
+            if (tag !== 122) {
+              break;
             }
 
-            if (tag === 122) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.deltas.push(reader.sint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.deltas = reader.bytes();
+            continue;
           }
           case 16: {
             if (tag === 129) {
@@ -1110,23 +959,19 @@ export const Columns: MessageFns<Columns> = {
         : isSet(object.base_ms)
         ? globalThis.Number(object.base_ms)
         : 0,
-      sensors: globalThis.Array.isArray(object?.sensors) ? object.sensors.map((e: any) => globalThis.Number(e)) : [],
-      counts: globalThis.Array.isArray(object?.counts) ? object.counts.map((e: any) => globalThis.Number(e)) : [],
-      startsMs: globalThis.Array.isArray(object?.startsMs)
-        ? object.startsMs.map((e: any) => globalThis.Number(e))
-        : globalThis.Array.isArray(object?.starts_ms)
-        ? object.starts_ms.map((e: any) => globalThis.Number(e))
-        : [],
-      stepsMs: globalThis.Array.isArray(object?.stepsMs)
-        ? object.stepsMs.map((e: any) => globalThis.Number(e))
-        : globalThis.Array.isArray(object?.steps_ms)
-        ? object.steps_ms.map((e: any) => globalThis.Number(e))
-        : [],
-      flushRuns: globalThis.Array.isArray(object?.flushRuns)
-        ? object.flushRuns.map((e: any) => globalThis.Number(e))
-        : globalThis.Array.isArray(object?.flush_runs)
-        ? object.flush_runs.map((e: any) => globalThis.Number(e))
-        : [],
+      sensors: isSet(object.sensors) ? bytesFromBase64(object.sensors) : new Uint8Array(0),
+      counts: isSet(object.counts) ? bytesFromBase64(object.counts) : new Uint8Array(0),
+      startsMs: isSet(object.startsMs)
+        ? bytesFromBase64(object.startsMs)
+        : isSet(object.starts_ms)
+        ? bytesFromBase64(object.starts_ms)
+        : new Uint8Array(0),
+      stepsMs: isSet(object.stepsMs)
+        ? bytesFromBase64(object.stepsMs)
+        : isSet(object.steps_ms)
+        ? bytesFromBase64(object.steps_ms)
+        : new Uint8Array(0),
+      flushes: isSet(object.flushes) ? bytesFromBase64(object.flushes) : new Uint8Array(0),
       stateRuns: globalThis.Array.isArray(object?.stateRuns)
         ? object.stateRuns.map((e: any) => globalThis.Number(e))
         : globalThis.Array.isArray(object?.state_runs)
@@ -1154,11 +999,11 @@ export const Columns: MessageFns<Columns> = {
         : globalThis.Array.isArray(object?.scale_runs)
         ? object.scale_runs.map((e: any) => globalThis.Number(e))
         : [],
-      firsts: globalThis.Array.isArray(object?.firsts)
-        ? object.firsts.map((e: any) => globalThis.Number(e))
+      firsts: isSet(object.firsts) ? bytesFromBase64(object.firsts) : new Uint8Array(0),
+      deltas: isSet(object.deltas) ? bytesFromBase64(object.deltas) : new Uint8Array(0),
+      doubles: globalThis.Array.isArray(object?.doubles)
+        ? object.doubles.map((e: any) => globalThis.Number(e))
         : [],
-      deltas: globalThis.Array.isArray(object?.deltas) ? object.deltas.map((e: any) => globalThis.Number(e)) : [],
-      doubles: globalThis.Array.isArray(object?.doubles) ? object.doubles.map((e: any) => globalThis.Number(e)) : [],
     };
   },
 
@@ -1167,20 +1012,20 @@ export const Columns: MessageFns<Columns> = {
     if (message.baseMs !== 0) {
       obj.baseMs = Math.round(message.baseMs);
     }
-    if (message.sensors?.length) {
-      obj.sensors = message.sensors.map((e) => Math.round(e));
+    if (message.sensors.length !== 0) {
+      obj.sensors = base64FromBytes(message.sensors);
     }
-    if (message.counts?.length) {
-      obj.counts = message.counts.map((e) => Math.round(e));
+    if (message.counts.length !== 0) {
+      obj.counts = base64FromBytes(message.counts);
     }
-    if (message.startsMs?.length) {
-      obj.startsMs = message.startsMs.map((e) => Math.round(e));
+    if (message.startsMs.length !== 0) {
+      obj.startsMs = base64FromBytes(message.startsMs);
     }
-    if (message.stepsMs?.length) {
-      obj.stepsMs = message.stepsMs.map((e) => Math.round(e));
+    if (message.stepsMs.length !== 0) {
+      obj.stepsMs = base64FromBytes(message.stepsMs);
     }
-    if (message.flushRuns?.length) {
-      obj.flushRuns = message.flushRuns.map((e) => Math.round(e));
+    if (message.flushes.length !== 0) {
+      obj.flushes = base64FromBytes(message.flushes);
     }
     if (message.stateRuns?.length) {
       obj.stateRuns = message.stateRuns.map((e) => Math.round(e));
@@ -1203,11 +1048,11 @@ export const Columns: MessageFns<Columns> = {
     if (message.scaleRuns?.length) {
       obj.scaleRuns = message.scaleRuns.map((e) => Math.round(e));
     }
-    if (message.firsts?.length) {
-      obj.firsts = message.firsts.map((e) => Math.round(e));
+    if (message.firsts.length !== 0) {
+      obj.firsts = base64FromBytes(message.firsts);
     }
-    if (message.deltas?.length) {
-      obj.deltas = message.deltas.map((e) => Math.round(e));
+    if (message.deltas.length !== 0) {
+      obj.deltas = base64FromBytes(message.deltas);
     }
     if (message.doubles?.length) {
       obj.doubles = message.doubles.map((e) => floatToJson(e));
@@ -1221,11 +1066,11 @@ export const Columns: MessageFns<Columns> = {
   fromPartial(object: DeepPartial<Columns>): Columns {
     const message = createBaseColumns();
     message.baseMs = object.baseMs ?? 0;
-    message.sensors = object.sensors?.map((e) => e) || [];
-    message.counts = object.counts?.map((e) => e) || [];
-    message.startsMs = object.startsMs?.map((e) => e) || [];
-    message.stepsMs = object.stepsMs?.map((e) => e) || [];
-    message.flushRuns = object.flushRuns?.map((e) => e) || [];
+    message.sensors = object.sensors ?? new Uint8Array(0);
+    message.counts = object.counts ?? new Uint8Array(0);
+    message.startsMs = object.startsMs ?? new Uint8Array(0);
+    message.stepsMs = object.stepsMs ?? new Uint8Array(0);
+    message.flushes = object.flushes ?? new Uint8Array(0);
     message.stateRuns = object.stateRuns?.map((e) => e) || [];
     message.messages = object.messages?.map((e) => e) || [];
     message.messageRuns = object.messageRuns?.map((e) => e) || [];
@@ -1233,8 +1078,8 @@ export const Columns: MessageFns<Columns> = {
     message.shapes = object.shapes?.map((e) => e) || [];
     message.shapeRuns = object.shapeRuns?.map((e) => e) || [];
     message.scaleRuns = object.scaleRuns?.map((e) => e) || [];
-    message.firsts = object.firsts?.map((e) => e) || [];
-    message.deltas = object.deltas?.map((e) => e) || [];
+    message.firsts = object.firsts ?? new Uint8Array(0);
+    message.deltas = object.deltas ?? new Uint8Array(0);
     message.doubles = object.doubles?.map((e) => e) || [];
     return message;
   },

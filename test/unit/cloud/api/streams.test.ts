@@ -31,7 +31,7 @@ describe('cloud: streams of readings', () => {
       const answer = answers.next();
       await Promise.resolve();
       const reading = { sensor: 1, takenAt: epochMs(1), state: State.OK, message: '', values: [] };
-      watchers.stored(hub, Buffer.alloc(16), [{ number: 0, readings: [reading] }]);
+      watchers.stored(hub, Buffer.alloc(16), { flushes: () => [{ number: 0, readings: [reading] }] });
       return answer;
     };
     return { token, next };

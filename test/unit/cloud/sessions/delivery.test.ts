@@ -410,7 +410,7 @@ describe(`delivery (seed ${testSeed})`, () => {
 
   it('says of what it dropped that it is gone, also in the middle of a session', async () => {
     const cloud = newCloud();
-    await using hub = await newHub({ maxBytes: 12_000 });
+    await using hub = await newHub({ maxBytes: 3_000 });
     await hub.write(range(1, 40), 100);
     expect(hub.wal.gaps().length).to.be.greaterThan(0);
     const stuck = await hub.up(
@@ -432,7 +432,7 @@ describe(`delivery (seed ${testSeed})`, () => {
 
   it('does not let a replayed, older gap take the place of a newer, longer one', async () => {
     const cloud = newCloud();
-    await using hub = await newHub({ maxBytes: 12_000 });
+    await using hub = await newHub({ maxBytes: 3_000 });
     await hub.write(range(1, 40), 100);
     const first = await hub.up(cloud);
     await until(() => hub.wal.gaps().length === 0, 'the gap');

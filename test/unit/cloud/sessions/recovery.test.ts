@@ -327,13 +327,12 @@ describe(`recovery (seed ${testSeed})`, () => {
       maxBytes: 1e6,
       until: 8,
     });
-    const content = packBatch({
-      machineId: keyOf(who.hub).machine,
+    const head = {
       log: twin.wal.openLog?.log ?? Buffer.alloc(0),
       firstFlush: 5,
-      flushes: theirs,
       chain: theirs.at(-1)?.chain ?? Buffer.alloc(0),
-    });
+    };
+    const content = packBatch(head, theirs);
     await ingest.batch(connected.host, signContent(who.hub.key, TAGS.BATCH, content));
     holding = false;
     for (const bytes of held) carrier.inject('up', bytes);

@@ -29,8 +29,10 @@ describe('cloud: bounds of what a hub makes it keep', () => {
   it('keeps the latest readings of as many sensors as a hub may have, and the newest of them', () => {
     const latest = new LatestReadings();
     for (let flush = 0; flush < 10; flush++) {
-      const readings = Array.from({ length: 1_000 }, (_, i) => reading(flush * 1_000 + i));
-      latest.stored(hub, log, [{ number: flush, readings }]);
+      const placed = Array.from({ length: 1_000 }, (_, position) => {
+        return { reading: reading(flush * 1_000 + position), flush, position };
+      });
+      latest.stored(hub, log, { latest: () => placed });
     }
     const kept = latest.of(hub);
     expect(kept).to.have.length(2_000);
@@ -64,13 +66,13 @@ describe('cloud: bounds of what a hub makes it keep', () => {
     const ledger = new HubLedger();
     const author = (): Author => ({ ...hub, ledger, verifyKey: () => key.publicKey, isCurrent: () => true });
     const batch = (first: number) => {
-      const readings = Array.from({ length: 40_000 }, (_, i) => reading(i + 1));
-      const flushes = [{ number: first, readings }];
-      const parts = { machineId: hub.machine, log, firstFlush: first, flushes, chain: Buffer.alloc(16, first) };
-      return signContent(key, TAGS.BATCH, packBatch(parts));
+      const values = Array.from({ length: 64 }, (_, n) => ({ name: `v${n}`, unit: '', value: 0 }));
+      const readings = Array.from({ length: 4_096 }, () => ({ ...reading(1), values }));
+      const head = { log, firstFlush: first, chain: Buffer.alloc(16, first) };
+      return signContent(key, TAGS.BATCH, packBatch(head, [{ number: first, readings }]));
     };
     const batches = [0, 1, 2, 3, 4, 5, 6, 7].map(batch);
-    expect(Math.max(...batches.map(({ content }) => content.length)), 'bytes on the wire').to.be.lessThan(2_000);
+    expect(Math.max(...batches.map(({ content }) => content.length)), 'bytes on the wire').to.be.lessThan(6_000);
     // A store that takes its time: everything that is unfolded meanwhile waits in memory.
     const store = new MemoryStore();
     let waiting = 0;
@@ -91,7 +93,7 @@ describe('cloud: bounds of what a hub makes it keep', () => {
         return store.commit(make);
       },
     } as Store;
-    const ingest = new Ingest(slow);
+    const ingest = new Ingest(slow, new UnfoldingRoom(8 * 1024 * 1024));
     let stored = 0;
     const all = Promise.all(batches.map((signed) => ingest.batch(author(), signed).then(() => stored++)));
     while (stored < batches.length) {

@@ -23,13 +23,7 @@ const at = (flush: number) => [machine, log, u64be(flush)] as const;
 function batch(flush: number): Op {
   const takenAt = epochMs(1_000 + flush);
   const readings = [{ sensor: 1, takenAt, state: State.OK, message: '', values: [] }];
-  const content = packBatch({
-    machineId: machine,
-    log,
-    firstFlush: flush,
-    flushes: [{ number: flush, readings }],
-    chain,
-  });
+  const content = packBatch({ log, firstFlush: flush, chain }, [{ number: flush, readings }]);
   const value = Signed.encode(Signed.fromPartial({ content })).finish();
   return { put: tableKey(customer, 'batch', ...at(flush)), value };
 }

@@ -1,0 +1,120 @@
+// Packed columns: integers in frames of 128, each frame with its lowest value and the rest in as few bits as they need
+// ("frame of reference"). The layout is in telemetry.proto. One wild value costs its own frame and no other.
+import { malformed } from './fault.js';
+
+const FRAME = 128;
+const MAX_WIDTH = 53;
+/** Of a frame: a varint of up to 8 bytes, the width, and 128 values of 53 bits. */
+const MAX_FRAME_BYTES = 8 + 1 + (FRAME * MAX_WIDTH) / 8;
+/** As many bits fit 32 together with those that stand before them in their first byte. */
+const AT_ONCE = 25;
+
+/** Collects integers that differ by less than 2^53 from one another. */
+export class PackedWriter {
+  readonly #frame = new Float64Array(FRAME);
+  #size = 0;
+  #bytes = new Uint8Array(MAX_FRAME_BYTES);
+  #end = 0;
+
+  add(value: number): void {
+    this.#frame[this.#size++] = value;
+    if (this.#size === FRAME) this.#close();
+  }
+
+  /** The column. The writer must not be used afterwards. */
+  finish(): Uint8Array {
+    if (this.#size > 0) this.#close();
+    return this.#bytes.subarray(0, this.#end);
+  }
+
+  #close(): void {
+    this.#reserve();
+    const size = this.#size;
+    this.#size = 0;
+    let lowest = this.#frame[0] as number;
+    let highest = lowest;
+    for (let i = 1; i < size; i++) {
+      const value = this.#frame[i] as number;
+      if (value < lowest) lowest = value;
+      if (value > highest) highest = value;
+    }
+    const width = widthOf(highest - lowest);
+    this.#varint(lowest >= 0 ? lowest * 2 : -lowest * 2 - 1);
+    this.#bytes[this.#end++] = width;
+    // What did not fill a byte yet.
+    let [bits, count] = [0, 0];
+    for (let i = 0; i < size && width > 0; i++) {
+      let rest = (this.#frame[i] as number) - lowest;
+      for (let left = width; left > 0; ) {
+        const some = Math.min(left, AT_ONCE - 1);
+        const low = rest % 2 ** some;
+        bits |= low << count;
+        count += some;
+        for (; count >= 8; count -= 8) {
+          this.#bytes[this.#end++] = bits & 0xff;
+          bits >>>= 8;
+        }
+        left -= some;
+        if (left > 0) rest = (rest - low) / 2 ** some;
+      }
+    }
+    if (count > 0) this.#bytes[this.#end++] = bits;
+  }
+
+  #varint(value: number): void {
+    let rest = value;
+    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) this.#bytes[this.#end++] = (rest % 0x80) | 0x80;
+    this.#bytes[this.#end++] = rest;
+  }
+
+  #reserve(): void {
+    if (this.#end + MAX_FRAME_BYTES <= this.#bytes.length) return;
+    const larger = new Uint8Array(this.#bytes.length * 2 + MAX_FRAME_BYTES);
+    larger.set(this.#bytes.subarray(0, this.#end));
+    this.#bytes = larger;
+  }
+}
+
+/** The `count` integers of a column; `name` is for messages. Throws telemetry.malformed unless it holds exactly these. */
+export function unpack(name: string, bytes: Uint8Array, count: number): Float64Array {
+  const values = new Float64Array(count);
+  let at = 0;
+  for (let from = 0; from < count; from += FRAME) {
+    const size = Math.min(FRAME, count - from);
+    let zigzag = 0;
+    for (let factor = 1, more = true; more; factor *= 0x80) {
+      const byte = bytes[at++];
+      if (byte === undefined || factor > 2 ** 49) throw malformed(`${name} is cut off`);
+      zigzag += (byte & 0x7f) * factor;
+      more = byte > 0x7f;
+    }
+    const lowest = zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2;
+    const width = bytes[at++];
+    if (width === undefined || width > MAX_WIDTH) throw malformed(`${name} has a frame without a width`);
+    const end = at + Math.ceil((size * width) / 8);
+    if (end > bytes.length) throw malformed(`${name} is cut off`);
+    const first = at * 8;
+    for (let i = 0; i < size; i++) values[from + i] = lowest + bitsAt(bytes, first + i * width, width);
+    at = end;
+  }
+  if (at !== bytes.length) throw malformed(`${name} is too long`);
+  return values;
+}
+
+function bitsAt(bytes: Uint8Array, position: number, width: number): number {
+  if (width > AT_ONCE) {
+    return bitsAt(bytes, position, AT_ONCE) + bitsAt(bytes, position + AT_ONCE, width - AT_ONCE) * 2 ** AT_ONCE;
+  }
+  const at = position >>> 3;
+  // Beyond the end there are no bytes, and none of their bits is asked for.
+  const word =
+    (bytes[at] as number) |
+    ((bytes[at + 1] as number) << 8) |
+    ((bytes[at + 2] as number) << 16) |
+    ((bytes[at + 3] as number) << 24);
+  return (word >>> (position & 7)) & ((1 << width) - 1);
+}
+
+/** How many bits a number from 0 to `highest` needs. */
+const widthOf = (highest: number): number =>
+  highest < 2 ** 32 ? 32 - Math.clz32(highest) : 64 - Math.clz32(Math.floor(highest / 2 ** 32));

@@ -1,5 +1,6 @@
 // Real hubs in a few processes, which put a site under load, and what comes of it.
 import { join } from 'node:path';
+import type { EpochMs } from '../../src/kernel/duration.js';
 import { cpuSeconds } from './processes.js';
 import type { Program } from './program.js';
 import type { HubAbilities } from './programs/hubs.js';
@@ -14,30 +15,31 @@ export interface RoleCpu {
   readonly cloud: number;
 }
 
+/** Readings of each hub, by machine id. */
+export type Counts = Readonly<Record<string, number>>;
+
 export class HubLoad {
-  private constructor(
-    private readonly site: Site,
+  constructor(
     private readonly hubs: readonly ProvisionedHub[],
+    /** Among which the hubs are divided evenly. */
     private readonly programs: readonly Program<HubAbilities>[],
   ) {}
 
-  /** Processes for hubs of a site, evenly divided; none of the hubs runs yet. */
-  static make(site: Site, hubs: readonly ProvisionedHub[], processes: number): HubLoad {
-    return new HubLoad(
-      site,
-      hubs,
-      Array.from({ length: processes }, () => site.hubProgram()),
-    );
-  }
-
-  /** Resolves when all hubs have a session. */
-  async start(batchReadings?: number): Promise<void> {
-    const { site, hubs, programs } = this;
+  /** With a session to a connector where one is named. */
+  async start(connector?: string, batchReadings?: number): Promise<void> {
+    const { hubs, programs } = this;
     await this.#all((program, i) => {
       const directories = hubs.filter((_, hub) => hub % programs.length === i).map(({ directory }) => directory);
+      const named = connector === undefined ? {} : { connector };
       const batches = batchReadings === undefined ? {} : { batchReadings };
-      return program.ask('start', { directories, connector: site.connectorAddress, ...batches });
+      return program.ask('start', { directories, ...named, ...batches });
     });
+  }
+
+  /** Resolves when all have a session, with the moment at which the first one had. */
+  async connected(): Promise<EpochMs> {
+    const firsts = await this.#all((program) => program.ask('connected', null));
+    return Math.min(...firsts) as EpochMs;
   }
 
   /** Draws the numbers that each hub's sensors will measure. */
@@ -45,31 +47,44 @@ export class HubLoad {
     await this.#all((program, i) => program.ask('prepare', { readings, sensors, seed: i * this.hubs.length }));
   }
 
-  /** Resolves when so many readings of each hub have been taken, in flushes of a size, and acknowledged by the cloud. */
+  /** Each hub takes so many readings in flushes of a size. Resolves when the cloud has acknowledged all of them. */
   async feed(readings: number, flush: number): Promise<void> {
-    await this.#all((program) => program.ask('feed', { readings, flush }));
+    await this.#all(async (program) => {
+      await program.ask('feed', { readings, flush });
+      await program.ask('delivered', null);
+    });
+  }
+
+  /** The same without a cloud: resolves when everything is in the logs. */
+  async fill(readings: number, flush: number): Promise<void> {
+    await this.#all((program) => program.ask('fill', { readings, flush }));
+  }
+
+  /** From now on each hub measures now and then, until quiet(). */
+  async live(sensors: number, everyMs: number): Promise<void> {
+    await this.#all((program) => program.ask('live', { sensors, everyMs }));
+  }
+
+  async quiet(): Promise<void> {
+    await this.#all((program) => program.ask('quiet', null));
+  }
+
+  /** Resolves when the cloud has acknowledged everything, with the moment of that. */
+  async delivered(): Promise<EpochMs> {
+    const moments = await this.#all((program) => program.ask('delivered', null));
+    return Math.max(...moments) as EpochMs;
+  }
+
+  /** What these processes have reported durable. */
+  async durable(): Promise<Counts> {
+    return Object.assign({}, ...(await this.#all((program) => program.ask('durable', null))));
   }
 
   async stop(): Promise<void> {
     await this.#all((program) => program.stop());
   }
 
-  /**
-   * Compares what the hubs have reported durable with what the cloud's ledgers say. Resolves with the sum; rejects when
-   * a single hub's differ.
-   */
-  async verifyStored(): Promise<number> {
-    const durable = Object.assign({}, ...(await this.#all((program) => program.ask('durable', null)))) as object;
-    const held = await this.site.heldReadings(this.hubs);
-    for (const [machineId, count] of Object.entries(durable)) {
-      const stored = held.get(machineId);
-      if (stored !== count) throw new Error(`hub ${machineId} has reported ${count} readings, ${stored} are stored`);
-    }
-    return [...held.values()].reduce((sum, count) => sum + count, 0);
-  }
-
-  cpu(): RoleCpu {
-    const { cloud, connector } = this.site;
+  cpu({ cloud, connector }: Site): RoleCpu {
     const of = (pid: number | undefined) => (pid === undefined ? Number.NaN : cpuSeconds(pid));
     const hubs = this.programs.reduce((sum, { pid }) => sum + cpuSeconds(pid), 0);
     return { hubs, connector: of(connector.pid), cloud: of(cloud.pid) };
@@ -84,4 +99,18 @@ export class HubLoad {
   #all<T>(action: (program: Program<HubAbilities>, index: number) => Promise<T>): Promise<T[]> {
     return Promise.all(this.programs.map(action));
   }
+}
+
+/**
+ * Compares what hubs have reported durable with what the cloud's ledgers hold of them. Resolves with how many readings
+ * that is; rejects when a single hub's differ.
+ */
+export async function verifyStored(site: Site, durable: Counts): Promise<number> {
+  let sum = 0;
+  for (const [machineId, count] of Object.entries(durable)) {
+    const stored = await site.heldReadings(machineId);
+    if (stored !== count) throw new Error(`hub ${machineId} has reported ${count} readings, ${stored} are stored`);
+    sum += stored;
+  }
+  return sum;
 }

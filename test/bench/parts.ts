@@ -1,6 +1,7 @@
 // The parts of the benchmark, in the order in which they run.
 import type { Part } from './part.js';
+import { drain } from './parts/drain.js';
 import { ingest } from './parts/ingest.js';
 import { scale } from './parts/scale.js';
 
-export const PARTS: readonly Part[] = [ingest, scale];
+export const PARTS: readonly Part[] = [ingest, drain, scale];

@@ -1,7 +1,7 @@
 // A customer's site before it has ever run, and copies of it that run: a cloud, a connector and hubs with real keys and
 // certificates, and the internet between connector and cloud. Each run begins with a fresh copy, on the same ports.
 import { cp, link, mkdir, readFile, rm } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { connect, type MeshClient } from '../../src/client/index.js';
 import { cloudPaths } from '../../src/cloud/cloud-files.js';
 import { Internet } from '../../src/demo/internet.js';
@@ -11,6 +11,7 @@ import { type Duration, milliseconds, seconds } from '../../src/kernel/duration.
 import { silentLogger as log } from '../../src/kernel/log.js';
 import { Scope, type Stoppable } from '../../src/kernel/scope.js';
 import { Wal } from '../../src/wal/wal.js';
+import { HubLoad } from './load.js';
 import type { BenchContext } from './part.js';
 import { Program } from './program.js';
 import type { HubAbilities } from './programs/hubs.js';
@@ -20,7 +21,6 @@ import { compactedSize } from './store-size.js';
 export interface Plan {
   /** Below the part's folder. */
   readonly directory: string;
-  readonly customerId: string;
   readonly connector: string;
   readonly cloud: string;
   readonly hubs: readonly ProvisionedHub[];
@@ -47,17 +47,15 @@ export async function planSite(hubCount: number, context: BenchContext): Promise
   const [connector] = customer?.connectors ?? [];
   if (!customer || connector === undefined) throw new Error('the site has no connector');
   const storeSize = await compactedSize(cloudPaths(cloud).store);
-  const reserve = await makeReserve(join(directory, 'reserve'), context);
-  return {
-    directory: folder,
-    customerId: customer.id,
-    connector,
-    cloud,
-    hubs: customer.hubs,
-    storeSize,
-    reserve,
-    ports,
-  };
+  const reserve = await makeReserve(join(directory, 'log'), context);
+  await linkReserves(reserve, customer.hubs);
+  return { directory: folder, connector, cloud, hubs: customer.hubs, storeSize, reserve, ports };
+}
+
+/** A process that can run hubs. */
+export function hubProgram(logFile: string, { profiles, clock }: BenchContext): Program<HubAbilities> {
+  const execArgv = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}/hubs`];
+  return new Program<HubAbilities>({ name: 'hubs', logFile, execArgv }, clock);
 }
 
 async function makeReserve(directory: string, { clock, random }: BenchContext): Promise<string> {
@@ -67,6 +65,13 @@ async function makeReserve(directory: string, { clock, random }: BenchContext): 
   const wal = await Wal.open({ directory, machineId: Buffer.alloc(16) }, { clock, random, log, signGap });
   await wal.stop();
   return join(directory, 'reserve');
+}
+
+async function linkReserves(reserve: string, hubs: readonly ProvisionedHub[]): Promise<void> {
+  for (const { directory } of hubs) {
+    await mkdir(join(directory, 'log'), { recursive: true, mode: 0o700 });
+    await link(reserve, join(directory, 'log', 'reserve'));
+  }
 }
 
 export interface SiteOptions {
@@ -105,13 +110,11 @@ export class Site implements Stoppable {
   /** A copy of the plan with a cloud that runs. Stopped and removed with the part at the latest. */
   static async start(plan: Plan, name: string, options: SiteOptions, context: BenchContext): Promise<Site> {
     const directory = join(context.directory, name);
-    await cp(plan.directory, directory, { recursive: true });
+    const isNoReserve = (path: string) => basename(path) !== 'reserve';
+    await cp(plan.directory, directory, { recursive: true, filter: isNoReserve });
     await mkdir(join(directory, 'logs'));
     const site = context.scope.own(new Site(plan, directory, options, context));
-    for (const hub of site.hubs) {
-      await mkdir(join(hub.directory, 'log'), { mode: 0o700 });
-      await link(plan.reserve, join(hub.directory, 'log', 'reserve'));
-    }
+    await linkReserves(plan.reserve, site.hubs);
     await site.#start();
     return site;
   }
@@ -140,24 +143,18 @@ export class Site implements Stoppable {
     await this.connector.untilLog(/trunk to the cloud is up/, seconds(30));
   }
 
-  /** A process that can run hubs; nothing of them runs yet. */
-  hubProgram(): Program<HubAbilities> {
-    const logFile = join(this.directory, 'logs', `hubs-${this.#programs++}.log`);
-    const { profiles, clock } = this.context;
-    const execArgv = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}/hubs`];
-    return this.#scope.own(new Program<HubAbilities>({ name: 'hubs', logFile, execArgv }, clock));
+  /** Hubs of this site in processes of their own; nothing of them runs yet. */
+  load(hubs: readonly ProvisionedHub[], processes: number): HubLoad {
+    const log = () => join(this.directory, 'logs', `hubs-${this.#programs++}.log`);
+    const programs = Array.from({ length: processes }, () => this.#scope.own(hubProgram(log(), this.context)));
+    return new HubLoad(hubs, programs);
   }
 
-  /** How many readings of each hub there are in the cloud's ledgers. Throws when something is known to be gone. */
-  async heldReadings(hubs: readonly ProvisionedHub[]): Promise<Map<string, number>> {
-    const held = new Map<string, number>();
-    for (const { machineId } of hubs) {
-      const { logs } = await this.client.readings.getLedger({ machineId });
-      if (logs.some(({ lost }) => lost.length > 0)) throw new Error(`readings of hub ${machineId} are lost`);
-      const readings = logs.reduce((sum, { readingCount }) => sum + readingCount, 0);
-      held.set(machineId, readings);
-    }
-    return held;
+  /** How many readings of a hub its ledger in the cloud has. Throws when something is known to be gone. */
+  async heldReadings(machineId: string): Promise<number> {
+    const { logs } = await this.client.readings.getLedger({ machineId });
+    if (logs.some(({ lost }) => lost.length > 0)) throw new Error(`readings of hub ${machineId} are lost`);
+    return logs.reduce((sum, { readingCount }) => sum + readingCount, 0);
   }
 
   stop(): Promise<void> {

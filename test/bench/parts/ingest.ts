@@ -4,7 +4,7 @@
 // The time begins when all sessions are up and some readings have warmed everything up, and ends when the last reading
 // is acknowledged, which the cloud does only for what is stored; its ledgers are read afterwards, so that looking costs
 // nothing of what is measured.
-import { HubLoad, type RoleCpu } from '../load.js';
+import { type RoleCpu, verifyStored } from '../load.js';
 import { type BenchContext, figuresOf, type Part, type Sample, sideBySide } from '../part.js';
 import { type Plan, planSite, Site } from '../site.js';
 import { compactedSize } from '../store-size.js';
@@ -50,18 +50,19 @@ async function measure(plan: Plan, batch: number, size: Size, context: BenchCont
   const site = await Site.start(plan, 'run', {}, context);
   try {
     await site.startConnector();
-    const load = HubLoad.make(site, site.hubs, size.processes);
-    await load.start(batch);
+    const load = site.load(site.hubs, size.processes);
+    await load.start(site.connectorAddress, batch);
+    await load.connected();
     const emptyLogs = await load.logSize();
     await load.prepare(warmUp + readings, sensors);
     await load.feed(warmUp, batch);
 
-    const before = { at: clock.monotonic(), cpu: load.cpu(), wire: site.internet.carried.up };
+    const before = { at: clock.monotonic(), cpu: load.cpu(site), wire: site.internet.carried.up };
     await load.feed(readings, batch);
     const seconds = (clock.monotonic() - before.at) / 1_000;
-    const [cpu, wire] = [load.cpu(), site.internet.carried.up];
+    const [cpu, wire] = [load.cpu(site), site.internet.carried.up];
 
-    const stored = await load.verifyStored();
+    const stored = await verifyStored(site, await load.durable());
     if (stored !== count + hubs * warmUp) throw new Error(`${stored} readings are stored, which is not what was fed`);
     await load.stop();
     const logs = (await load.logSize()) - emptyLogs;

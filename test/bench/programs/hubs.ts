@@ -1,10 +1,13 @@
 // A process with many real hubs in it, each with its own directory, log, key and session. They have no sensors: what
-// they measure is handed to them here, as much at a time as is asked for, and no faster than the cloud takes it.
-import { Hub } from '../../../src/hub/hub.js';
-import { systemClock as clock, every } from '../../../src/kernel/clock.js';
-import { milliseconds } from '../../../src/kernel/duration.js';
+// they measure is handed to them here.
+import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { Hub, type HubOptions } from '../../../src/hub/hub.js';
+import { systemClock as clock, every, sleep, type Timer } from '../../../src/kernel/clock.js';
+import { defined } from '../../../src/kernel/defined.js';
+import { type EpochMs, milliseconds } from '../../../src/kernel/duration.js';
 import { createLogger } from '../../../src/kernel/log.js';
 import { systemRandom as random } from '../../../src/kernel/random.js';
+import type { Reading } from '../../../src/telemetry/reading.js';
 import { seededRandom } from '../../support/seeded-random.js';
 import { serve } from '../program.js';
 import { Walk } from '../readings.js';
@@ -16,7 +19,8 @@ const LOOK = milliseconds(5);
 
 export interface StartHubs {
   readonly directories: readonly string[];
-  readonly connector: string;
+  /** None: they run for themselves. */
+  readonly connector?: string;
   readonly batchReadings?: number;
 }
 
@@ -24,6 +28,7 @@ export interface Walks {
   /** Of each hub. */
   readonly readings: number;
   readonly sensors: number;
+  /** The same numbers for the same seed. */
   readonly seed: number;
 }
 
@@ -34,61 +39,83 @@ export interface Feed {
   readonly flush: number;
 }
 
+export interface Live {
+  readonly sensors: number;
+  readonly everyMs: number;
+}
+
+const log = await createLogger({ role: 'hub', level: 'warn', pretty: false });
 const hubs: Hub[] = [];
 const walks = new Map<Hub, Walk>();
-/** Readings that each hub has reported durable. */
-const durable = new Map<Hub, number>();
+/** Readings that each hub has reported durable, by machine id. */
+const durable: { [machineId: string]: number } = {};
+const measuring: Timer[] = [];
+let firstSession: EpochMs | undefined;
+const appending = new Set<Promise<void>>();
 
-const looked = new Set<() => void>();
-every(clock, LOOK, () => {
-  for (const wake of [...looked]) wake();
-});
-const look = () =>
-  new Promise<void>((resolve) => {
-    const wake = () => {
-      looked.delete(wake);
-      resolve();
-    };
-    looked.add(wake);
-  });
-
-async function append(hub: Hub, walk: Walk, count: number): Promise<void> {
-  const { readings } = await hub.append(walk.take(count));
-  durable.set(hub, (durable.get(hub) ?? 0) + readings.length);
+async function append(hub: Hub, flush: readonly Reading[]): Promise<void> {
+  const { readings } = await hub.append(flush);
+  durable[hub.machineId] = (durable[hub.machineId] ?? 0) + readings.length;
 }
 
-async function feedOne(hub: Hub, walk: Walk, readings: number, flush: number): Promise<void> {
-  for (let left = readings; left > 0; ) {
-    if (hub.queuedReadings >= OUTSTANDING * flush) {
-      await look();
-      continue;
-    }
-    const count = Math.min(flush, left);
-    await append(hub, walk, count);
-    left -= count;
+let nextLook: Promise<void> | undefined;
+
+/** Resolves as soon as a look shows that it is so. All that wait look at the same time. */
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) {
+    nextLook ??= sleep(clock, LOOK).finally(() => {
+      nextLook = undefined;
+    });
+    await nextLook;
   }
-  while (hub.queuedReadings > 0) await look();
 }
+
+async function noteSession(hub: Hub): Promise<void> {
+  await until(() => hub.path === 'connector');
+  firstSession ??= clock.now();
+}
+
+async function feedOne(hub: Hub, walk: Walk, { readings, flush }: Feed, bound: number): Promise<void> {
+  for (let left = readings; left > 0; left -= flush) {
+    await until(() => hub.queuedReadings < bound);
+    await append(hub, walk.take(Math.min(flush, left)));
+  }
+}
+
+/** What a hub's sensors measure now. */
+const measured = (sensors: number): Reading[] =>
+  Array.from({ length: sensors }, (_, i) => ({
+    sensor: i + 1,
+    takenAt: clock.now(),
+    state: State.OK,
+    message: '',
+    values: [{ name: 'temperature', unit: 'Cel', value: Math.round(random.uniform() * 10_000) / 100 }],
+  }));
 
 const abilities = {
-  /** Resolves when all of them have a session. */
+  /** Resolves when all of them run. */
   start: async ({ directories, connector, batchReadings }: StartHubs): Promise<void> => {
-    const log = await createLogger({ role: 'hub', level: 'warn', pretty: false });
-    const options = {
-      connectors: [connector],
+    const options: Omit<HubOptions, 'directory'> = {
+      connectors: connector === undefined ? [] : [connector],
       directAllowed: false,
       multicast: false,
-      ...(batchReadings === undefined ? {} : { batchReadings }),
+      ...defined({ batchReadings }),
     };
-    hubs.push(
-      ...(await Promise.all(
-        directories.map((directory) => Hub.start({ ...options, directory }, { clock, random, log })),
-      )),
-    );
-    while (hubs.some(({ path }) => path !== 'connector')) await look();
+    const starts = directories.map(async (directory) => {
+      const hub = await Hub.start({ ...options, directory }, { clock, random, log });
+      if (connector !== undefined) void noteSession(hub);
+      return hub;
+    });
+    hubs.push(...(await Promise.all(starts)));
   },
 
-  /** Draws the numbers that feed() will need: the same ones for the same seed. */
+  /** Resolves when all of them have a session, with the moment at which the first one had. */
+  connected: async (_: null): Promise<EpochMs> => {
+    await until(() => hubs.every(({ path }) => path === 'connector'));
+    return firstSession ?? clock.now();
+  },
+
+  /** Draws the numbers that feed() will need. */
   prepare: async ({ readings, sensors, seed }: Walks): Promise<void> => {
     const start = clock.now() - (readings / sensors) * 1_000;
     for (const [i, hub] of hubs.entries()) {
@@ -96,14 +123,41 @@ const abilities = {
     }
   },
 
-  /** Resolves when the cloud has acknowledged everything. */
-  feed: async ({ readings, flush }: Feed): Promise<void> => {
-    await Promise.all([...walks].map(([hub, walk]) => feedOne(hub, walk, readings, flush)));
+  /** Each hub takes readings, no faster than the cloud acknowledges them. Resolves when all are durable. */
+  feed: async (feed: Feed): Promise<void> => {
+    await Promise.all([...walks].map(([hub, walk]) => feedOne(hub, walk, feed, OUTSTANDING * feed.flush)));
   },
 
-  /** What has become durable, by machine id. */
-  durable: async (_: null): Promise<Record<string, number>> =>
-    Object.fromEntries([...durable].map(([{ machineId }, count]) => [machineId, count])),
+  /** The same without a cloud. */
+  fill: async (feed: Feed): Promise<void> => {
+    await Promise.all([...walks].map(([hub, walk]) => feedOne(hub, walk, feed, Number.POSITIVE_INFINITY)));
+  },
+
+  /** Each hub takes one reading of each sensor now and then, not all at the same time, until it is told to be quiet. */
+  live: async ({ sensors, everyMs }: Live): Promise<void> => {
+    for (const [i, hub] of hubs.entries()) {
+      const take = () => {
+        const done = append(hub, measured(sensors)).finally(() => appending.delete(done));
+        appending.add(done);
+      };
+      const first = milliseconds((i * everyMs) / hubs.length);
+      measuring.push(clock.after(first, () => measuring.push(every(clock, milliseconds(everyMs), take))));
+    }
+  },
+
+  quiet: async (_: null): Promise<void> => {
+    for (const timer of measuring) timer.disarm();
+    await Promise.all(appending);
+  },
+
+  /** Resolves when the cloud has acknowledged everything, with the moment of that. */
+  delivered: async (_: null): Promise<EpochMs> => {
+    await until(() => hubs.every(({ queuedReadings }) => queuedReadings === 0));
+    return clock.now();
+  },
+
+  /** What has become durable here, by machine id. */
+  durable: async (_: null): Promise<Readonly<Record<string, number>>> => durable,
 };
 
 export type HubAbilities = typeof abilities;

@@ -60,10 +60,12 @@ export class MeshCertificate {
     readonly key: VerifyKey,
     readonly notBefore: EpochMs,
     readonly notAfter: EpochMs,
-    /** Hex, upper case. */
-    readonly serial: string,
-    readonly pem: string,
   ) {}
+
+  get pem(): string {
+    const lines = this.der.toString('base64').replaceAll(/.{1,64}/g, '$&\n');
+    return `-----BEGIN CERTIFICATE-----\n${lines}-----END CERTIFICATE-----\n`;
+  }
 
   /** From then on a new one should be asked for: when two thirds of its lifetime are over. */
   get renewalDue(): EpochMs {
@@ -83,8 +85,6 @@ export class MeshCertificate {
       keyOf(certificate),
       timeOf(certificate.validFrom),
       timeOf(certificate.validTo),
-      certificate.serialNumber,
-      certificate.toString(),
     );
   }
 }

@@ -3,8 +3,6 @@
 import { DesiredState } from '../../gen/occmesh/link/v1/link.js';
 import type { GrpcListener } from '../contract/listener.js';
 import { openAuthority } from '../identity/authority-folder.js';
-import type { TrustBundle } from '../identity/certificates.js';
-import { IdentityFault } from '../identity/fault.js';
 import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
 import type { Clock } from '../kernel/clock.js';
@@ -13,12 +11,12 @@ import type { Logger } from '../kernel/log.js';
 import type { Random } from '../kernel/random.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
 import { SOFTWARE } from '../kernel/software.js';
-import { LinkFault } from '../link/fault.js';
 import { LevelStore } from '../storage/level.js';
 import { StorageFault, type Store } from '../storage/store.js';
 import { defaultSensors } from './api/sensor-settings.js';
 import { finishRestore } from './backup/restore.js';
 import { cloudPaths, openNodeKeys } from './cloud-files.js';
+import { HubTrust } from './hub-trust.js';
 import { Inventory } from './inventory/inventory.js';
 import { SessionPort } from './inventory/session-port.js';
 import { NodeCertificate } from './node-certificate.js';
@@ -120,7 +118,7 @@ export class Cloud implements Stoppable {
           return certificate.current.der;
         },
       },
-      trust: hubTrust(authority.bundle, clock),
+      trust: new HubTrust({ bundle: authority.bundle, machines: inventory.machines, clock }),
       inventory: port,
       store,
       ledger: new Ledger(store),
@@ -159,15 +157,3 @@ const damaged = (directory: string, cause: StorageFault): StorageFault =>
       `Run "occ cloud restore --from BACKUP --data ${directory}", or without a backup "occ cloud repair --data ` +
       `${directory}". Hubs then send again what is missing of their readings.`,
   });
-
-/** Certificates of hubs, verified now; what is wrong with one is the session's fault. */
-const hubTrust = (bundle: TrustBundle, clock: Clock): SessionServices['trust'] => ({
-  hub: (der) => {
-    try {
-      return bundle.verify(der, clock.now(), { role: 'hub' });
-    } catch (cause) {
-      if (cause instanceof IdentityFault) throw new LinkFault('link.unauthentic', cause.message, { cause });
-      throw cause;
-    }
-  },
-});

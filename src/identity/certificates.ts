@@ -38,6 +38,25 @@ function uriOf(certificate: X509Certificate): string {
   return (names[0] ?? '').slice(4);
 }
 
+/**
+ * Whose certificate this claims to be, read without parsing the rest; undefined where that is not to be seen. Anybody can
+ * write that: it is for looking up what can be compared.
+ */
+export function claimedIdentity(der: Uint8Array): MeshIdentity | undefined {
+  const bytes = Buffer.from(der.buffer, der.byteOffset, der.byteLength);
+  const at = bytes.indexOf(SPIFFE);
+  if (at < 1) return undefined;
+  // A URI is written as its tag, its length in one byte (where it is short enough) and its text.
+  const uri = bytes.toString('latin1', at, at + (bytes[at - 1] ?? 0));
+  try {
+    return parseSpiffe(uri);
+  } catch {
+    return undefined;
+  }
+}
+
+const SPIFFE = Buffer.from('spiffe://');
+
 function timeOf(text: string): EpochMs {
   const time = Date.parse(text);
   if (Number.isNaN(time)) throw malformed('the certificate has no sound validity');
@@ -54,16 +73,36 @@ function keyOf(certificate: X509Certificate): VerifyKey {
 
 /** A member's certificate, parsed. Parsing says nothing about trust: see TrustBundle. */
 export class MeshCertificate {
+  #validity: Validity | undefined;
+
   private constructor(
     readonly der: Buffer,
     readonly identity: MeshIdentity,
     readonly key: VerifyKey,
-    readonly notBefore: EpochMs,
-    readonly notAfter: EpochMs,
-    /** Hex, upper case. */
-    readonly serial: string,
-    readonly pem: string,
-  ) {}
+    /** Name of the authority that it says has signed it. */
+    readonly issuer: string,
+    validity?: Validity,
+  ) {
+    this.#validity = validity;
+  }
+
+  get notBefore(): EpochMs {
+    return this.#valid.notBefore;
+  }
+
+  get notAfter(): EpochMs {
+    return this.#valid.notAfter;
+  }
+
+  get #valid(): Validity {
+    this.#validity ??= validityOf(parseX509(this.der));
+    return this.#validity;
+  }
+
+  get pem(): string {
+    const lines = this.der.toString('base64').replaceAll(/.{1,64}/g, '$&\n');
+    return `-----BEGIN CERTIFICATE-----\n${lines}-----END CERTIFICATE-----\n`;
+  }
 
   /** From then on a new one should be asked for: when two thirds of its lifetime are over. */
   get renewalDue(): EpochMs {
@@ -81,13 +120,26 @@ export class MeshCertificate {
       certificate.raw,
       parseSpiffe(uriOf(certificate)),
       keyOf(certificate),
-      timeOf(certificate.validFrom),
-      timeOf(certificate.validTo),
-      certificate.serialNumber,
-      certificate.toString(),
+      certificate.issuer,
+      validityOf(certificate),
     );
   }
+
+  /** One that was parsed before, from what is known of it. */
+  static known(der: Buffer, identity: MeshIdentity, key: VerifyKey, issuer: string): MeshCertificate {
+    return new MeshCertificate(der, identity, key, issuer);
+  }
 }
+
+interface Validity {
+  readonly notBefore: EpochMs;
+  readonly notAfter: EpochMs;
+}
+
+const validityOf = (certificate: X509Certificate): Validity => ({
+  notBefore: timeOf(certificate.validFrom),
+  notAfter: timeOf(certificate.validTo),
+});
 
 export interface VerifyOptions {
   /** Accept what has expired: for renewal. Default false. */
@@ -98,11 +150,9 @@ export interface VerifyOptions {
   readonly role?: MeshRole;
 }
 
-interface Authority {
+interface Authority extends Validity {
   readonly certificate: X509Certificate;
   readonly mesh: string;
-  readonly notBefore: EpochMs;
-  readonly notAfter: EpochMs;
 }
 
 interface Verified {
@@ -131,6 +181,11 @@ export class TrustBundle {
   /** The authorities, PEM. */
   get pems(): readonly string[] {
     return this.#authorities.map(({ certificate }) => certificate.toString());
+  }
+
+  /** Whether an authority of that name is among them. The name says which key it has: see authority.ts. */
+  hasAuthority(name: string): boolean {
+    return this.#authorities.some(({ certificate }) => certificate.subject === name);
   }
 
   /** The names of the meshes they speak for; nearly always one. */
@@ -198,5 +253,5 @@ function parseAuthority(der: Uint8Array): Authority {
   const sound = certificate.ca && certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
   if (!sound || mesh === undefined) throw malformed('this is not the certificate of a mesh CA');
   keyOf(certificate); // Faults unless P-256.
-  return { certificate, mesh, notBefore: timeOf(certificate.validFrom), notAfter: timeOf(certificate.validTo) };
+  return { certificate, mesh, ...validityOf(certificate) };
 }

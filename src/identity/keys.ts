@@ -14,41 +14,51 @@ import { malformed } from './fault.js';
 const CURVE = 'prime256v1';
 /** r and s, 32 bytes each: shorter than DER, and always as long (as ES256 in RFC 7518 section 3.4). */
 const ENCODING = 'ieee-p1363';
-/** SubjectPublicKeyInfo of a P-256 key: 26 bytes of header, 0x04, x, y. */
-const SPKI_LENGTH = 91;
+/** SubjectPublicKeyInfo of a P-256 key, DER, up to x and y: the curve by its name, the point uncompressed (RFC 5480). */
+const SPKI_HEADER = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d03010703420004', 'hex');
+const SPKI_LENGTH = SPKI_HEADER.length + 64;
+const KEY_ID_LENGTH = 8;
 
-/** The first 8 bytes of the SHA-256 of a public key (SubjectPublicKeyInfo, DER): telemetry.v1.Signed.key_id. */
-function keyIdOf(spki: Uint8Array): Buffer {
-  return createHash('sha256').update(spki).digest().subarray(0, 8);
+/** One encoding only, so that one key has one id. */
+function requireP256(spki: Buffer): void {
+  if (spki.length === SPKI_LENGTH && spki.subarray(0, SPKI_HEADER.length).equals(SPKI_HEADER)) return;
+  throw malformed('an identity key must be on the curve P-256, named and not compressed');
 }
 
-function requireP256(key: KeyObject): KeyObject {
-  if (key.asymmetricKeyType !== 'ec' || key.asymmetricKeyDetails?.namedCurve !== CURVE) {
-    throw malformed(
-      `an identity key must be on the curve P-256, not ${key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType}`,
-    );
-  }
-  return key;
-}
-
-/** A public identity key. */
+/**
+ * A public identity key. A cloud keeps one for every hub: as text its bytes take half of what a Buffer takes, and nothing
+ * else of the memory that Buffers share.
+ */
 export class VerifyKey {
-  /** SubjectPublicKeyInfo, DER, with a named curve and an uncompressed point: 91 bytes. */
-  readonly spki: Buffer;
-  readonly keyId: Buffer;
+  readonly #spki: string;
+  readonly #keyId: string;
 
   /** Faults: identity.malformed unless `key` is a public key on P-256. */
-  constructor(readonly keyObject: KeyObject) {
-    requireP256(keyObject);
-    // One encoding only, so that one key has one id.
-    this.spki = keyObject.export({ type: 'spki', format: 'der' });
-    if (this.spki.length !== SPKI_LENGTH) throw malformed('an identity key must have an uncompressed point');
-    this.keyId = keyIdOf(this.spki);
+  constructor(
+    readonly keyObject: KeyObject,
+    spki: Buffer = keyObject.export({ type: 'spki', format: 'der' }),
+  ) {
+    requireP256(spki);
+    this.#spki = spki.toString('latin1');
+    this.#keyId = createHash('sha256').update(spki).digest().toString('latin1', 0, KEY_ID_LENGTH);
   }
 
   /** Faults: identity.malformed. */
   static fromSpki(der: Uint8Array): VerifyKey {
-    return new VerifyKey(parsePublic(der));
+    const spki = Buffer.from(der);
+    // Before it is parsed, which takes longer.
+    requireP256(spki);
+    return new VerifyKey(parsePublic(spki), spki);
+  }
+
+  /** SubjectPublicKeyInfo, DER, with a named curve and an uncompressed point: 91 bytes. */
+  get spki(): Buffer {
+    return Buffer.from(this.#spki, 'latin1');
+  }
+
+  /** The first 8 bytes of the SHA-256 of `spki`: telemetry.v1.Signed.key_id. */
+  get keyId(): Buffer {
+    return Buffer.from(this.#keyId, 'latin1');
   }
 
   /** True when `signature` (as of SigningKey.sign) over `data` was made with this key's private half. Never throws. */
@@ -61,13 +71,13 @@ export class VerifyKey {
   }
 
   equals(other: VerifyKey): boolean {
-    return this.spki.equals(other.spki);
+    return this.#spki === other.#spki;
   }
 }
 
-function parsePublic(der: Uint8Array): KeyObject {
+function parsePublic(spki: Buffer): KeyObject {
   try {
-    return createPublicKey({ key: Buffer.from(der), format: 'der', type: 'spki' });
+    return createPublicKey({ key: spki, format: 'der', type: 'spki' });
   } catch (cause) {
     throw malformed('this is not a public key (SubjectPublicKeyInfo)', cause);
   }
@@ -78,7 +88,6 @@ export class SigningKey {
   readonly publicKey: VerifyKey;
 
   private constructor(readonly keyObject: KeyObject) {
-    requireP256(keyObject);
     this.publicKey = new VerifyKey(createPublicKey(keyObject));
   }
 

@@ -10,7 +10,7 @@ import type { EpochMs } from '../../kernel/duration.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
 import { notFound } from './faults.js';
 import type { Journal } from './journal.js';
-import type { EnrollmentTokenRecord, MachineRecord, MachineRole } from './records.js';
+import { certificateFields, type EnrollmentTokenRecord, type MachineRecord, type MachineRole } from './records.js';
 import type { Revocations } from './revocations.js';
 import { addSensors, type NewSensor } from './sensors.js';
 import type { Tables } from './tables.js';
@@ -116,8 +116,7 @@ export class Admission {
       if (!machine) throw notFound('machine');
       return this.#tables.machines.put({
         ...machine,
-        certificate: certificate.der.toString('base64'),
-        certificateExpiresAtMs: certificate.notAfter,
+        ...certificateFields(certificate),
       });
     });
   }
@@ -161,8 +160,7 @@ function newMachine(
     info,
     keys: [{ keyId: key.keyId.toString('hex'), spki: key.spki.toString('base64'), fromMs: now }],
     ...(sealing ? { sealing: { key: base64(sealing.key), signature: base64(sealing.signature) } } : {}),
-    certificate: certificate.der.toString('base64'),
-    certificateExpiresAtMs: certificate.notAfter,
+    ...certificateFields(certificate),
     ...defined({ companionId }),
     enrolledAtMs: now,
     enrolledBy: token.id,

@@ -2,6 +2,7 @@
 // version of its form, and each field below the program version it was born in (0.1 unless it says otherwise). A field
 // is never reused with another meaning; a form that an older program would misread gets the next `v`.
 import { z } from 'zod';
+import type { MeshCertificate } from '../../identity/certificates.js';
 
 const id = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
 const time = z.int();
@@ -39,6 +40,8 @@ export const machineSchema = z.object({
   /** The last certificate issued, DER: repeated requests get it again. */
   certificate: base64,
   certificateExpiresAtMs: time,
+  /** Name of the mesh CA that signed it. Absent in records that are older than this field. */
+  certificateIssuer: z.string().optional(),
   /** The connector of this embedded hub, or the embedded hub of this connector. */
   companionId: id.optional(),
   enrolledAtMs: time,
@@ -62,6 +65,13 @@ export const machineSchema = z.object({
 });
 export type MachineRecord = Readonly<z.infer<typeof machineSchema>>;
 export type MachineRole = MachineRecord['role'];
+
+/** What a record says of a certificate that this mesh's CA has signed. */
+export const certificateFields = ({ der, notAfter, issuer }: MeshCertificate) => ({
+  certificate: der.toString('base64'),
+  certificateExpiresAtMs: notAfter,
+  certificateIssuer: issuer,
+});
 
 const thresholdSchema = z.object({ metric: z.string(), warning: z.string(), critical: z.string() });
 

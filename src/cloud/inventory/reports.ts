@@ -8,7 +8,7 @@ import { newCustomer } from './customers.js';
 import { bumped, bumpHubs, lanAddressesOf, MAX_VERSION } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
 import type { Journal } from './journal.js';
-import type { MachineRecord } from './records.js';
+import { certificateFields, type MachineRecord } from './records.js';
 import type { Revocations } from './revocations.js';
 import { machineGroup, type Tables } from './tables.js';
 
@@ -89,7 +89,7 @@ export class Reports {
   }
 
   #adopt(certificate: MeshCertificate): MachineRecord {
-    const { identity, key, der, notAfter } = certificate;
+    const { identity, key } = certificate;
     const { machineId: id, customerId, role } = identity;
     if (role === 'cloud') throw new InventoryFault('inventory.invalid', 'a cloud node is not a machine');
     const now = this.modules.clock.now();
@@ -98,7 +98,7 @@ export class Reports {
     const known = sameKey ?? this.#tables.machines.latest(id);
     this.#requireConsistent(certificate, known);
     if (sameKey) return sameKey;
-    const latest = { certificate: der.toString('base64'), certificateExpiresAtMs: notAfter, quarantined: RECOVERED };
+    const latest = { ...certificateFields(certificate), quarantined: RECOVERED };
     if (known) return this.#tables.machines.put({ ...known, ...latest, keys: [...known.keys, entry] });
     if (!this.#tables.customers.latest(customerId)) {
       newCustomer(this.#tables, { id: customerId, name: `recovered ${customerId}`, createdAtMs: now });

@@ -14,8 +14,8 @@ export interface MemoryUse {
 const PROBE = fileURLToPath(new URL('../programs/memory-probe.js', import.meta.url));
 
 /** The environment of a process that is to be asked; `file` is its own. */
-export const probeEnvironment = (file: string, name: string, profiles: string | undefined): NodeJS.ProcessEnv => ({
-  NODE_OPTIONS: `--import=${PROBE}${profiles === undefined ? '' : ` --cpu-prof --cpu-prof-dir=${profiles}/${name}`}`,
+export const probeEnvironment = (file: string): NodeJS.ProcessEnv => ({
+  NODE_OPTIONS: `--import=${PROBE}`,
   BENCH_MEMORY: file,
 });
 

@@ -52,8 +52,9 @@ export class SwarmMesh {
       { clock, random, log: silentLogger },
     );
     const role = (name: string, args: readonly string[]) => {
-      const env = probeEnvironment(join(directory, `${name}.memory`), name, context.profiles);
-      return scope.own(new RoleProcess({ name, args, env, logFile: join(directory, `${name}.log`) }, clock));
+      const env = probeEnvironment(join(directory, `${name}.memory`));
+      const logFile = join(directory, `${name}.log`);
+      return scope.own(new RoleProcess({ name, args, env, logFile, wrap: profiling(name, context.profiles) }, clock));
     };
     const cloud = role('cloud', [
       ...['cloud', '--data', plan.cloud, '--listen', address, '--mesh', 'bench', '--name', '127.0.0.1'],
@@ -146,6 +147,10 @@ export class SwarmMesh {
     );
   }
 }
+
+/** Node does not take it from NODE_OPTIONS. */
+const profiling = (name: string, profiles: string | undefined): string[] =>
+  profiles === undefined ? [] : ['sh', '-c', `exec "$0" --cpu-prof --cpu-prof-dir='${profiles}/${name}' "$@"`];
 
 /** The hubs of the real connector are a site of their own; the others are dealt out to the generators. */
 function sitesOf({ customers }: Provisioned, lan: string, { swarms }: SwarmSize): SwarmSite[][] {

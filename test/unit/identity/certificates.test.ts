@@ -1,8 +1,14 @@
 // Identities in certificates, requests for them, and who is trusted.
 import { type webcrypto, X509Certificate } from 'node:crypto';
 import { expect } from 'chai';
+import fc from 'fast-check';
 import { MeshAuthority } from '../../../src/identity/authority.js';
-import { MeshCertificate, TrustBundle, type VerifyOptions } from '../../../src/identity/certificates.js';
+import {
+  claimedIdentity,
+  MeshCertificate,
+  TrustBundle,
+  type VerifyOptions,
+} from '../../../src/identity/certificates.js';
 import { createCsr, verifyCsr } from '../../../src/identity/csr.js';
 import { IdentityFault } from '../../../src/identity/fault.js';
 import { SigningKey } from '../../../src/identity/keys.js';
@@ -165,10 +171,28 @@ describe('certificates of members', () => {
       const verified = authority.bundle.verify(certificate.der, NOW, { role: identity.role });
       expect(verified.identity).to.deep.equal(identity);
       expect(verified.key.equals(key.publicKey)).to.equal(true);
-      expect(verified.serial).to.match(/^[4-7][0-9A-F]{31}$/);
       expect(verified.notAfter - NOW).to.equal(days(90));
       expect(verified.notBefore).to.be.lessThan(NOW);
-      expect(new X509Certificate(verified.pem).raw.equals(certificate.der)).to.equal(true);
+      const parsed = new X509Certificate(verified.pem);
+      expect(parsed.raw.equals(certificate.der)).to.equal(true);
+      expect(parsed.toString()).to.equal(verified.pem);
+      expect(parsed.serialNumber).to.match(/^[4-7][0-9A-F]{31}$/);
+    }
+  });
+
+  it('can be asked whose they claim to be, whoever wrote them', async () => {
+    for (const identity of [HUB, CONNECTOR, CLOUD]) {
+      expect(claimedIdentity((await member(authority, identity)).certificate.der)).to.deep.equal(identity);
+    }
+    const mesh = 'm'.repeat(200);
+    const other = await newAuthority(mesh);
+    // Longer than a length of one byte can say: not seen, and nothing worse.
+    const { certificate } = await member(other, { ...HUB, mesh });
+    expect(claimedIdentity(certificate.der)).to.equal(undefined);
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 80 }), (junk) => claimedIdentity(junk) === undefined));
+    const text = Buffer.from('\x86\x7fspiffe://occ.example/hub');
+    for (let end = 0; end <= text.length; end++) {
+      expect(claimedIdentity(text.subarray(0, end))).to.equal(undefined);
     }
   });
 

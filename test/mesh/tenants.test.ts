@@ -91,25 +91,20 @@ describe('customers', () => {
     await trunk.end();
   });
 
-  for (const [what, authorOf, words] of [
-    ['for another machine, signed by itself', () => stranger, /another machine/],
-    ['for another machine, signed by that one', () => victim, /signature/],
-  ] as const) {
-    it(`the cloud ends a session in whose midst a batch comes ${what}`, async () => {
-      const thief = new LightHub(stranger);
-      expect(await thief.connect(cloud)).to.equal(undefined);
-      await thief.report(1);
-      const [mine, theirs] = [await storedFor(stranger), await storedFor(victim)];
-      const mark = await LogMark.now(mesh.cloud);
-      const forged = thief.batchOf([2], { machineId: new LightHub(victim).machineId, key: authorOf().identity });
-      thief.session?.sendContent({ $case: 'batch', value: forged.batch }, Lane.LIVE);
-      const why = await thief.session?.ended;
-      expect(why?.code).to.equal(CloseCode.UNAUTHENTIC);
-      expect(why?.message).to.match(words);
-      await mark.until(words);
-      expect([await storedFor(stranger), await storedFor(victim)]).to.deep.equal([mine, theirs]);
-    });
-  }
+  it('the cloud ends a session in whose midst a batch comes that another machine has signed', async () => {
+    const thief = new LightHub(stranger);
+    expect(await thief.connect(cloud)).to.equal(undefined);
+    await thief.report(1);
+    const [mine, theirs] = [await storedFor(stranger), await storedFor(victim)];
+    const mark = await LogMark.now(mesh.cloud);
+    const forged = thief.batchOf([2], { key: victim.identity });
+    thief.session?.sendContent({ $case: 'batch', value: forged.batch }, Lane.LIVE);
+    const why = await thief.session?.ended;
+    expect(why?.code).to.equal(CloseCode.UNAUTHENTIC);
+    expect(why?.message).to.match(/signature/);
+    await mark.until(/signature/);
+    expect([await storedFor(stranger), await storedFor(victim)]).to.deep.equal([mine, theirs]);
+  });
 
   it('an API token of a customer shows that customer and nobody else', async () => {
     const { text } = await mesh.client.tokens.createApiToken({

@@ -164,7 +164,7 @@ export class LightHub implements HubMember {
   }
 
   /** A signed batch with one flush for each value. */
-  batchOf(values: readonly number[], author: { machineId: Buffer; key: SigningKey } = this) {
+  batchOf(values: readonly number[], author: { readonly key: SigningKey } = this) {
     const flushes: Flush[] = values.map((value) => {
       const takenAt = clock.now();
       const reading = { sensor: 1, takenAt, state: 1, message: '', values: [{ name: 'v', unit: '', value }] };

@@ -1,6 +1,5 @@
 // What does not belong on a port: refused with words for whoever sent it and a line in the log, at the cloud and at a
 // connector alike, and a hub on the same process goes on as if nothing were. Real processes.
-import { once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
@@ -83,13 +82,16 @@ describe('bad input', () => {
     return socket.on('error', () => undefined);
   };
 
+  /** However it ends: whoever writes into a connection that is being closed sees a reset instead. */
+  const closed = (socket: Socket) => new Promise<unknown>((resolve) => socket.once('close', resolve));
+
   /** Everything that comes until the other side closes. */
   const answerOf = async (socket: Socket): Promise<string> => {
     let text = '';
     socket.on('data', (bytes: Buffer) => {
       text += bytes.toString('latin1');
     });
-    await once(socket, 'close');
+    await closed(socket);
     return text;
   };
 
@@ -113,7 +115,7 @@ describe('bad input', () => {
   const lifetimeOf = async (socket: Socket): Promise<number> => {
     const began = clock.monotonic();
     socket.resume();
-    await once(socket, 'close');
+    await closed(socket);
     return clock.monotonic() - began;
   };
 

@@ -13,17 +13,26 @@ interface Size {
   readonly hubs: number;
   readonly processes: number;
   readonly liveHubs: number;
+  /** Between two flushes of a live hub, milliseconds. */
+  readonly liveEvery: number;
   readonly sensors: number;
   /** Of each hub with a backlog. */
   readonly readings: number;
   readonly idleSeconds: number;
 }
 
-const FULL: Size = { hubs: 100, processes: 4, liveHubs: 20, sensors: 20, readings: 10_000, idleSeconds: 10 };
-const SMOKE: Size = { hubs: 4, processes: 1, liveHubs: 2, sensors: 20, readings: 1_000, idleSeconds: 2 };
+const FULL: Size = {
+  hubs: 100,
+  processes: 4,
+  liveHubs: 20,
+  liveEvery: 1_000,
+  sensors: 20,
+  readings: 10_000,
+  idleSeconds: 10,
+};
+const SMOKE: Size = { hubs: 4, processes: 1, liveHubs: 2, liveEvery: 20, sensors: 20, readings: 5_000, idleSeconds: 1 };
 /** Readings in a flush of the backlog. */
 const FLUSH = 100;
-const LIVE_EVERY_MS = 1_000;
 /** What the first readings of the live hubs take is not counted. */
 const SETTLING = seconds(3);
 const ROUND_TRIPS_MS = [0, 100];
@@ -81,7 +90,7 @@ async function measure(
     await live.connected();
     const ids = others.map(({ machineId }) => machineId);
     const watch = context.scope.own(new LatencyWatch(site.client, ids, clock));
-    await live.live(size.sensors, LIVE_EVERY_MS);
+    await live.live(size.sensors, size.liveEvery);
     await sleep(clock, SETTLING, signal);
     const idleFrom = clock.now();
     await sleep(clock, seconds(size.idleSeconds), signal);

@@ -2,6 +2,7 @@
 import type { Part } from './part.js';
 import { drain } from './parts/drain.js';
 import { ingest } from './parts/ingest.js';
+import { micro } from './parts/micro.js';
 import { scale } from './parts/scale.js';
 
-export const PARTS: readonly Part[] = [ingest, drain, scale];
+export const PARTS: readonly Part[] = [micro, ingest, drain, scale];

@@ -143,6 +143,14 @@ export class Site implements Stoppable {
     await this.connector.untilLog(/trunk to the cloud is up/, seconds(30));
   }
 
+  /** A hub as the program itself. */
+  startHub({ directory }: ProvisionedHub): RoleProcess {
+    const ways = ['--connector', this.connectorAddress, '--no-multicast', '--no-direct'];
+    const hub = this.#scope.own(this.#role('hub', ['hub', '--data', directory, ...ways]));
+    hub.start();
+    return hub;
+  }
+
   /** Hubs of this site in processes of their own; nothing of them runs yet. */
   load(hubs: readonly ProvisionedHub[], processes: number): HubLoad {
     const log = () => join(this.directory, 'logs', `hubs-${this.#programs++}.log`);

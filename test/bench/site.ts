@@ -2,7 +2,7 @@
 // certificates, and the internet between connector and cloud. Each run begins with a fresh copy, on the same ports.
 import { cp, link, mkdir, readFile, rm } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
-import { connect, type MeshClient } from '../../src/client/index.js';
+import { connect, every, type MeshClient } from '../../src/client/index.js';
 import { cloudPaths } from '../../src/cloud/cloud-files.js';
 import { Internet } from '../../src/demo/internet.js';
 import { freePort } from '../../src/demo/mesh.js';
@@ -160,9 +160,12 @@ export class Site implements Stoppable {
 
   /** How many readings of a hub its ledger in the cloud has. Throws when something is known to be gone. */
   async heldReadings(machineId: string): Promise<number> {
-    const { logs } = await this.client.readings.getLedger({ machineId });
-    if (logs.some(({ lost }) => lost.length > 0)) throw new Error(`readings of hub ${machineId} are lost`);
-    return logs.reduce((sum, { readingCount }) => sum + readingCount, 0);
+    let count = 0;
+    for await (const { readingCount, lost } of every(this.client.readings.getLedger, 'logs', { machineId })) {
+      if (lost.length > 0) throw new Error(`readings of hub ${machineId} are lost`);
+      count += readingCount;
+    }
+    return count;
   }
 
   stop(): Promise<void> {

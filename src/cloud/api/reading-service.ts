@@ -1,5 +1,7 @@
-// readings.v1.ReadingService: latest values, ranges, what is being stored, and the ledger.
+// readings.v1.ReadingService: latest values, ranges, buckets of them, what is being stored, and the ledger.
 import type {
+  AggregateReadingsRequest,
+  AggregateReadingsResponse,
   GetLatestRequest,
   GetLatestResponse,
   GetLedgerRequest,
@@ -18,10 +20,14 @@ import type { Store } from '../../storage/store.js';
 import { RangeSet } from '../../telemetry/ranges.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { MachineRecord } from '../inventory/records.js';
+import { Aggregation } from '../telemetry/aggregate.js';
 import type { LatestReadings, PlacedReading } from '../telemetry/latest.js';
 import type { HubKey, Ledger, LogState } from '../telemetry/ledger.js';
-import { queryReadings } from '../telemetry/query.js';
+import { queryReadings, querySeries } from '../telemetry/query.js';
 import type { Watchers } from '../telemetry/watch.js';
+import { latestPage } from './latest-page.js';
+import { page } from './paging.js';
+import { bucketsToProto, requireBuckets } from './reading-buckets.js';
 import { type Call, View } from './tenancy.js';
 
 /** Readings in one message of a stream. */
@@ -40,10 +46,9 @@ export class ReadingService {
 
   readonly getLatest = async (request: GetLatestRequest, call: Call): Promise<GetLatestResponse> => {
     const view = View.of(this.modules.inventory, call.principal);
-    const readings = this.#hubs(view, request).flatMap((machine) =>
-      this.modules.latest.of(keyOf(machine)).map((placed) => toProto(machine.id, placed)),
-    );
-    return { readings };
+    const latestOf = (machine: MachineRecord) => this.modules.latest.of(keyOf(machine));
+    const { items, nextPageToken } = latestPage(this.#hubs(view, request), latestOf, request);
+    return { readings: items.map(({ machine, placed }) => toProto(machine.id, placed)), nextPageToken };
   };
 
   readonly queryReadings = async function* (
@@ -56,16 +61,34 @@ export class ReadingService {
     const until = request.untilMs === 0 ? Number.POSITIVE_INFINITY : request.untilMs;
     if (until <= request.fromMs) throw new ApiFault('api.invalid', 'must be after from_ms', { field: 'until_ms' });
     const query = { sensor: request.sensor, from: request.fromMs, until };
-    let page: Reading[] = [];
+    let some: Reading[] = [];
     for await (const found of queryReadings(this.modules.store, keyOf(machine), query)) {
       call.signal.throwIfAborted();
       this.#requireToken(view);
-      for (const placed of found) page.push(toProto(machine.id, placed));
-      if (page.length < PAGE) continue;
-      yield { readings: page };
-      page = [];
+      for (const placed of found) some.push(toProto(machine.id, placed));
+      if (some.length < PAGE) continue;
+      yield { readings: some };
+      some = [];
     }
-    if (page.length > 0) yield { readings: page };
+    if (some.length > 0) yield { readings: some };
+  }.bind(this);
+
+  readonly aggregateReadings = async function* (
+    this: ReadingService,
+    request: AggregateReadingsRequest,
+    call: Call,
+  ): AsyncGenerator<AggregateReadingsResponse> {
+    const view = View.of(this.modules.inventory, call.principal);
+    const machine = view.machine('machine_id', request.machineId);
+    const buckets = requireBuckets(request);
+    const sums = new Aggregation(buckets);
+    const query = { sensor: request.sensor, ...buckets };
+    for await (const some of querySeries(this.modules.store, keyOf(machine), query)) {
+      call.signal.throwIfAborted();
+      this.#requireToken(view);
+      for (const series of some) sums.add(series);
+    }
+    for (const sensor of sums.sensors) yield* bucketsToProto(sensor);
   }.bind(this);
 
   readonly watchReadings = async function* (
@@ -98,12 +121,9 @@ export class ReadingService {
     const view = View.of(this.modules.inventory, call.principal);
     const machine = view.machine('machine_id', request.machineId);
     const ledger = await this.modules.ledger.of(keyOf(machine));
-    const logs = ledger
-      .all()
-      .map(([, state]) => state)
-      .sort((a, b) => Buffer.compare(a.id, b.id))
-      .map(ledgerOf);
-    return { logs };
+    const logs = ledger.all().map(([name, state]) => ({ name, ledger: ledgerOf(state) }));
+    const { items, nextPageToken } = page(logs, ({ name }) => name, request);
+    return { logs: items.map((item) => item.ledger), nextPageToken };
   };
 
   /** A stream outlives the moment in which its token was looked at. */

@@ -4,6 +4,7 @@ import { drain } from './parts/drain.js';
 import { footprint } from './parts/footprint.js';
 import { ingest } from './parts/ingest.js';
 import { micro } from './parts/micro.js';
+import { query } from './parts/query.js';
 import { scale } from './parts/scale.js';
 
-export const PARTS: readonly Part[] = [micro, footprint, ingest, drain, scale];
+export const PARTS: readonly Part[] = [micro, footprint, ingest, drain, query, scale];

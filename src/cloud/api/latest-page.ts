@@ -1,57 +1,72 @@
 // Pages of latest readings: by hub, then sensor. Where a page ended is where the next one goes on, whatever has been
 // added, removed or measured in between.
+//
+// Whoever shows them asks for the same readings again and again: each is encoded once, when it is first asked for, as a
+// response of its own. Serialised messages of one type, one after another, are one message with all of their items
+// (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
+import { GetLatestResponse } from '../../../gen/occmesh/readings/v1/readings.js';
 import { invalid } from '../../contract/status.js';
 import type { MachineRecord } from '../inventory/records.js';
 import type { PlacedReading } from '../telemetry/latest.js';
-import { keyOfToken, MAX_PAGE_BYTES, type Page, type PageRequest, sizeOf, tokenOf } from './paging.js';
+import { keyOfToken, MAX_PAGE_BYTES, type PageRequest, sizeOf, tokenOf } from './paging.js';
+import { toProto } from './reading-message.js';
 
 const SIZES = { usual: 1_000, most: 10_000 };
 
-export interface LatestOfHub {
-  readonly machine: MachineRecord;
-  readonly placed: PlacedReading;
+/** Where a page ended. */
+interface Place {
+  readonly machine: string;
+  readonly sensor: number;
 }
 
-/** `hubs` in the order of their ids; `latestOf` gives what a hub has, by sensor, and is asked only for what the page has room for. */
-export function latestPage(
-  hubs: readonly MachineRecord[],
-  latestOf: (hub: MachineRecord) => readonly PlacedReading[],
-  request: PageRequest,
-): Page<LatestOfHub> {
-  const size = sizeOf(request, SIZES);
-  const after = placeOf(request.pageToken);
-  const items: LatestOfHub[] = [];
-  let bytes = 0;
-  for (const machine of hubs) {
-    if (after && machine.id < after.machine) continue;
-    for (const placed of latestOf(machine)) {
-      if (after && machine.id === after.machine && placed.reading.sensor <= after.sensor) continue;
-      bytes += sizeOfReading(placed);
-      if (items.length === size || (items.length > 0 && bytes > MAX_PAGE_BYTES)) {
-        return { items, nextPageToken: endOf(items) };
+export class LatestPages {
+  readonly #encoded = new WeakMap<PlacedReading, Uint8Array>();
+
+  /** `latestOf` gives what a hub has, by sensor. */
+  constructor(private readonly latestOf: (hub: MachineRecord) => readonly PlacedReading[]) {}
+
+  /** A serialised GetLatestResponse; `hubs` in the order of their ids. Faults: api.invalid. */
+  page(hubs: readonly MachineRecord[], request: PageRequest): Uint8Array {
+    const size = sizeOf(request, SIZES);
+    const after = placeOf(request.pageToken);
+    const parts: Uint8Array[] = [];
+    let bytes = 0;
+    let last: Place = { machine: '', sensor: 0 };
+    for (const hub of hubs) {
+      if (after && hub.id < after.machine) continue;
+      for (const placed of this.latestOf(hub)) {
+        const { sensor } = placed.reading;
+        if (after && hub.id === after.machine && sensor <= after.sensor) continue;
+        const part = this.#encode(hub.id, placed);
+        bytes += part.length;
+        if (parts.length === size || (parts.length > 0 && bytes > MAX_PAGE_BYTES)) {
+          return Buffer.concat([
+            ...parts,
+            encode({ readings: [], nextPageToken: tokenOf(`${last.machine}/${last.sensor}`) }),
+          ]);
+        }
+        parts.push(part);
+        last = { machine: hub.id, sensor };
       }
-      items.push({ machine, placed });
     }
+    return Buffer.concat(parts);
   }
-  return { items, nextPageToken: '' };
+
+  #encode(machineId: string, placed: PlacedReading): Uint8Array {
+    const known = this.#encoded.get(placed);
+    if (known) return known;
+    const encoded = encode({ readings: [toProto(machineId, placed)], nextPageToken: '' });
+    this.#encoded.set(placed, encoded);
+    return encoded;
+  }
 }
 
-function endOf(items: readonly LatestOfHub[]): string {
-  const last = items.at(-1);
-  return last ? tokenOf(`${last.machine.id}/${last.placed.reading.sensor}`) : '';
-}
+const encode = (response: GetLatestResponse): Uint8Array => GetLatestResponse.encode(response).finish();
 
-function placeOf(token: string): { readonly machine: string; readonly sensor: number } | undefined {
+function placeOf(token: string): Place | undefined {
   const key = keyOfToken(token);
   if (key === undefined) return undefined;
   const [, machine, sensor] = /^([^/]+)\/(\d{1,10})$/.exec(key) ?? [];
   if (machine === undefined) throw invalid('page_token', 'is not one of this list');
   return { machine, sensor: Number(sensor) };
-}
-
-/** Bytes that it takes in a message, at most: a character takes up to three. */
-function sizeOfReading({ reading: { message, values } }: PlacedReading): number {
-  let bytes = 100 + 3 * message.length;
-  for (const { name, unit } of values) bytes += 20 + 3 * (name.length + unit.length);
-  return bytes;
 }

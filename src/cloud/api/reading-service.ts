@@ -3,7 +3,6 @@ import type {
   AggregateReadingsRequest,
   AggregateReadingsResponse,
   GetLatestRequest,
-  GetLatestResponse,
   GetLedgerRequest,
   GetLedgerResponse,
   LogLedger,
@@ -21,13 +20,14 @@ import { RangeSet } from '../../telemetry/ranges.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { MachineRecord } from '../inventory/records.js';
 import { Aggregation } from '../telemetry/aggregate.js';
-import type { LatestReadings, PlacedReading } from '../telemetry/latest.js';
+import type { LatestReadings } from '../telemetry/latest.js';
 import type { HubKey, Ledger, LogState } from '../telemetry/ledger.js';
 import { queryReadings, querySeries } from '../telemetry/query.js';
 import type { Watchers } from '../telemetry/watch.js';
-import { latestPage } from './latest-page.js';
+import { LatestPages } from './latest-page.js';
 import { page } from './paging.js';
 import { bucketsToProto, requireBuckets } from './reading-buckets.js';
+import { toProto } from './reading-message.js';
 import { type Call, View } from './tenancy.js';
 
 /** Readings in one message of a stream. */
@@ -42,13 +42,16 @@ export interface ReadingServiceModules {
 }
 
 export class ReadingService {
-  constructor(private readonly modules: ReadingServiceModules) {}
+  readonly #latest: LatestPages;
 
-  readonly getLatest = async (request: GetLatestRequest, call: Call): Promise<GetLatestResponse> => {
+  constructor(private readonly modules: ReadingServiceModules) {
+    this.#latest = new LatestPages((machine) => modules.latest.of(keyOf(machine)));
+  }
+
+  /** A serialised GetLatestResponse. */
+  readonly getLatest = async (request: GetLatestRequest, call: Call): Promise<Uint8Array> => {
     const view = View.of(this.modules.inventory, call.principal);
-    const latestOf = (machine: MachineRecord) => this.modules.latest.of(keyOf(machine));
-    const { items, nextPageToken } = latestPage(this.#hubs(view, request), latestOf, request);
-    return { readings: items.map(({ machine, placed }) => toProto(machine.id, placed)), nextPageToken };
+    return this.#latest.page(this.#hubs(view, request), request);
   };
 
   readonly queryReadings = async function* (
@@ -146,18 +149,6 @@ const keyOf = (machine: MachineRecord): HubKey => ({
   customer: uuidBytes(machine.customerId),
   machine: uuidBytes(machine.id),
 });
-
-function toProto(machineId: string, { reading, log, flush, position }: PlacedReading): Reading {
-  return {
-    machineId,
-    sensor: reading.sensor,
-    takenAtMs: reading.takenAt,
-    state: reading.state,
-    message: reading.message,
-    values: reading.values.map(({ name, unit, value }) => ({ name, unit, value })),
-    id: { log, flush, position },
-  };
-}
 
 export function ledgerOf(state: LogState): LogLedger {
   const lost: LostRange[] = [];

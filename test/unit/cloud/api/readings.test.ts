@@ -114,10 +114,11 @@ describe('cloud: readings API', () => {
     let pageToken = '';
     do {
       const request = GetLatestRequest.fromPartial({ pageSize, pageToken });
-      const answer = await api.service.getLatest(request, api.call(principal));
+      const encoded = await api.service.getLatest(request, api.call(principal));
+      const answer = GetLatestResponse.decode(encoded);
       found.push({
         sensors: answer.readings.map(({ machineId, sensor }) => `${machineId}/${sensor}`),
-        bytes: GetLatestResponse.encode(answer).finish().length,
+        bytes: encoded.length,
       });
       pageToken = answer.nextPageToken;
       between();
@@ -143,6 +144,31 @@ describe('cloud: readings API', () => {
     const last = hubs.find((hub) => hub.id === sorted.at(-1));
     const grown = await pages(api, api.operator, 5, () => last && more < 202 && api.measured(last, [more++]));
     expect(grown.flatMap(({ sensors }) => sensors).filter((one) => !/\/20\d$/.test(one))).to.deep.equal(expected);
+  });
+
+  it('tells the latest reading as it is now, whatever was told before', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const { record } = await api.cloud.enrolled(id, 'hub');
+    const told = async () =>
+      GetLatestResponse.decode(await api.service.getLatest(GetLatestRequest.fromPartial({}), api.call(api.operator)));
+    const expected = (flush: number, change: Partial<Reading>) => ({
+      ...{ machineId: record.id, sensor: 7, takenAtMs: 1, state: State.OK, message: '' },
+      ...{ values: [{ name: 'used', unit: '%', value: 1 }], id: { log: LOG, flush, position: 0 } },
+      ...change,
+    });
+    const stored = (flush: number, change: Partial<Reading>) =>
+      api.latest.stored(keyOf(record), LOG, {
+        latest: () => [{ reading: { ...reading(7, 1), ...change }, flush, position: 0 }],
+      });
+    stored(3, {});
+    for (const _ of [1, 2]) expect(await told()).to.deep.equal({ readings: [expected(3, {})], nextPageToken: '' });
+    const failed = { state: State.UNKNOWN, message: 'größer', values: [] };
+    stored(4, failed);
+    expect(await told()).to.deep.equal({ readings: [expected(4, failed)], nextPageToken: '' });
+    // Backlog, which is no later.
+    stored(2, {});
+    expect(await told()).to.deep.equal({ readings: [expected(4, failed)], nextPageToken: '' });
   });
 
   it('ends a page of latest readings before its message would be too large', async () => {
@@ -269,9 +295,10 @@ describe('cloud: readings API', () => {
       if (i < asking.length - 1) expect(await faultOf(request(mine.id)), `${i}`).to.equal('no fault');
     }
     // A page token names a place, and opens nothing.
-    const operator = await service.getLatest(GetLatestRequest.fromPartial({ pageSize: 1 }), api.call(api.operator));
-    const next = GetLatestRequest.fromPartial({ pageToken: operator.nextPageToken });
-    const { readings } = await service.getLatest(next, call);
+    const latest = async (request: Partial<GetLatestRequest>, by: ReturnType<typeof api.call>) =>
+      GetLatestResponse.decode(await service.getLatest(GetLatestRequest.fromPartial(request), by));
+    const { nextPageToken: pageToken } = await latest({ pageSize: 1 }, api.call(api.operator));
+    const { readings } = await latest({ pageToken }, call);
     expect(readings.every(({ machineId }) => machineId === mine.id)).to.equal(true);
     expect((await ask(api, api.operator, { machineId: theirs.id, ...buckets })).length).to.equal(2);
   });

@@ -2,18 +2,21 @@
 // minute, behind a real connector and a real cloud. The sensors are of the kinds that need nothing from outside; what
 // `tcp` and `http` ask stands in this process.
 //
-// Every run is a fresh start. The window is as long as the interval of the sensors: each measures once in it.
+// Each run is a hub of its own. They start one after another and are watched at the same time: one takes so little that
+// it does not disturb the others. The window is as long as the interval of the sensors: each measures once in it.
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { sleep } from '../../../src/kernel/clock.js';
-import { type Duration, type EpochMs, milliseconds, seconds } from '../../../src/kernel/duration.js';
+import type { MeshClient } from '../../../src/client/index.js';
+import { type Clock, sleep } from '../../../src/kernel/clock.js';
+import { type Duration, milliseconds, seconds } from '../../../src/kernel/duration.js';
 import { type BenchContext, figuresOf, type Part, type Sample } from '../part.js';
 import { bytesWritten, cpuSeconds, memoryOf } from '../processes.js';
+import type { ProvisionedHub } from '../provision.js';
 import { planSite, Site } from '../site.js';
 
 interface Size {
-  /** From the first reading on. */
+  /** From the first reading of the last hub on. */
   readonly warmUp: Duration;
   readonly window: Duration;
 }
@@ -29,59 +32,61 @@ export const footprint: Part = {
   about: 'one hub with 20 sensors that measure once a minute',
   run: async (context) => {
     const size = context.smoke ? SMOKE : FULL;
-    const plan = await planSite(1, context);
+    const { clock, runs, scope, signal, progress } = context;
+    const site = await Site.start(await planSite(runs, context), 'run', {}, context);
+    scope.defer(() => site.remove());
+    await site.startConnector();
     const asked = await listening();
-    context.scope.defer(() => closed(asked));
+    scope.defer(() => closed(asked));
     const samples: Sample[] = [];
-    for (let run = 1; run <= context.runs; run++) {
-      context.signal.throwIfAborted();
-      context.progress(`run ${run} of ${context.runs}`);
-      const site = await Site.start(plan, 'run', {}, context);
-      try {
-        await site.startConnector();
-        await addSensors(site, (asked.address() as AddressInfo).port);
-        samples.push(...(await measure(site, size, context)));
-      } finally {
-        await site.remove();
-      }
+    const pids: number[] = [];
+    for (const [i, hub] of site.hubs.entries()) {
+      signal.throwIfAborted();
+      progress(`starting hub ${i + 1} of ${runs}`);
+      await addSensors(site.client, hub.machineId, (asked.address() as AddressInfo).port);
+      const { pid, took } = await started(site, hub, clock);
+      pids.push(pid);
+      samples.push({ figure: 'first reading stored after a start', at: '', unit: 'ms', value: took });
     }
-    return figuresOf(samples);
+    await sleep(clock, size.warmUp, signal);
+    progress('watching');
+    return figuresOf([...(await watched(pids, size.window, context)), ...samples]);
   },
 };
 
-async function measure(site: Site, { warmUp, window }: Size, { clock, signal }: BenchContext): Promise<Sample[]> {
-  const [hub] = site.hubs;
-  if (!hub) throw new Error('the site has no hub');
-  const seen = firstReading(site, hub.machineId, () => clock.now());
-  const started = clock.now();
-  const role = site.startHub(hub);
-  const first = await seen;
-  await sleep(clock, warmUp, signal);
-  const { pid = 0 } = role;
-  const before = { at: clock.monotonic(), cpu: cpuSeconds(pid), written: bytesWritten(pid) };
+/** Resolves when the cloud has stored a first reading, with the process and how long that took, milliseconds. */
+async function started(site: Site, hub: ProvisionedHub, clock: Clock) {
+  const seen = firstReading(site.client, hub.machineId);
+  const before = clock.monotonic();
+  const { pid = 0 } = site.startHub(hub);
+  await seen;
+  return { pid, took: clock.monotonic() - before };
+}
+
+async function watched(pids: readonly number[], window: Duration, { clock, signal }: BenchContext): Promise<Sample[]> {
+  const now = () => pids.map((pid) => ({ cpu: cpuSeconds(pid), written: bytesWritten(pid), ...memoryOf(pid) }));
+  const [from, before] = [clock.monotonic(), now()];
   await sleep(clock, window, signal);
-  const took = (clock.monotonic() - before.at) / 1_000;
-  const [cpu, written] = [cpuSeconds(pid) - before.cpu, bytesWritten(pid) - before.written];
-  const { resident, peak } = memoryOf(pid);
-  return [
-    { figure: 'memory of a hub', at: 'resident', unit: 'MB', value: resident / 1e6 },
-    { figure: 'most memory of a hub', at: 'resident', unit: 'MB', value: peak / 1e6 },
-    { figure: 'CPU of a hub', at: '20 sensors', unit: '% of a core', value: (cpu / took) * 100 },
-    { figure: 'written to the disk', at: '20 sensors', unit: 'KiB per minute', value: (written / 1_024 / took) * 60 },
-    { figure: 'first reading stored after a start', at: '', unit: 'ms', value: first - started },
-  ];
+  const [minutes, after] = [(clock.monotonic() - from) / 60_000, now()];
+  return after.flatMap(({ cpu, written, resident, peak }, i) => {
+    const busy = cpu - (before[i]?.cpu ?? Number.NaN);
+    const bytes = written - (before[i]?.written ?? Number.NaN);
+    return [
+      { figure: 'memory of a hub', at: 'resident', unit: 'MB', value: resident / 1e6 },
+      { figure: 'most memory of a hub', at: 'resident', unit: 'MB', value: peak / 1e6 },
+      { figure: 'CPU of a hub', at: '20 sensors', unit: '% of a core', value: (busy / (minutes * 60)) * 100 },
+      { figure: 'written to the disk', at: '20 sensors', unit: 'KiB per minute', value: bytes / 1_024 / minutes },
+    ];
+  });
 }
 
-/** When the cloud has stored a first reading of a hub. */
-async function firstReading(site: Site, machineId: string, now: () => EpochMs): Promise<EpochMs> {
-  for await (const { readings } of site.client.readings.watchReadings({ machineId })) if (readings.length > 0) break;
-  return now();
+async function firstReading({ readings }: MeshClient, machineId: string): Promise<void> {
+  for await (const stored of readings.watchReadings({ machineId })) if (stored.readings.length > 0) return;
 }
 
-async function addSensors(site: Site, port: number): Promise<void> {
-  const machineId = site.hubs[0]?.machineId ?? '';
+async function addSensors({ sensors }: MeshClient, machineId: string, port: number): Promise<void> {
   const add = (kind: string, settings: Record<string, unknown>) =>
-    site.client.sensors.createSensor({ machineId, kind, settings, intervalMs: EVERY });
+    sensors.createSensor({ machineId, kind, settings, intervalMs: EVERY });
   for (const kind of ['cpu', 'memory', 'disk', 'network', 'load']) await add(kind, {});
   for (let i = 0; i < EACH; i++) {
     await add('process', { name: 'node' });

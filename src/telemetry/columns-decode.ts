@@ -91,8 +91,8 @@ export class ReadingTable {
     return readings.map((of, i) => ({ number: this.#firstFlush + i, readings: of }));
   }
 
-  /** Everything but messages and places, for whoever wants numbers and no objects; of all sensors when it is 0. */
-  series(sensor = 0): SeriesArrays[] {
+  /** Everything but messages and places, for whoever wants numbers and no objects; sensor 0 is all of them. */
+  series({ sensor = 0 }: { readonly sensor?: number } = {}): SeriesArrays[] {
     const wanted = sensor === 0 ? this.#series : this.#series.filter((one) => one.sensor === sensor);
     return wanted.map(({ sensor: of, shape, from, to, values }) => {
       const count = to - from;

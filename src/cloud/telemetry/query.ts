@@ -28,7 +28,7 @@ export async function* queryReadings(store: Store, hub: HubKey, query: ReadingsQ
 
 /** The same as arrays, without an object for each reading; they may hold readings outside of the range of time too. */
 export async function* querySeries(store: Store, hub: HubKey, query: ReadingsQuery): AsyncGenerator<SeriesArrays[]> {
-  for await (const { batch } of batches(store, hub, query)) yield batch.table().series(query.sensor);
+  for await (const { batch } of batches(store, hub, query)) yield batch.table().series(query);
 }
 
 async function* batches(store: Store, hub: HubKey, query: ReadingsQuery) {

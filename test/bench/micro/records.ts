@@ -34,13 +34,10 @@ export function openLog(directory: string): Promise<Wal> {
 /** As the cloud does it for each batch, without the store. */
 function ledgerUpdate(): () => unknown {
   const ledger = new HubLedger();
-  const entry = {
-    flushCount: 1,
-    chain: ID,
-    readingCount: 100,
-    earliestMs: 1_750_000_000_000,
-    latestMs: 1_750_000_001_000,
-  };
+  const entry = LedgerEntry.fromPartial({
+    ...{ flushCount: 1, chain: ID, readingCount: 100 },
+    ...{ earliestMs: 1_750_000_000_000, latestMs: 1_750_000_001_000 },
+  });
   let next = 0;
   return () => {
     const first = next++;

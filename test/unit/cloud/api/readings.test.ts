@@ -70,7 +70,8 @@ class TestReadings implements AsyncDisposable {
     const content = packBatch({ log: LOG, firstFlush: 0, chain: LOG }, [{ number: 0, readings }]);
     const times = readings.map(({ takenAt }) => takenAt);
     const [earliestMs, latestMs] = [Math.min(...times), Math.max(...times)];
-    const entry = { flushCount: 1, chain: LOG, readingCount: readings.length, earliestMs, latestMs };
+    const about = { flushCount: 1, chain: LOG, readingCount: readings.length, earliestMs, latestMs };
+    const entry = LedgerEntry.fromPartial(about);
     const key = keyOf(machine);
     const at = [key.machine, LOG, u64be(0)] as const;
     await this.cloud.store.commit(() => [

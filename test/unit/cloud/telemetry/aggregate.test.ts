@@ -17,7 +17,7 @@ function aggregated(batches: readonly Flush[][], buckets: Buckets, sensor = 0) {
   const aggregation = new Aggregation(buckets);
   for (const flushes of batches) {
     const batch = packBatch({ log: ID, firstFlush: flushes[0]?.number ?? 0, chain: ID }, flushes);
-    for (const series of unpackBatch(batch).table().series(sensor)) aggregation.add(series);
+    for (const series of unpackBatch(batch).table().series({ sensor })) aggregation.add(series);
   }
   return aggregation.sensors.map((sums) => ({
     sensor: sums.sensor,

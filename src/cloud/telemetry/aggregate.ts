@@ -41,8 +41,8 @@ export interface SensorSums {
   readonly metrics: readonly MetricSums[];
 }
 
-/** Buckets of all series together, so that nobody can ask for more than 50 MB. */
-export const MAX_POINTS = 1_000_000;
+/** Buckets of all series together, so that no call takes more than 12 MB. */
+export const MAX_POINTS = 250_000;
 /** What a series costs beside its buckets, in buckets. */
 const SERIES_POINTS = 20;
 

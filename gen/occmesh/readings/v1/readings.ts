@@ -2387,7 +2387,7 @@ export const ReadingServiceService = {
    * The same range summed up: what the readings of a hub or a sensor were in each of many spans of equal length, for
    * charts and reports. Streams, for each sensor in the order of their numbers, one message with its states and one for
    * each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: sensors and metrics times
-   * buckets are more than 1,000,000; ask for one sensor, or for wider buckets.
+   * buckets are more than about 250,000; ask for one sensor, or for wider buckets.
    */
   aggregateReadings: {
     path: "/occmesh.readings.v1.ReadingService/AggregateReadings" as const,
@@ -2441,7 +2441,7 @@ export interface ReadingServiceServer extends UntypedServiceImplementation {
    * The same range summed up: what the readings of a hub or a sensor were in each of many spans of equal length, for
    * charts and reports. Streams, for each sensor in the order of their numbers, one message with its states and one for
    * each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: sensors and metrics times
-   * buckets are more than 1,000,000; ask for one sensor, or for wider buckets.
+   * buckets are more than about 250,000; ask for one sensor, or for wider buckets.
    */
   aggregateReadings: handleServerStreamingCall<AggregateReadingsRequest, AggregateReadingsResponse>;
   /**
@@ -2490,7 +2490,7 @@ export interface ReadingServiceClient extends Client {
    * The same range summed up: what the readings of a hub or a sensor were in each of many spans of equal length, for
    * charts and reports. Streams, for each sensor in the order of their numbers, one message with its states and one for
    * each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: sensors and metrics times
-   * buckets are more than 1,000,000; ask for one sensor, or for wider buckets.
+   * buckets are more than about 250,000; ask for one sensor, or for wider buckets.
    */
   aggregateReadings(
     request: AggregateReadingsRequest,

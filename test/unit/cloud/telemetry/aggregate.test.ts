@@ -182,7 +182,7 @@ describe('cloud: buckets', () => {
     expect(() => aggregated([flushes], width(1_000)))
       .to.throw(ApiFault)
       .that.includes({ code: 'api.exhausted', permanent: true });
-    expect(aggregated([flushes], width(100))).to.have.length(10);
+    expect(aggregated([flushes], width(50))).to.have.length(10);
     expect(257 * 10 * 1_000).to.be.greaterThan(MAX_POINTS);
     // Those without a reading in the range cost nothing.
     expect(aggregated([flushes], { from: START - 10_000, until: START, width: 1 })).to.deep.equal([]);

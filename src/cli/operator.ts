@@ -1,6 +1,6 @@
 // The frame of every operator's command: --json and --client, a connection, one answer, printed one way or the other.
 import type { Command } from 'commander';
-import type { Customer, Machine, MeshClient, Sensor } from '../client/index.js';
+import type { Customer, LogLedger, Machine, MeshClient, Reading, Sensor } from '../client/index.js';
 import { every, MachineState, Role } from '../client/index.js';
 import { openClient } from './client-file.js';
 import { flagReader } from './config/settings.js';
@@ -42,6 +42,17 @@ export class Session {
 
   sensors(filter: { readonly customerId?: string; readonly machineId?: string } = {}): Promise<Sensor[]> {
     return collect(every(this.client.sensors.listSensors, 'sensors', filter));
+  }
+
+  latest(filter: {
+    readonly customerId?: string | undefined;
+    readonly machineId?: string | undefined;
+  }): Promise<Reading[]> {
+    return collect(every(this.client.readings.getLatest, 'readings', filter));
+  }
+
+  ledger(machineId: string): Promise<LogLedger[]> {
+    return collect(every(this.client.readings.getLedger, 'logs', { machineId }));
   }
 
   /** The customer that was named; without a name the only one there is. Faults: cli.not-found, cli.ambiguous. */

@@ -35,16 +35,20 @@ export {
 } from '../../gen/occmesh/inventory/v1/inventory.js';
 export { Outcome, Path, type Threshold } from '../../gen/occmesh/link/v1/link.js';
 export type {
+  AggregateReadingsRequest,
+  AggregateReadingsResponse,
   GetLatestRequest,
   GetLatestResponse,
   GetLedgerRequest,
   GetLedgerResponse,
   LogLedger,
   LostRange,
+  MetricBuckets,
   QueryReadingsRequest,
   QueryReadingsResponse,
   Reading,
   ReadingId,
+  StateBuckets,
   Value,
   WatchReadingsRequest,
   WatchReadingsResponse,

@@ -15,6 +15,7 @@ import { ApiFault } from '../contract/fault.js';
 import { HealthService } from '../contract/health.js';
 import { GrpcListener } from '../contract/listener.js';
 import { reflectionImplementation } from '../contract/reflection.js';
+import { encodedAnswers } from '../contract/service.js';
 import type { MeshAuthority } from '../identity/authority.js';
 import type { Duration } from '../kernel/duration.js';
 import type { Scope } from '../kernel/scope.js';
@@ -94,7 +95,9 @@ export async function serve(
   listener.add(MachineServiceService, new MachineService({ inventory, presence }));
   listener.add(SensorServiceService, new SensorService({ inventory, commands: commandsOver(sessions) }));
   listener.add(TokenServiceService, new TokenService({ inventory, mesh }));
-  listener.add(ReadingServiceService, new ReadingService({ inventory, store, ledger, latest, watchers }));
+  const getLatest = encodedAnswers(ReadingServiceService.getLatest);
+  const readings = new ReadingService({ inventory, store, ledger, latest, watchers });
+  listener.add({ ...ReadingServiceService, getLatest }, readings);
   listener.add(OperationsServiceService, new OperationsService({ directory, store, clock, log }));
   const health = new HealthService(descriptors.services().map(({ typeName }) => typeName));
   health.addTo(listener);

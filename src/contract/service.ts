@@ -42,6 +42,13 @@ export function rawMethod<M extends AnyMethod>(method: M): RawMethod<M> {
   };
 }
 
+/** The same method for those who answer with bytes that are encoded already. */
+export function encodedAnswers<M extends AnyMethod>(
+  method: M,
+): Omit<M, 'responseSerialize'> & Pick<RawMethod<M>, 'responseSerialize'> {
+  return { ...method, responseSerialize: toBytes };
+}
+
 /**
  * The service with every message as opaque bytes. For carriers, which must pass on what they got byte for byte (a
  * re-encoding drops unknown fields and breaks signatures), and for those who verify bytes before they read them.

@@ -2,7 +2,7 @@
 // nothing of how either came about.
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { MeshClient } from '../client/index.js';
+import { every, type LogLedger, type MeshClient } from '../client/index.js';
 
 export interface Verdict {
   /** Readings that hubs reported durable. */
@@ -85,8 +85,10 @@ export async function judge(client: MeshClient, machineId: string, journals: rea
 const MIN_TIME = -8_640_000_000_000;
 
 async function gapsOf(client: MeshClient, machineId: string): Promise<(log: string, flush: number) => boolean> {
-  const { logs } = await client.readings.getLedger({ machineId });
-  const lost = new Map(logs.map((log) => [Buffer.from(log.log).toString('hex'), log.lost]));
+  const lost = new Map<string, LogLedger['lost']>();
+  for await (const log of every(client.readings.getLedger, 'logs', { machineId })) {
+    lost.set(Buffer.from(log.log).toString('hex'), log.lost);
+  }
   return (log, flush) =>
     (lost.get(log) ?? []).some(({ range }) => range && flush >= range.first && flush < range.first + range.count);
 }

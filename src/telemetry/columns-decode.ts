@@ -29,6 +29,16 @@ export interface PlacedInBatch {
   readonly position: number;
 }
 
+/** Consecutive readings of one sensor with one shape, as parallel arrays that must not be changed. */
+export interface SeriesArrays {
+  readonly sensor: number;
+  readonly metrics: Series['shape'];
+  readonly takenAt: Float64Array;
+  readonly state: Uint8Array;
+  /** Of each of the metrics. */
+  readonly values: readonly Float64Array[];
+}
+
 /** Checked Columns as flat arrays, in the order in which they are sent: by sensor, then as in the log. */
 export class ReadingTable {
   readonly #firstFlush: number;
@@ -79,6 +89,21 @@ export class ReadingTable {
       for (let i = series.from; i < series.to; i++) readings[this.#flush[i] as number]?.push(this.#reading(series, i));
     }
     return readings.map((of, i) => ({ number: this.#firstFlush + i, readings: of }));
+  }
+
+  /** Everything but messages and places, for whoever wants numbers and no objects; sensor 0 is all of them. */
+  series({ sensor = 0 }: { readonly sensor?: number } = {}): SeriesArrays[] {
+    const wanted = sensor === 0 ? this.#series : this.#series.filter((one) => one.sensor === sensor);
+    return wanted.map(({ sensor: of, shape, from, to, values }) => {
+      const count = to - from;
+      return {
+        sensor: of,
+        metrics: shape,
+        takenAt: this.#takenAt.subarray(from, to),
+        state: this.#state.subarray(from, to),
+        values: shape.map((_, i) => this.#values.subarray(values + i * count, values + (i + 1) * count)),
+      };
+    });
   }
 
   /** The last reading of each sensor in the order of the log, by sensor. Makes no other objects. */

@@ -1,7 +1,10 @@
 // The parts of the benchmark, in the order in which they run.
 import type { Part } from './part.js';
 import { drain } from './parts/drain.js';
+import { footprint } from './parts/footprint.js';
 import { ingest } from './parts/ingest.js';
+import { micro } from './parts/micro.js';
+import { query } from './parts/query.js';
 import { scale } from './parts/scale.js';
 
-export const PARTS: readonly Part[] = [ingest, drain, scale];
+export const PARTS: readonly Part[] = [micro, footprint, ingest, drain, query, scale];

@@ -2,7 +2,7 @@
 // certificates, and the internet between connector and cloud. Each run begins with a fresh copy, on the same ports.
 import { cp, link, mkdir, readFile, rm } from 'node:fs/promises';
 import { basename, join, relative } from 'node:path';
-import { connect, type MeshClient } from '../../src/client/index.js';
+import { connect, every, type MeshClient } from '../../src/client/index.js';
 import { cloudPaths } from '../../src/cloud/cloud-files.js';
 import { Internet } from '../../src/demo/internet.js';
 import { freePort } from '../../src/demo/mesh.js';
@@ -143,6 +143,14 @@ export class Site implements Stoppable {
     await this.connector.untilLog(/trunk to the cloud is up/, seconds(30));
   }
 
+  /** A hub as the program itself. */
+  startHub({ directory }: ProvisionedHub): RoleProcess {
+    const ways = ['--connector', this.connectorAddress, '--no-multicast', '--no-direct'];
+    const hub = this.#scope.own(this.#role('hub', ['hub', '--data', directory, ...ways]));
+    hub.start();
+    return hub;
+  }
+
   /** Hubs of this site in processes of their own; nothing of them runs yet. */
   load(hubs: readonly ProvisionedHub[], processes: number): HubLoad {
     const log = () => join(this.directory, 'logs', `hubs-${this.#programs++}.log`);
@@ -152,9 +160,12 @@ export class Site implements Stoppable {
 
   /** How many readings of a hub its ledger in the cloud has. Throws when something is known to be gone. */
   async heldReadings(machineId: string): Promise<number> {
-    const { logs } = await this.client.readings.getLedger({ machineId });
-    if (logs.some(({ lost }) => lost.length > 0)) throw new Error(`readings of hub ${machineId} are lost`);
-    return logs.reduce((sum, { readingCount }) => sum + readingCount, 0);
+    let count = 0;
+    for await (const { readingCount, lost } of every(this.client.readings.getLedger, 'logs', { machineId })) {
+      if (lost.length > 0) throw new Error(`readings of hub ${machineId} are lost`);
+      count += readingCount;
+    }
+    return count;
   }
 
   stop(): Promise<void> {

@@ -4,7 +4,7 @@ import { Metadata } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { Caller } from '../../gen/occmesh/access/v1/access.js';
 import { LinkServiceService } from '../../gen/occmesh/link/v1/link.js';
-import { ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
+import { GetLedgerRequest, ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
 import { TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
 import type { Principal } from '../../src/contract/access.js';
 import type { GrpcChannel } from '../../src/contract/channel.js';
@@ -20,6 +20,8 @@ const bearer = (token: string) => {
   return metadata;
 };
 
+const NOTHING = GetLedgerRequest.fromPartial({});
+
 async function linkEdge(seen: Principal[] = []): Promise<Edge> {
   const edge = await Edge.make();
   edge.listener.add(LinkServiceService, {
@@ -30,10 +32,11 @@ async function linkEdge(seen: Principal[] = []): Promise<Edge> {
   });
   const empty = async function* () {};
   edge.listener.add(ReadingServiceService, {
-    getLatest: async () => ({ readings: [] }),
+    getLatest: async () => ({ readings: [], nextPageToken: '' }),
     queryReadings: empty,
+    aggregateReadings: empty,
     watchReadings: empty,
-    getLedger: async () => ({ logs: [] }),
+    getLedger: async () => ({ logs: [], nextPageToken: '' }),
   });
   await edge.listener.start();
   return edge;
@@ -108,7 +111,7 @@ describe('access rules', () => {
     await using edge = await linkEdge();
     const channel = edge.channel();
     const ledger = (token: string) =>
-      channel.unary(ReadingServiceService.getLedger, { hub: '', customer: '' } as never, { metadata: bearer(token) });
+      channel.unary(ReadingServiceService.getLedger, NOTHING, { metadata: bearer(token) });
     const rule = loadDescriptors().accessRules().get(ReadingServiceService.getLedger.path) ?? [];
     for (const [token, caller] of [
       ['operator', Caller.OPERATOR],
@@ -120,13 +123,13 @@ describe('access rules', () => {
     }
     expect((await faultOf(ledger('Bearer stolen'))).code).to.equal('contract.unauthenticated');
     expect((await faultOf(ledger('Basic operator'))).message).to.contain('cannot be read');
-    const missing = await faultOf(channel.unary(ReadingServiceService.getLedger, {} as never));
+    const missing = await faultOf(channel.unary(ReadingServiceService.getLedger, NOTHING));
     expect(missing.message).to.contain('API token');
   });
 
   it('do not let a hub use what tokens are for', async () => {
     await using edge = await linkEdge();
-    const fault = await faultOf(edge.channel('hub').unary(ReadingServiceService.getLedger, {} as never));
+    const fault = await faultOf(edge.channel('hub').unary(ReadingServiceService.getLedger, NOTHING));
     expect(fault.code).to.equal('contract.denied');
   });
 

@@ -44,11 +44,11 @@ const CONCURRENT = 8;
 /** Looks at everything, or at one customer. */
 export async function viewMesh(session: Session, customerId: string | undefined): Promise<CustomerView[]> {
   const filter = defined({ customerId });
-  const [customers, machines, sensors, { readings }] = await Promise.all([
+  const [customers, machines, sensors, readings] = await Promise.all([
     session.customers(),
     session.machines(filter),
     session.sensors(filter),
-    session.client.readings.getLatest(filter),
+    session.latest(filter),
   ]);
   const hubs = machines.filter(({ role }) => role === Role.HUB);
   const logs = await ledgersOf(session, hubs);
@@ -70,7 +70,7 @@ async function ledgersOf(session: Session, hubs: readonly Machine[]): Promise<Ma
   const queue = [...hubs];
   const worker = async () => {
     for (let hub = queue.pop(); hub; hub = queue.pop()) {
-      const { logs } = await session.client.readings.getLedger({ machineId: hub.id });
+      const logs = await session.ledger(hub.id);
       found.set(
         hub.id,
         logs.filter(({ lost }) => lost.length > 0),

@@ -1,7 +1,7 @@
 // `occ readings …`: what was measured.
 import type { Command } from 'commander';
 import type { Reading } from '../../client/index.js';
-import type { EpochMs } from '../../kernel/duration.js';
+import type { Duration, EpochMs } from '../../kernel/duration.js';
 import { flagReader } from '../config/settings.js';
 import { usage } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
@@ -10,8 +10,9 @@ import { plainReading } from '../output/plain.js';
 import { readingCells } from '../output/reading.js';
 import { table } from '../output/table.js';
 import type { Terminal } from '../terminal.js';
-import { moment, wholeNumber } from '../values.js';
+import { duration, moment, wholeNumber } from '../values.js';
 import { Newest } from './newest.js';
+import { bucketsAnswer } from './reading-buckets.js';
 import { addWatch } from './readings-watch.js';
 
 const LIMIT = 1_000;
@@ -32,9 +33,9 @@ function addLatest(group: Command, terminal: Terminal): void {
     operate(latest, terminal, async (session) => {
       const customerId = await session.customerId(options.customer);
       const machine = options.machine === undefined ? undefined : await session.hub(options.machine);
-      const [names, { readings }] = await Promise.all([
+      const [names, readings] = await Promise.all([
         allNames(session),
-        session.client.readings.getLatest({ customerId, machineId: machine?.id }),
+        session.latest({ customerId, machineId: machine?.id }),
       ]);
       return answer(readings, names, session, 'There is no reading yet. Is a hub online? See: occ machines list');
     }),
@@ -52,20 +53,37 @@ function addRange(group: Command, terminal: Terminal): void {
     .option('--from <time>', 'ISO 8601, or relative like -1h (default -1h)', readMoment)
     .option('--until <time>', 'before this moment (default: no end)', readMoment)
     .option(
+      '--every <duration>',
+      'summed up in spans of this length, at most 10,000 of them',
+      flagReader((text) => duration(text, '')),
+    )
+    .option(
       '--limit <n>',
       `at most the newest n (default ${LIMIT})`,
       flagReader((text) => wholeNumber(1, MAX_LIMIT)(text, '')),
     );
-  type Options = { machine?: string; sensor?: string; from?: EpochMs; until?: EpochMs; limit?: number };
+  type Options = {
+    machine?: string;
+    sensor?: string;
+    from?: EpochMs;
+    until?: EpochMs;
+    every?: Duration;
+    limit?: number;
+  };
   range.action((options: Options) => {
-    const { from = moment('-1h', terminal.clock.now()), until, limit = LIMIT } = options;
+    const { from = moment('-1h', terminal.clock.now()), until, every, limit = LIMIT } = options;
     if ((options.machine === undefined) === (options.sensor === undefined)) {
       throw usage('it is not clear whose readings are meant', 'Say either --machine or --sensor.');
     }
+    if (every !== undefined && options.limit !== undefined) throw usage('--limit is for readings, --every for spans');
     if (until !== undefined && until <= from) throw usage('--until is not after --from');
     return operate(range, terminal, async (session) => {
       const { machineId, sensor } = await subjectOf(options, session);
       const names = await allNames(session);
+      if (every !== undefined) {
+        const end = until ?? terminal.clock.now();
+        return bucketsAnswer({ machineId, sensor, fromMs: from, untilMs: end, bucketMs: every }, names, session);
+      }
       const newest = new Newest(limit);
       const request = { machineId, sensor, fromMs: from, untilMs: until };
       for await (const { readings } of session.client.readings.queryReadings(request)) newest.add(readings);

@@ -27,7 +27,7 @@ export function valuesText(values: readonly Value[]): string {
 const BINARY = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
 /** Bytes in units that people read; everything else with four significant digits. */
-function quantity(value: number, unit: string): string {
+export function quantity(value: number, unit: string): string {
   if (unit !== 'By' && unit !== 'B') return `${short(value)}${unit === '' ? '' : ` ${unit}`}`;
   const step = Math.min(BINARY.length - 1, Math.max(0, Math.floor(Math.log2(Math.abs(value) || 1) / 10)));
   return `${short(value / 1_024 ** step)} ${BINARY[step]}`;

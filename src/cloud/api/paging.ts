@@ -8,7 +8,7 @@ const MAX_SIZE = 1_000;
  * A page ends early when its items take so much: a message has at most 2 MiB, and one customer's large settings must not
  * hide everybody's.
  */
-const MAX_PAGE_BYTES = 1024 * 1024;
+export const MAX_PAGE_BYTES: number = 1024 * 1024;
 
 export interface PageRequest {
   readonly pageSize: number;
@@ -25,9 +25,8 @@ export interface Page<T> {
  * large as what is sent of them.
  */
 export function page<T>(items: Iterable<T>, keyOf: (item: T) => string, request: PageRequest): Page<T> {
-  const size = request.pageSize === 0 ? DEFAULT_SIZE : request.pageSize;
-  if (size > MAX_SIZE) throw invalid('page_size', `must be 1 to ${MAX_SIZE}, is ${size}`);
-  const after = decode(request.pageToken);
+  const size = sizeOf(request, { usual: DEFAULT_SIZE, most: MAX_SIZE });
+  const after = keyOfToken(request.pageToken);
   const rest: { key: string; item: T }[] = [];
   for (const item of items) {
     const key = keyOf(item);
@@ -37,7 +36,7 @@ export function page<T>(items: Iterable<T>, keyOf: (item: T) => string, request:
   const taken = fitting(rest.slice(0, size));
   const last = taken.at(-1);
   const more = rest.length > taken.length && last !== undefined;
-  return { items: taken.map(({ item }) => item), nextPageToken: more ? encode(last.key) : '' };
+  return { items: taken.map(({ item }) => item), nextPageToken: more ? tokenOf(last.key) : '' };
 }
 
 /** As many as fit, at least one. */
@@ -50,12 +49,19 @@ function fitting<T>(wanted: { key: string; item: T }[]): { key: string; item: T 
   return end < 0 ? wanted : wanted.slice(0, end);
 }
 
-// The first character is the version of the form.
-const encode = (key: string): string => `1${Buffer.from(key).toString('base64url')}`;
+/** How many items a page may have. */
+export function sizeOf({ pageSize }: PageRequest, { usual, most }: { usual: number; most: number }): number {
+  if (pageSize > most) throw invalid('page_size', `must be 1 to ${most}, is ${pageSize}`);
+  return pageSize === 0 ? usual : pageSize;
+}
 
-function decode(token: string): string | undefined {
+/** For whoever goes on behind `key`. The first character is the version of the form. */
+export const tokenOf = (key: string): string => `1${Buffer.from(key).toString('base64url')}`;
+
+/** Undefined for the first page. Faults: api.invalid. */
+export function keyOfToken(token: string): string | undefined {
   if (token === '') return undefined;
   const key = Buffer.from(token.slice(1), 'base64url').toString();
-  if (encode(key) !== token) throw invalid('page_token', 'is not one that this service has given out');
+  if (tokenOf(key) !== token) throw invalid('page_token', 'is not one that this service has given out');
   return key;
 }

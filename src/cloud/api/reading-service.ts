@@ -1,7 +1,8 @@
-// readings.v1.ReadingService: latest values, ranges, what is being stored, and the ledger.
+// readings.v1.ReadingService: latest values, ranges, buckets of them, what is being stored, and the ledger.
 import type {
+  AggregateReadingsRequest,
+  AggregateReadingsResponse,
   GetLatestRequest,
-  GetLatestResponse,
   GetLedgerRequest,
   GetLedgerResponse,
   LogLedger,
@@ -18,10 +19,15 @@ import type { Store } from '../../storage/store.js';
 import { RangeSet } from '../../telemetry/ranges.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { MachineRecord } from '../inventory/records.js';
-import type { LatestReadings, PlacedReading } from '../telemetry/latest.js';
+import { Aggregation } from '../telemetry/aggregate.js';
+import type { LatestReadings } from '../telemetry/latest.js';
 import type { HubKey, Ledger, LogState } from '../telemetry/ledger.js';
-import { queryReadings } from '../telemetry/query.js';
+import { queryReadings, querySeries } from '../telemetry/query.js';
 import type { Watchers } from '../telemetry/watch.js';
+import { LatestPages } from './latest-page.js';
+import { page } from './paging.js';
+import { bucketsToProto, requireBuckets } from './reading-buckets.js';
+import { toProto } from './reading-message.js';
 import { type Call, View } from './tenancy.js';
 
 /** Readings in one message of a stream. */
@@ -36,14 +42,16 @@ export interface ReadingServiceModules {
 }
 
 export class ReadingService {
-  constructor(private readonly modules: ReadingServiceModules) {}
+  readonly #latest: LatestPages;
 
-  readonly getLatest = async (request: GetLatestRequest, call: Call): Promise<GetLatestResponse> => {
+  constructor(private readonly modules: ReadingServiceModules) {
+    this.#latest = new LatestPages((machine) => modules.latest.of(keyOf(machine)));
+  }
+
+  /** A serialised GetLatestResponse. */
+  readonly getLatest = async (request: GetLatestRequest, call: Call): Promise<Uint8Array> => {
     const view = View.of(this.modules.inventory, call.principal);
-    const readings = this.#hubs(view, request).flatMap((machine) =>
-      this.modules.latest.of(keyOf(machine)).map((placed) => toProto(machine.id, placed)),
-    );
-    return { readings };
+    return this.#latest.page(this.#hubs(view, request), request);
   };
 
   readonly queryReadings = async function* (
@@ -56,16 +64,34 @@ export class ReadingService {
     const until = request.untilMs === 0 ? Number.POSITIVE_INFINITY : request.untilMs;
     if (until <= request.fromMs) throw new ApiFault('api.invalid', 'must be after from_ms', { field: 'until_ms' });
     const query = { sensor: request.sensor, from: request.fromMs, until };
-    let page: Reading[] = [];
+    let some: Reading[] = [];
     for await (const found of queryReadings(this.modules.store, keyOf(machine), query)) {
       call.signal.throwIfAborted();
       this.#requireToken(view);
-      for (const placed of found) page.push(toProto(machine.id, placed));
-      if (page.length < PAGE) continue;
-      yield { readings: page };
-      page = [];
+      for (const placed of found) some.push(toProto(machine.id, placed));
+      if (some.length < PAGE) continue;
+      yield { readings: some };
+      some = [];
     }
-    if (page.length > 0) yield { readings: page };
+    if (some.length > 0) yield { readings: some };
+  }.bind(this);
+
+  readonly aggregateReadings = async function* (
+    this: ReadingService,
+    request: AggregateReadingsRequest,
+    call: Call,
+  ): AsyncGenerator<AggregateReadingsResponse> {
+    const view = View.of(this.modules.inventory, call.principal);
+    const machine = view.machine('machine_id', request.machineId);
+    const buckets = requireBuckets(request);
+    const sums = new Aggregation(buckets);
+    const query = { sensor: request.sensor, ...buckets };
+    for await (const some of querySeries(this.modules.store, keyOf(machine), query)) {
+      call.signal.throwIfAborted();
+      this.#requireToken(view);
+      for (const series of some) sums.add(series);
+    }
+    for (const sensor of sums.sensors) yield* bucketsToProto(sensor);
   }.bind(this);
 
   readonly watchReadings = async function* (
@@ -98,12 +124,9 @@ export class ReadingService {
     const view = View.of(this.modules.inventory, call.principal);
     const machine = view.machine('machine_id', request.machineId);
     const ledger = await this.modules.ledger.of(keyOf(machine));
-    const logs = ledger
-      .all()
-      .map(([, state]) => state)
-      .sort((a, b) => Buffer.compare(a.id, b.id))
-      .map(ledgerOf);
-    return { logs };
+    const logs = ledger.all().map(([name, state]) => ({ name, ledger: ledgerOf(state) }));
+    const { items, nextPageToken } = page(logs, ({ name }) => name, request);
+    return { logs: items.map((item) => item.ledger), nextPageToken };
   };
 
   /** A stream outlives the moment in which its token was looked at. */
@@ -126,18 +149,6 @@ const keyOf = (machine: MachineRecord): HubKey => ({
   customer: uuidBytes(machine.customerId),
   machine: uuidBytes(machine.id),
 });
-
-function toProto(machineId: string, { reading, log, flush, position }: PlacedReading): Reading {
-  return {
-    machineId,
-    sensor: reading.sensor,
-    takenAtMs: reading.takenAt,
-    state: reading.state,
-    message: reading.message,
-    values: reading.values.map(({ name, unit, value }) => ({ name, unit, value })),
-    id: { log, flush, position },
-  };
-}
 
 export function ledgerOf(state: LogState): LogLedger {
   const lost: LostRange[] = [];

@@ -25,23 +25,19 @@ const isLater = (a: PlacedReading, b: PlacedReading): boolean => {
 };
 
 export class LatestReadings {
-  readonly #hubs = new Map<string, Map<number, PlacedReading>>();
+  readonly #hubs = new Map<string, HubSensors>();
 
   /** Takes in what was just stored, live or backlog. */
   stored(hub: HubKey, log: Buffer, batch: Pick<OpenBatch, 'latest'>): void {
     const sensors = this.#sensors(hub);
     for (const { reading, flush, position } of batch.latest()) {
-      const placed = { reading, log, flush, position };
-      const known = sensors.get(reading.sensor);
-      if (!known) forgetFirst(sensors);
-      if (!known || isLater(placed, known)) sensors.set(reading.sensor, placed);
+      sensors.take({ reading, log, flush, position });
     }
   }
 
   /** By sensor number. */
   of(hub: HubKey): PlacedReading[] {
-    const sensors = this.#hubs.get(hub.machine.toString('hex'));
-    return sensors ? [...sensors.entries()].sort(([a], [b]) => a - b).map(([, placed]) => placed) : [];
+    return this.#hubs.get(hub.machine.toString('hex'))?.sorted() ?? [];
   }
 
   /**
@@ -60,11 +56,11 @@ export class LatestReadings {
     }
   }
 
-  #sensors(hub: HubKey): Map<number, PlacedReading> {
+  #sensors(hub: HubKey): HubSensors {
     const name = hub.machine.toString('hex');
     let sensors = this.#hubs.get(name);
     if (!sensors) {
-      sensors = new Map();
+      sensors = new HubSensors();
       this.#hubs.set(name, sensors);
     }
     return sensors;
@@ -74,11 +70,32 @@ export class LatestReadings {
 /** Twice what a hub may have at a time. The numbers come from the hub, and there are four thousand million of them. */
 const MOST_SENSORS = 2_000;
 
-/** Makes room for one more sensor. */
-function forgetFirst(sensors: Map<number, PlacedReading>): void {
-  if (sensors.size < MOST_SENSORS) return;
-  const [first] = sensors.keys();
-  if (first !== undefined) sensors.delete(first);
+/** The latest readings of one hub. */
+class HubSensors {
+  readonly #readings = new Map<number, PlacedReading>();
+  /** Their numbers, ascending; undefined when another has come or gone. */
+  #order: readonly number[] | undefined;
+
+  take(placed: PlacedReading): void {
+    const { sensor } = placed.reading;
+    const known = this.#readings.get(sensor);
+    if (known && !isLater(placed, known)) return;
+    if (!known) this.#makeRoom();
+    this.#readings.set(sensor, placed);
+  }
+
+  sorted(): PlacedReading[] {
+    this.#order ??= [...this.#readings.keys()].sort((a, b) => a - b);
+    return this.#order.map((sensor) => this.#readings.get(sensor) as PlacedReading);
+  }
+
+  /** For one more sensor. */
+  #makeRoom(): void {
+    this.#order = undefined;
+    if (this.#readings.size < MOST_SENSORS) return;
+    const [first] = this.#readings.keys();
+    if (first !== undefined) this.#readings.delete(first);
+  }
 }
 
 /** A sensor that has said nothing for this many batches is not looked for at a start. */

@@ -15,7 +15,12 @@ import {
   TokenServiceService,
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
 import { Outcome, Path } from '../../../gen/occmesh/link/v1/link.js';
-import { LogLedger, Reading, ReadingServiceService } from '../../../gen/occmesh/readings/v1/readings.js';
+import {
+  AggregateReadingsResponse,
+  LogLedger,
+  Reading,
+  ReadingServiceService,
+} from '../../../gen/occmesh/readings/v1/readings.js';
 import { GapReason, State, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { ANONYMOUS, type Principal } from '../../../src/contract/access.js';
 import { loadDescriptors } from '../../../src/contract/descriptors.js';
@@ -139,6 +144,25 @@ export function content() {
         state: State.CRITICAL,
         message: 'usage 99 % is over 98',
         values: [{ name: 'usage', unit: '%', value: 99 }],
+      }),
+    ],
+    buckets: [
+      AggregateReadingsResponse.fromPartial({
+        sensor: 1,
+        content: {
+          $case: 'states',
+          value: { buckets: [0, 2], counts: [2, 1], worst: [State.CRITICAL, State.OK] },
+        },
+      }),
+      AggregateReadingsResponse.fromPartial({
+        sensor: 1,
+        content: {
+          $case: 'metric',
+          value: {
+            ...{ name: 'usage', unit: '%', buckets: [0, 2], counts: [2, 1] },
+            ...{ minimums: [10, 7], maximums: [99, 7], sums: [109, 7], lasts: [10, 7] },
+          },
+        },
       }),
     ],
     ledgers: new Map([
@@ -305,11 +329,13 @@ export class FakeCloud implements Stoppable {
       revokeToken: this.#answer('revokeToken', ({ id: wanted }: { id: string }) => one(known.tokens, wanted)),
     });
     listener.add(ReadingServiceService, {
-      getLatest: this.#answer('getLatest', () => ({ readings: known.readings })),
+      getLatest: this.#answer('getLatest', () => ({ readings: known.readings, nextPageToken: '' })),
       getLedger: this.#answer('getLedger', ({ machineId }: { machineId: string }) => ({
         logs: known.ledgers.get(machineId) ?? [],
+        nextPageToken: '',
       })),
       queryReadings: (request: unknown) => this.#query(request),
+      aggregateReadings: (request: unknown) => this.#aggregate(request),
       watchReadings: (request: unknown, context: CallContext) => this.#watch(request, context),
     });
   }
@@ -318,6 +344,11 @@ export class FakeCloud implements Stoppable {
   async *#query(request: unknown) {
     this.#seen('queryReadings', request);
     for (const found of [...this.content.readings].reverse()) yield { readings: [found] };
+  }
+
+  async *#aggregate(request: unknown) {
+    this.#seen('aggregateReadings', request);
+    yield* this.content.buckets;
   }
 
   /** What there is, and then silence until the caller goes. */

@@ -227,7 +227,7 @@ describe('operators', () => {
         values: [{ name: 'usage', unit: '%', value: 12.5 }],
         id: { log: '07'.repeat(16), flush: 4, position: 1 },
       });
-      expect(office.cloud.asked('getLatest').at(-1)).to.deep.equal({ customerId: '', machineId: GATEWAY_HUB });
+      expect(office.cloud.asked('getLatest').at(-1)).to.include({ customerId: '', machineId: GATEWAY_HUB });
     });
 
     it('shows a range, oldest first, the newest when there are too many', async () => {
@@ -254,6 +254,34 @@ describe('operators', () => {
       expect(cut.out.split('\n')).to.have.length(4);
       expect(cut.out).to.contain('8s ago').and.to.contain('7s ago');
       expect(cut.err).to.equal('3 older readings are not shown; see --limit.\n');
+    });
+
+    it('sums a range up', async () => {
+      const range = ['readings', 'range', '--sensor', 'acme/pc/cpu', '--from', '-2h', '--every', '30m'];
+      expect(await office.json(...range)).to.deep.equal([
+        {
+          ...{ machineId: PC, machine: 'pc', sensorId: `${PC}/1`, sensor: 'CPU' },
+          ...{ from: '2026-01-01T10:00:00.000Z', state: 'CRITICAL', name: 'usage', unit: '%' },
+          ...{ count: 2, minimum: 10, average: 54.5, maximum: 99, last: 10 },
+        },
+        {
+          ...{ machineId: PC, machine: 'pc', sensorId: `${PC}/1`, sensor: 'CPU' },
+          ...{ from: '2026-01-01T11:00:00.000Z', state: 'OK', name: 'usage', unit: '%' },
+          ...{ count: 1, minimum: 7, average: 7, maximum: 7, last: 7 },
+        },
+      ]);
+      expect(office.cloud.asked('aggregateReadings')).to.deep.equal([
+        {
+          machineId: PC,
+          sensor: 1,
+          fromMs: Date.UTC(2026, 0, 1, 10),
+          untilMs: Date.UTC(2026, 0, 1, 12),
+          bucketMs: 1_800_000,
+        },
+      ]);
+      const { out } = await office.occ(...range);
+      expect(out).to.match(/CPU +usage +2026-01-01T10:00:00.000Z +2 +10 % +54.5 % +99 % +10 % +CRITICAL/);
+      expect((await office.occ(...range, '--limit', '5')).code).to.equal(2);
     });
 
     it('needs to know whose, and a range that is one', async () => {

@@ -37,7 +37,7 @@ export const protobufPackage = "occmesh.readings.v1";
 
 export const protobufFileName = "occmesh/readings/v1/readings.proto";
 
-/** What was measured, for services and people. Errors as in inventory.v1. */
+/** What was measured, for services and people. Errors, and pages unless it says otherwise, as in inventory.v1. */
 
 /** One reading. */
 export interface Reading {
@@ -83,12 +83,18 @@ export interface GetLatestRequest {
   customerId: string;
   /** Only of this hub; optional. */
   machineId: string;
+  /** At most this many, 1 to 10,000; 0: 1,000. */
+  pageSize: number;
+  /** Where to go on. */
+  pageToken: string;
 }
 
 /** Latest readings. */
 export interface GetLatestResponse {
   /** By hub, then sensor. */
   readings: Reading[];
+  /** Empty on the last page. */
+  nextPageToken: string;
 }
 
 /** Asks for a range. */
@@ -109,6 +115,65 @@ export interface QueryReadingsResponse {
   readings: Reading[];
 }
 
+/** Asks for a range in buckets. */
+export interface AggregateReadingsRequest {
+  /** Of this hub. */
+  machineId: string;
+  /** Only of this sensor; 0 for all. */
+  sensor: number;
+  /** From this time on, milliseconds since 1970-01-01T00:00:00Z. */
+  fromMs: number;
+  /** Before this time. */
+  untilMs: number;
+  /** How long a bucket is, milliseconds; the last one ends with the range. At most 10,000 buckets. */
+  bucketMs: number;
+}
+
+/** One sensor's states, or one of its metrics. */
+export interface AggregateReadingsResponse {
+  /** The sensor's number. */
+  sensor: number;
+  /** What it tells. */
+  content:
+    | //
+    /** Comes first. */
+    { $case: "states"; value: StateBuckets }
+    | //
+    /** A name with two units is two metrics. */
+    { $case: "metric"; value: MetricBuckets }
+    | undefined;
+}
+
+/** The states of a sensor. All lists have the same length, one entry for each bucket in which there is a reading. */
+export interface StateBuckets {
+  /** Numbers of the buckets, ascending: number n begins at from_ms + n * bucket_ms. */
+  buckets: number[];
+  /** How many readings there are. */
+  counts: number[];
+  /** The worst state, in the order OK, UNKNOWN, WARNING, CRITICAL. */
+  worst: State[];
+}
+
+/** The values of a metric. All lists have the same length, one entry for each bucket in which there is a value. */
+export interface MetricBuckets {
+  /** The metric. */
+  name: string;
+  /** Its unit. */
+  unit: string;
+  /** Numbers of the buckets, as in StateBuckets. */
+  buckets: number[];
+  /** How many values there are. */
+  counts: number[];
+  /** The lowest. */
+  minimums: number[];
+  /** The highest. */
+  maximums: number[];
+  /** Their sum: divided by the count it is the average. */
+  sums: number[];
+  /** The value with the latest timestamp. */
+  lasts: number[];
+}
+
 /** Asks for readings as they come. */
 export interface WatchReadingsRequest {
   /** Only of this customer; optional. */
@@ -127,12 +192,18 @@ export interface WatchReadingsResponse {
 export interface GetLedgerRequest {
   /** Of this hub. */
   machineId: string;
+  /** At most this many logs. */
+  pageSize: number;
+  /** Where to go on. */
+  pageToken: string;
 }
 
 /** A ledger. */
 export interface GetLedgerResponse {
   /** By birth. */
   logs: LogLedger[];
+  /** Empty on the last page. */
+  nextPageToken: string;
 }
 
 /** What the cloud holds of one log. */
@@ -541,7 +612,7 @@ export const ReadingId: MessageFns<ReadingId> = {
 };
 
 function createBaseGetLatestRequest(): GetLatestRequest {
-  return { customerId: "", machineId: "" };
+  return { customerId: "", machineId: "", pageSize: 0, pageToken: "" };
 }
 
 export const GetLatestRequest: MessageFns<GetLatestRequest> = {
@@ -551,6 +622,12 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     }
     if (message.machineId !== "") {
       writer.uint32(18).string(message.machineId);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(24).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(34).string(message.pageToken);
     }
     return writer;
   },
@@ -584,6 +661,22 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
             message.machineId = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -608,6 +701,16 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
         : isSet(object.machine_id)
         ? globalThis.String(object.machine_id)
         : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
     };
   },
 
@@ -619,6 +722,12 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     if (message.machineId !== "") {
       obj.machineId = message.machineId;
     }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
+    }
     return obj;
   },
 
@@ -629,18 +738,23 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     const message = createBaseGetLatestRequest();
     message.customerId = object.customerId ?? "";
     message.machineId = object.machineId ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseGetLatestResponse(): GetLatestResponse {
-  return { readings: [] };
+  return { readings: [], nextPageToken: "" };
 }
 
 export const GetLatestResponse: MessageFns<GetLatestResponse> = {
   encode(message: GetLatestResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.readings) {
       Reading.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
     }
     return writer;
   },
@@ -666,6 +780,14 @@ export const GetLatestResponse: MessageFns<GetLatestResponse> = {
             message.readings.push(Reading.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -681,6 +803,11 @@ export const GetLatestResponse: MessageFns<GetLatestResponse> = {
   fromJSON(object: any): GetLatestResponse {
     return {
       readings: globalThis.Array.isArray(object?.readings) ? object.readings.map((e: any) => Reading.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
     };
   },
 
@@ -688,6 +815,9 @@ export const GetLatestResponse: MessageFns<GetLatestResponse> = {
     const obj: any = {};
     if (message.readings?.length) {
       obj.readings = message.readings.map((e) => Reading.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
     }
     return obj;
   },
@@ -698,6 +828,7 @@ export const GetLatestResponse: MessageFns<GetLatestResponse> = {
   fromPartial(object: DeepPartial<GetLatestResponse>): GetLatestResponse {
     const message = createBaseGetLatestResponse();
     message.readings = object.readings?.map((e) => Reading.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -900,6 +1031,680 @@ export const QueryReadingsResponse: MessageFns<QueryReadingsResponse> = {
   },
 };
 
+function createBaseAggregateReadingsRequest(): AggregateReadingsRequest {
+  return { machineId: "", sensor: 0, fromMs: 0, untilMs: 0, bucketMs: 0 };
+}
+
+export const AggregateReadingsRequest: MessageFns<AggregateReadingsRequest> = {
+  encode(message: AggregateReadingsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machineId !== "") {
+      writer.uint32(10).string(message.machineId);
+    }
+    if (message.sensor !== 0) {
+      writer.uint32(16).uint32(message.sensor);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(24).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(32).int64(message.untilMs);
+    }
+    if (message.bucketMs !== 0) {
+      writer.uint32(40).uint64(message.bucketMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AggregateReadingsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAggregateReadingsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machineId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sensor = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.untilMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bucketMs = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AggregateReadingsRequest {
+    return {
+      machineId: isSet(object.machineId)
+        ? globalThis.String(object.machineId)
+        : isSet(object.machine_id)
+        ? globalThis.String(object.machine_id)
+        : "",
+      sensor: isSet(object.sensor) ? globalThis.Number(object.sensor) : 0,
+      fromMs: isSet(object.fromMs)
+        ? globalThis.Number(object.fromMs)
+        : isSet(object.from_ms)
+        ? globalThis.Number(object.from_ms)
+        : 0,
+      untilMs: isSet(object.untilMs)
+        ? globalThis.Number(object.untilMs)
+        : isSet(object.until_ms)
+        ? globalThis.Number(object.until_ms)
+        : 0,
+      bucketMs: isSet(object.bucketMs)
+        ? globalThis.Number(object.bucketMs)
+        : isSet(object.bucket_ms)
+        ? globalThis.Number(object.bucket_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: AggregateReadingsRequest): unknown {
+    const obj: any = {};
+    if (message.machineId !== "") {
+      obj.machineId = message.machineId;
+    }
+    if (message.sensor !== 0) {
+      obj.sensor = Math.round(message.sensor);
+    }
+    if (message.fromMs !== 0) {
+      obj.fromMs = Math.round(message.fromMs);
+    }
+    if (message.untilMs !== 0) {
+      obj.untilMs = Math.round(message.untilMs);
+    }
+    if (message.bucketMs !== 0) {
+      obj.bucketMs = Math.round(message.bucketMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AggregateReadingsRequest>): AggregateReadingsRequest {
+    return AggregateReadingsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AggregateReadingsRequest>): AggregateReadingsRequest {
+    const message = createBaseAggregateReadingsRequest();
+    message.machineId = object.machineId ?? "";
+    message.sensor = object.sensor ?? 0;
+    message.fromMs = object.fromMs ?? 0;
+    message.untilMs = object.untilMs ?? 0;
+    message.bucketMs = object.bucketMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseAggregateReadingsResponse(): AggregateReadingsResponse {
+  return { sensor: 0, content: undefined };
+}
+
+export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = {
+  encode(message: AggregateReadingsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sensor !== 0) {
+      writer.uint32(8).uint32(message.sensor);
+    }
+    switch (message.content?.$case) {
+      case "states":
+        StateBuckets.encode(message.content.value, writer.uint32(18).fork()).join();
+        break;
+      case "metric":
+        MetricBuckets.encode(message.content.value, writer.uint32(26).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AggregateReadingsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAggregateReadingsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sensor = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.content = { $case: "states", value: StateBuckets.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.content = { $case: "metric", value: MetricBuckets.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AggregateReadingsResponse {
+    return {
+      sensor: isSet(object.sensor) ? globalThis.Number(object.sensor) : 0,
+      content: isSet(object.states)
+        ? { $case: "states", value: StateBuckets.fromJSON(object.states) }
+        : isSet(object.metric)
+        ? { $case: "metric", value: MetricBuckets.fromJSON(object.metric) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: AggregateReadingsResponse): unknown {
+    const obj: any = {};
+    if (message.sensor !== 0) {
+      obj.sensor = Math.round(message.sensor);
+    }
+    if (message.content?.$case === "states") {
+      obj.states = StateBuckets.toJSON(message.content.value);
+    } else if (message.content?.$case === "metric") {
+      obj.metric = MetricBuckets.toJSON(message.content.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AggregateReadingsResponse>): AggregateReadingsResponse {
+    return AggregateReadingsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AggregateReadingsResponse>): AggregateReadingsResponse {
+    const message = createBaseAggregateReadingsResponse();
+    message.sensor = object.sensor ?? 0;
+    switch (object.content?.$case) {
+      case "states": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "states", value: StateBuckets.fromPartial(object.content.value) };
+        }
+        break;
+      }
+      case "metric": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "metric", value: MetricBuckets.fromPartial(object.content.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseStateBuckets(): StateBuckets {
+  return { buckets: [], counts: [], worst: [] };
+}
+
+export const StateBuckets: MessageFns<StateBuckets> = {
+  encode(message: StateBuckets, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.buckets.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.buckets) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.counts.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.counts) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.worst.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.worst) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StateBuckets {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStateBuckets();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.buckets.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.buckets.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.counts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.counts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.worst.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.worst.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StateBuckets {
+    return {
+      buckets: globalThis.Array.isArray(object?.buckets) ? object.buckets.map((e: any) => globalThis.Number(e)) : [],
+      counts: globalThis.Array.isArray(object?.counts) ? object.counts.map((e: any) => globalThis.Number(e)) : [],
+      worst: globalThis.Array.isArray(object?.worst) ? object.worst.map((e: any) => stateFromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: StateBuckets): unknown {
+    const obj: any = {};
+    if (message.buckets?.length) {
+      obj.buckets = message.buckets.map((e) => Math.round(e));
+    }
+    if (message.counts?.length) {
+      obj.counts = message.counts.map((e) => Math.round(e));
+    }
+    if (message.worst?.length) {
+      obj.worst = message.worst.map((e) => stateToJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StateBuckets>): StateBuckets {
+    return StateBuckets.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StateBuckets>): StateBuckets {
+    const message = createBaseStateBuckets();
+    message.buckets = object.buckets?.map((e) => e) || [];
+    message.counts = object.counts?.map((e) => e) || [];
+    message.worst = object.worst?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseMetricBuckets(): MetricBuckets {
+  return { name: "", unit: "", buckets: [], counts: [], minimums: [], maximums: [], sums: [], lasts: [] };
+}
+
+export const MetricBuckets: MessageFns<MetricBuckets> = {
+  encode(message: MetricBuckets, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.unit !== "") {
+      writer.uint32(18).string(message.unit);
+    }
+    if (message.buckets.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.buckets) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.counts.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.counts) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.minimums.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.minimums) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.maximums.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.maximums) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.sums.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.sums) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    if (message.lasts.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.lasts) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MetricBuckets {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetricBuckets();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unit = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.buckets.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.buckets.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.counts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.counts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag === 41) {
+              message.minimums.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.minimums.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag === 49) {
+              message.maximums.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.maximums.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag === 57) {
+              message.sums.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.sums.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 8: {
+            if (tag === 65) {
+              message.lasts.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 66) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.lasts.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MetricBuckets {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      unit: isSet(object.unit) ? globalThis.String(object.unit) : "",
+      buckets: globalThis.Array.isArray(object?.buckets) ? object.buckets.map((e: any) => globalThis.Number(e)) : [],
+      counts: globalThis.Array.isArray(object?.counts) ? object.counts.map((e: any) => globalThis.Number(e)) : [],
+      minimums: globalThis.Array.isArray(object?.minimums) ? object.minimums.map((e: any) => globalThis.Number(e)) : [],
+      maximums: globalThis.Array.isArray(object?.maximums) ? object.maximums.map((e: any) => globalThis.Number(e)) : [],
+      sums: globalThis.Array.isArray(object?.sums) ? object.sums.map((e: any) => globalThis.Number(e)) : [],
+      lasts: globalThis.Array.isArray(object?.lasts) ? object.lasts.map((e: any) => globalThis.Number(e)) : [],
+    };
+  },
+
+  toJSON(message: MetricBuckets): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.unit !== "") {
+      obj.unit = message.unit;
+    }
+    if (message.buckets?.length) {
+      obj.buckets = message.buckets.map((e) => Math.round(e));
+    }
+    if (message.counts?.length) {
+      obj.counts = message.counts.map((e) => Math.round(e));
+    }
+    if (message.minimums?.length) {
+      obj.minimums = message.minimums.map((e) => floatToJson(e));
+    }
+    if (message.maximums?.length) {
+      obj.maximums = message.maximums.map((e) => floatToJson(e));
+    }
+    if (message.sums?.length) {
+      obj.sums = message.sums.map((e) => floatToJson(e));
+    }
+    if (message.lasts?.length) {
+      obj.lasts = message.lasts.map((e) => floatToJson(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MetricBuckets>): MetricBuckets {
+    return MetricBuckets.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MetricBuckets>): MetricBuckets {
+    const message = createBaseMetricBuckets();
+    message.name = object.name ?? "";
+    message.unit = object.unit ?? "";
+    message.buckets = object.buckets?.map((e) => e) || [];
+    message.counts = object.counts?.map((e) => e) || [];
+    message.minimums = object.minimums?.map((e) => e) || [];
+    message.maximums = object.maximums?.map((e) => e) || [];
+    message.sums = object.sums?.map((e) => e) || [];
+    message.lasts = object.lasts?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseWatchReadingsRequest(): WatchReadingsRequest {
   return { customerId: "", machineId: "" };
 }
@@ -1063,13 +1868,19 @@ export const WatchReadingsResponse: MessageFns<WatchReadingsResponse> = {
 };
 
 function createBaseGetLedgerRequest(): GetLedgerRequest {
-  return { machineId: "" };
+  return { machineId: "", pageSize: 0, pageToken: "" };
 }
 
 export const GetLedgerRequest: MessageFns<GetLedgerRequest> = {
   encode(message: GetLedgerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.machineId !== "") {
       writer.uint32(10).string(message.machineId);
+    }
+    if (message.pageSize !== 0) {
+      writer.uint32(16).uint32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(26).string(message.pageToken);
     }
     return writer;
   },
@@ -1095,6 +1906,22 @@ export const GetLedgerRequest: MessageFns<GetLedgerRequest> = {
             message.machineId = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.pageSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1114,6 +1941,16 @@ export const GetLedgerRequest: MessageFns<GetLedgerRequest> = {
         : isSet(object.machine_id)
         ? globalThis.String(object.machine_id)
         : "",
+      pageSize: isSet(object.pageSize)
+        ? globalThis.Number(object.pageSize)
+        : isSet(object.page_size)
+        ? globalThis.Number(object.page_size)
+        : 0,
+      pageToken: isSet(object.pageToken)
+        ? globalThis.String(object.pageToken)
+        : isSet(object.page_token)
+        ? globalThis.String(object.page_token)
+        : "",
     };
   },
 
@@ -1121,6 +1958,12 @@ export const GetLedgerRequest: MessageFns<GetLedgerRequest> = {
     const obj: any = {};
     if (message.machineId !== "") {
       obj.machineId = message.machineId;
+    }
+    if (message.pageSize !== 0) {
+      obj.pageSize = Math.round(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      obj.pageToken = message.pageToken;
     }
     return obj;
   },
@@ -1131,18 +1974,23 @@ export const GetLedgerRequest: MessageFns<GetLedgerRequest> = {
   fromPartial(object: DeepPartial<GetLedgerRequest>): GetLedgerRequest {
     const message = createBaseGetLedgerRequest();
     message.machineId = object.machineId ?? "";
+    message.pageSize = object.pageSize ?? 0;
+    message.pageToken = object.pageToken ?? "";
     return message;
   },
 };
 
 function createBaseGetLedgerResponse(): GetLedgerResponse {
-  return { logs: [] };
+  return { logs: [], nextPageToken: "" };
 }
 
 export const GetLedgerResponse: MessageFns<GetLedgerResponse> = {
   encode(message: GetLedgerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.logs) {
       LogLedger.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
     }
     return writer;
   },
@@ -1168,6 +2016,14 @@ export const GetLedgerResponse: MessageFns<GetLedgerResponse> = {
             message.logs.push(LogLedger.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1181,13 +2037,23 @@ export const GetLedgerResponse: MessageFns<GetLedgerResponse> = {
   },
 
   fromJSON(object: any): GetLedgerResponse {
-    return { logs: globalThis.Array.isArray(object?.logs) ? object.logs.map((e: any) => LogLedger.fromJSON(e)) : [] };
+    return {
+      logs: globalThis.Array.isArray(object?.logs) ? object.logs.map((e: any) => LogLedger.fromJSON(e)) : [],
+      nextPageToken: isSet(object.nextPageToken)
+        ? globalThis.String(object.nextPageToken)
+        : isSet(object.next_page_token)
+        ? globalThis.String(object.next_page_token)
+        : "",
+    };
   },
 
   toJSON(message: GetLedgerResponse): unknown {
     const obj: any = {};
     if (message.logs?.length) {
       obj.logs = message.logs.map((e) => LogLedger.toJSON(e));
+    }
+    if (message.nextPageToken !== "") {
+      obj.nextPageToken = message.nextPageToken;
     }
     return obj;
   },
@@ -1198,6 +2064,7 @@ export const GetLedgerResponse: MessageFns<GetLedgerResponse> = {
   fromPartial(object: DeepPartial<GetLedgerResponse>): GetLedgerResponse {
     const message = createBaseGetLedgerResponse();
     message.logs = object.logs?.map((e) => LogLedger.fromPartial(e)) || [];
+    message.nextPageToken = object.nextPageToken ?? "";
     return message;
   },
 };
@@ -1489,7 +2356,10 @@ export const LostRange: MessageFns<LostRange> = {
 /** Readings, and the record of what the cloud holds. */
 export type ReadingServiceService = typeof ReadingServiceService;
 export const ReadingServiceService = {
-  /** The latest reading of each sensor that has one. "Latest" follows the hub's log order, not its clock. Retry: safe. */
+  /**
+   * The latest reading of each sensor that has one, in pages. "Latest" follows the hub's log order, not its clock; a page
+   * shows it as it is when the page is made. Retry: safe.
+   */
   getLatest: {
     path: "/occmesh.readings.v1.ReadingService/GetLatest" as const,
     requestStream: false as const,
@@ -1514,6 +2384,23 @@ export const ReadingServiceService = {
     responseDeserialize: (value: Buffer): QueryReadingsResponse => QueryReadingsResponse.decode(value),
   },
   /**
+   * The same range summed up: what the readings of a hub or a sensor were in each of many spans of equal length, for
+   * charts and reports. Streams, for each sensor in the order of their numbers, one message with its states and one for
+   * each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: sensors and metrics times
+   * buckets are more than about 250,000; ask for one sensor, or for wider buckets.
+   */
+  aggregateReadings: {
+    path: "/occmesh.readings.v1.ReadingService/AggregateReadings" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: AggregateReadingsRequest): Buffer =>
+      Buffer.from(AggregateReadingsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AggregateReadingsRequest => AggregateReadingsRequest.decode(value),
+    responseSerialize: (value: AggregateReadingsResponse): Buffer =>
+      Buffer.from(AggregateReadingsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AggregateReadingsResponse => AggregateReadingsResponse.decode(value),
+  },
+  /**
    * Readings as they are stored, live ones and backlog. Starts with the next one; a consumer that falls 10,000
    * readings behind is ended with RESOURCE_EXHAUSTED. Retry: safe, but what passed in between must be queried.
    */
@@ -1527,7 +2414,7 @@ export const ReadingServiceService = {
       Buffer.from(WatchReadingsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchReadingsResponse => WatchReadingsResponse.decode(value),
   },
-  /** The ledger of a hub: every log, what is held of it, what is known to be gone. Retry: safe. */
+  /** The ledger of a hub: every log, what is held of it, what is known to be gone; in pages. Retry: safe. */
   getLedger: {
     path: "/occmesh.readings.v1.ReadingService/GetLedger" as const,
     requestStream: false as const,
@@ -1540,7 +2427,10 @@ export const ReadingServiceService = {
 } as const;
 
 export interface ReadingServiceServer extends UntypedServiceImplementation {
-  /** The latest reading of each sensor that has one. "Latest" follows the hub's log order, not its clock. Retry: safe. */
+  /**
+   * The latest reading of each sensor that has one, in pages. "Latest" follows the hub's log order, not its clock; a page
+   * shows it as it is when the page is made. Retry: safe.
+   */
   getLatest: handleUnaryCall<GetLatestRequest, GetLatestResponse>;
   /**
    * All readings of a hub or a sensor whose timestamps lie in a range. Streams pages in no particular order between
@@ -1548,16 +2438,26 @@ export interface ReadingServiceServer extends UntypedServiceImplementation {
    */
   queryReadings: handleServerStreamingCall<QueryReadingsRequest, QueryReadingsResponse>;
   /**
+   * The same range summed up: what the readings of a hub or a sensor were in each of many spans of equal length, for
+   * charts and reports. Streams, for each sensor in the order of their numbers, one message with its states and one for
+   * each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: sensors and metrics times
+   * buckets are more than about 250,000; ask for one sensor, or for wider buckets.
+   */
+  aggregateReadings: handleServerStreamingCall<AggregateReadingsRequest, AggregateReadingsResponse>;
+  /**
    * Readings as they are stored, live ones and backlog. Starts with the next one; a consumer that falls 10,000
    * readings behind is ended with RESOURCE_EXHAUSTED. Retry: safe, but what passed in between must be queried.
    */
   watchReadings: handleServerStreamingCall<WatchReadingsRequest, WatchReadingsResponse>;
-  /** The ledger of a hub: every log, what is held of it, what is known to be gone. Retry: safe. */
+  /** The ledger of a hub: every log, what is held of it, what is known to be gone; in pages. Retry: safe. */
   getLedger: handleUnaryCall<GetLedgerRequest, GetLedgerResponse>;
 }
 
 export interface ReadingServiceClient extends Client {
-  /** The latest reading of each sensor that has one. "Latest" follows the hub's log order, not its clock. Retry: safe. */
+  /**
+   * The latest reading of each sensor that has one, in pages. "Latest" follows the hub's log order, not its clock; a page
+   * shows it as it is when the page is made. Retry: safe.
+   */
   getLatest(
     request: GetLatestRequest,
     callback: (error: ServiceError | null, response: GetLatestResponse) => void,
@@ -1587,6 +2487,21 @@ export interface ReadingServiceClient extends Client {
     options?: Partial<CallOptions>,
   ): ClientReadableStream<QueryReadingsResponse>;
   /**
+   * The same range summed up: what the readings of a hub or a sensor were in each of many spans of equal length, for
+   * charts and reports. Streams, for each sensor in the order of their numbers, one message with its states and one for
+   * each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: sensors and metrics times
+   * buckets are more than about 250,000; ask for one sensor, or for wider buckets.
+   */
+  aggregateReadings(
+    request: AggregateReadingsRequest,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<AggregateReadingsResponse>;
+  aggregateReadings(
+    request: AggregateReadingsRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<AggregateReadingsResponse>;
+  /**
    * Readings as they are stored, live ones and backlog. Starts with the next one; a consumer that falls 10,000
    * readings behind is ended with RESOURCE_EXHAUSTED. Retry: safe, but what passed in between must be queried.
    */
@@ -1599,7 +2514,7 @@ export interface ReadingServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchReadingsResponse>;
-  /** The ledger of a hub: every log, what is held of it, what is known to be gone. Retry: safe. */
+  /** The ledger of a hub: every log, what is held of it, what is known to be gone; in pages. Retry: safe. */
   getLedger(
     request: GetLedgerRequest,
     callback: (error: ServiceError | null, response: GetLedgerResponse) => void,

@@ -291,7 +291,9 @@ describe('the budget of a hub', () => {
     const holdings = states.slice(0, MOST_LOGS).map((state) => state.holding());
     expect(Welcome.encode(Welcome.fromPartial({ holdings })).finish().length).to.be.below(MAX_ENVELOPE_BYTES - 10_000);
     const logs = states.map(ledgerOf);
-    expect(GetLedgerResponse.encode({ logs }).finish().length).to.be.below(DEFAULT_LIMITS.messageBytes);
+    expect(GetLedgerResponse.encode({ logs, nextPageToken: '' }).finish().length).to.be.below(
+      DEFAULT_LIMITS.messageBytes,
+    );
   });
 
   it('says how long to wait, and no fault of it is for ever', () => {

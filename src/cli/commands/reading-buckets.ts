@@ -1,0 +1,90 @@
+// `occ readings range --every`: a range summed up in buckets of time.
+import type { AggregateReadingsRequest, State } from '../../client/index.js';
+import type { Names } from '../names.js';
+import type { Answer, Session } from '../operator.js';
+import { quantity } from '../output/reading.js';
+import { table } from '../output/table.js';
+import { iso } from '../output/times.js';
+import { stateTone, stateWord } from '../output/words.js';
+
+/** One metric in one bucket. */
+interface Row {
+  readonly sensor: number;
+  readonly at: number;
+  /** The worst of its sensor in this bucket. */
+  readonly state: State;
+  readonly name: string;
+  readonly unit: string;
+  readonly count: number;
+  readonly minimum: number;
+  readonly average: number;
+  readonly maximum: number;
+  readonly last: number;
+}
+
+export async function bucketsAnswer(
+  request: AggregateReadingsRequest,
+  names: Names,
+  session: Session,
+): Promise<Answer> {
+  const rows = await rowsOf(request, session);
+  const { machineId } = request;
+  return {
+    json: rows.map(({ sensor, at, state, ...metric }) => ({
+      machineId,
+      machine: names.machine(machineId),
+      sensorId: `${machineId}/${sensor}`,
+      sensor: names.sensor(machineId, sensor),
+      from: iso(at),
+      state: stateWord(state),
+      ...metric,
+    })),
+    text: (paint) =>
+      rows.length === 0
+        ? ''
+        : table(
+            ['SENSOR', 'METRIC', 'FROM', 'COUNT', 'MINIMUM', 'AVERAGE', 'MAXIMUM', 'LAST', 'WORST'],
+            rows.map((row) => cellsOf(row, machineId, names)),
+            paint,
+          ),
+    ...(rows.length === 0 ? { note: 'There is no value in this range.' } : {}),
+  };
+}
+
+async function rowsOf(request: AggregateReadingsRequest, { client }: Session): Promise<Row[]> {
+  const rows: Row[] = [];
+  let worst = new Map<number, State>();
+  for await (const { sensor, content } of client.readings.aggregateReadings(request)) {
+    if (content?.$case === 'states') {
+      const { buckets, worst: states } = content.value;
+      worst = new Map(buckets.map((bucket, i) => [bucket, states[i] ?? 0]));
+    } else if (content?.$case === 'metric') {
+      const { name, unit, buckets, counts, minimums, maximums, sums, lasts } = content.value;
+      for (const [i, bucket] of buckets.entries()) {
+        const count = counts[i] ?? 0;
+        rows.push({
+          ...{
+            sensor,
+            at: request.fromMs + bucket * request.bucketMs,
+            state: worst.get(bucket) ?? 0,
+            name,
+            unit,
+            count,
+          },
+          ...{ minimum: minimums[i] ?? 0, average: (sums[i] ?? 0) / count, maximum: maximums[i] ?? 0 },
+          last: lasts[i] ?? 0,
+        });
+      }
+    }
+  }
+  return rows;
+}
+
+const cellsOf = ({ sensor, at, state, name, unit, count, ...values }: Row, machineId: string, names: Names) => [
+  { text: names.sensor(machineId, sensor), tone: 'strong' as const },
+  name,
+  iso(at) ?? '',
+  String(count),
+  ...[values.minimum, values.average, values.maximum, values.last].map((value) => quantity(value, unit)),
+  { text: stateWord(state), tone: stateTone(state) },
+];

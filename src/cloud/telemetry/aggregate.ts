@@ -1,0 +1,163 @@
+// Readings summed up in buckets of time. Takes flat arrays, piece by piece, in the order of the log and not of time, and
+// makes no object for a reading.
+import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { ApiFault } from '../../contract/fault.js';
+import { worst } from '../../sensors/severity.js';
+import type { SeriesArrays } from '../../telemetry/columns-decode.js';
+
+/** Bucket number n has the readings from `from` + n × `width` on, before the next one and before `until`. */
+export interface Buckets {
+  readonly from: number;
+  readonly until: number;
+  readonly width: number;
+}
+
+export const bucketCount = ({ from, until, width }: Buckets): number => Math.ceil((until - from) / width);
+
+/** Of each bucket; 0 where there is no reading. */
+export interface StateSums {
+  readonly counts: Uint32Array;
+  /** A State. */
+  readonly worst: Uint8Array;
+}
+
+/** Of each bucket; where the count is 0, the others mean nothing. */
+export interface MetricSums {
+  readonly name: string;
+  readonly unit: string;
+  readonly counts: Uint32Array;
+  readonly minimums: Float64Array;
+  readonly maximums: Float64Array;
+  readonly sums: Float64Array;
+  /** The value with the latest timestamp, of several the last one in the order of the log. */
+  readonly lasts: Float64Array;
+  readonly lastAt: Float64Array;
+}
+
+export interface SensorSums {
+  readonly sensor: number;
+  readonly states: StateSums;
+  /** By name, then unit. */
+  readonly metrics: readonly MetricSums[];
+}
+
+/** Buckets of all series together, so that no call takes more than 12 MB. */
+export const MAX_POINTS = 250_000;
+/** What a series costs beside its buckets, in buckets. */
+const SERIES_POINTS = 20;
+
+export class Aggregation {
+  readonly #sensors = new Map<number, { readonly states: StateSums; readonly metrics: Map<string, MetricSums> }>();
+  readonly #count: number;
+  #points = 0;
+
+  constructor(private readonly buckets: Buckets) {
+    this.#count = bucketCount(buckets);
+  }
+
+  /** By number; only those with a reading in the range. */
+  get sensors(): SensorSums[] {
+    const byNumber = [...this.#sensors].sort(([a], [b]) => a - b);
+    return byNumber.map(([sensor, { states, metrics }]) => ({
+      sensor,
+      states,
+      metrics: [...metrics.values()].sort((a, b) => (isBefore(a, b) ? -1 : 1)),
+    }));
+  }
+
+  /** Faults: api.exhausted. */
+  add({ sensor, metrics, takenAt, state, values }: SeriesArrays): void {
+    const places = this.#places(takenAt);
+    if (!places) return;
+    const sums = this.#of(sensor);
+    addStates(sums.states, places, state);
+    for (const [i, { name, unit }] of metrics.entries()) {
+      // The length tells where the name ends.
+      const key = `${name.length} ${name}${unit}`;
+      let metric = sums.metrics.get(key);
+      if (!metric) {
+        metric = this.#newMetric(name, unit);
+        sums.metrics.set(key, metric);
+      }
+      addValues(metric, places, takenAt, values[i] ?? NO_VALUES);
+    }
+  }
+
+  #of(sensor: number) {
+    const known = this.#sensors.get(sensor);
+    if (known) return known;
+    this.#makeRoom();
+    const states = { counts: new Uint32Array(this.#count), worst: new Uint8Array(this.#count) };
+    const sums = { states, metrics: new Map<string, MetricSums>() };
+    this.#sensors.set(sensor, sums);
+    return sums;
+  }
+
+  #newMetric(name: string, unit: string): MetricSums {
+    this.#makeRoom();
+    const numbers = () => new Float64Array(this.#count);
+    return {
+      ...{ name, unit, counts: new Uint32Array(this.#count) },
+      ...{ minimums: numbers(), maximums: numbers(), sums: numbers(), lasts: numbers(), lastAt: numbers() },
+    };
+  }
+
+  /** For one more series. */
+  #makeRoom(): void {
+    this.#points += this.#count + SERIES_POINTS;
+    if (this.#points <= MAX_POINTS) return;
+    throw new ApiFault('api.exhausted', 'these are too many sensors and metrics for so many buckets', {
+      permanent: true,
+      advice: 'Ask for one sensor, or for wider buckets.',
+    });
+  }
+
+  /** The bucket of each reading, -1 for those in none; undefined when that is all of them. */
+  #places(takenAt: Float64Array): Int32Array | undefined {
+    const { from, until, width } = this.buckets;
+    const places = new Int32Array(takenAt.length);
+    let found = false;
+    for (let i = 0; i < takenAt.length; i++) {
+      const at = takenAt[i] as number;
+      const inside = at >= from && at < until;
+      places[i] = inside ? Math.floor((at - from) / width) : -1;
+      found ||= inside;
+    }
+    return found ? places : undefined;
+  }
+}
+
+const isBefore = (a: MetricSums, b: MetricSums): boolean => (a.name === b.name ? a.unit < b.unit : a.name < b.name);
+
+const NO_VALUES = new Float64Array(0);
+
+function addStates({ counts, worst: worsts }: StateSums, places: Int32Array, states: Uint8Array): void {
+  for (let i = 0; i < places.length; i++) {
+    const place = places[i] as number;
+    if (place < 0) continue;
+    const state = states[i] as State;
+    const count = counts[place] as number;
+    counts[place] = count + 1;
+    const before = worsts[place] as State;
+    if (count === 0) worsts[place] = state;
+    else if (state !== before && before !== State.CRITICAL) worsts[place] = worst(before, state);
+  }
+}
+
+function addValues(sums: MetricSums, places: Int32Array, takenAt: Float64Array, values: Float64Array): void {
+  const { counts, minimums, maximums, sums: totals, lasts, lastAt } = sums;
+  for (let i = 0; i < places.length; i++) {
+    const place = places[i] as number;
+    if (place < 0) continue;
+    const value = values[i] as number;
+    const at = takenAt[i] as number;
+    const count = counts[place] as number;
+    counts[place] = count + 1;
+    totals[place] = (totals[place] as number) + value;
+    if (count === 0 || value < (minimums[place] as number)) minimums[place] = value;
+    if (count === 0 || value > (maximums[place] as number)) maximums[place] = value;
+    if (count > 0 && at < (lastAt[place] as number)) continue;
+    lasts[place] = value;
+    lastAt[place] = at;
+  }
+}

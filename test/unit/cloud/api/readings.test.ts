@@ -1,0 +1,324 @@
+// readings.v1.ReadingService: pages, buckets, and who may see what.
+import { expect } from 'chai';
+import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import {
+  AggregateReadingsRequest,
+  GetLatestRequest,
+  GetLatestResponse,
+  GetLedgerRequest,
+  QueryReadingsRequest,
+  WatchReadingsRequest,
+} from '../../../../gen/occmesh/readings/v1/readings.js';
+import { LedgerEntry } from '../../../../gen/occmesh/store/v1/store.js';
+import { Signed, State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { ReadingService } from '../../../../src/cloud/api/reading-service.js';
+import type { MachineRecord } from '../../../../src/cloud/inventory/records.js';
+import { tableKey } from '../../../../src/cloud/tables.js';
+import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
+import { type HubKey, Ledger } from '../../../../src/cloud/telemetry/ledger.js';
+import { Watchers } from '../../../../src/cloud/telemetry/watch.js';
+import type { Principal } from '../../../../src/contract/access.js';
+import { DEFAULT_LIMITS } from '../../../../src/contract/limits.js';
+import { uuidBytes, uuidText } from '../../../../src/identity/uuid.js';
+import { epochMs } from '../../../../src/kernel/duration.js';
+import { systemRandom, uuid7 } from '../../../../src/kernel/random.js';
+import { u64be } from '../../../../src/storage/keys.js';
+import { packBatch } from '../../../../src/telemetry/batch.js';
+import type { Reading } from '../../../../src/telemetry/reading.js';
+import { TestCloud } from '../inventory/fixture.js';
+import { faultOf } from './fixture.js';
+
+const LOG = Buffer.alloc(16, 1);
+
+class TestReadings implements AsyncDisposable {
+  readonly latest = new LatestReadings();
+  readonly ledger: Ledger;
+  readonly service: ReadingService;
+  readonly operator: Principal;
+
+  private constructor(
+    readonly cloud: TestCloud,
+    text: string,
+  ) {
+    const { store, inventory } = cloud;
+    this.ledger = new Ledger(store);
+    const { ledger, latest } = this;
+    this.service = new ReadingService({ inventory, store, ledger, latest, watchers: new Watchers() });
+    this.operator = inventory.tokens.authenticate(text) ?? { kind: 'anonymous' };
+  }
+
+  static async start(): Promise<TestReadings> {
+    const cloud = await TestCloud.start();
+    const wanted = { caller: Caller.OPERATOR, customerId: undefined, lifetimeMs: 0, name: '' } as const;
+    return new TestReadings(cloud, (await cloud.inventory.tokens.createApi(wanted)).text);
+  }
+
+  async reader(customerId: string): Promise<Principal> {
+    const wanted = { caller: Caller.CUSTOMER_READER, customerId, lifetimeMs: 0, name: '' } as const;
+    const { text } = await this.cloud.inventory.tokens.createApi(wanted);
+    return this.cloud.inventory.tokens.authenticate(text) ?? { kind: 'anonymous' };
+  }
+
+  /** The newest reading of some sensors of a hub. */
+  measured(machine: MachineRecord, sensors: readonly number[], message = ''): void {
+    const readings = sensors.map((sensor) => ({ ...reading(sensor, 1), message }));
+    const latest = () => readings.map((one, position) => ({ reading: one, flush: 0, position }));
+    this.latest.stored(keyOf(machine), LOG, { latest });
+  }
+
+  async store(machine: MachineRecord, readings: readonly Reading[]): Promise<void> {
+    const content = packBatch({ log: LOG, firstFlush: 0, chain: LOG }, [{ number: 0, readings }]);
+    const times = readings.map(({ takenAt }) => takenAt);
+    const [earliestMs, latestMs] = [Math.min(...times), Math.max(...times)];
+    const about = { flushCount: 1, chain: LOG, readingCount: readings.length, earliestMs, latestMs };
+    const entry = LedgerEntry.fromPartial(about);
+    const key = keyOf(machine);
+    const at = [key.machine, LOG, u64be(0)] as const;
+    await this.cloud.store.commit(() => [
+      { put: tableKey(key.customer, 'batch', ...at), value: Signed.encode(Signed.fromPartial({ content })).finish() },
+      { put: tableKey(key.customer, 'ledger', ...at), value: LedgerEntry.encode(entry).finish() },
+    ]);
+  }
+
+  call(principal: Principal) {
+    return { principal, signal: new AbortController().signal };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.cloud[Symbol.asyncDispose]();
+  }
+}
+
+const keyOf = ({ id, customerId }: MachineRecord): HubKey => ({
+  customer: uuidBytes(customerId),
+  machine: uuidBytes(id),
+});
+
+const reading = (sensor: number, at: number): Reading => ({
+  sensor,
+  takenAt: epochMs(at),
+  state: State.OK,
+  message: '',
+  values: [{ name: 'used', unit: '%', value: at }],
+});
+
+async function all<T>(stream: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const one of stream) found.push(one);
+  return found;
+}
+
+describe('cloud: readings API', () => {
+  /** Every page of the latest readings, as `hub/sensor`; `between` happens after each. */
+  async function pages(api: TestReadings, principal: Principal, pageSize: number, between = () => {}) {
+    const found: { sensors: string[]; bytes: number }[] = [];
+    let pageToken = '';
+    do {
+      const request = GetLatestRequest.fromPartial({ pageSize, pageToken });
+      const encoded = await api.service.getLatest(request, api.call(principal));
+      const answer = GetLatestResponse.decode(encoded);
+      found.push({
+        sensors: answer.readings.map(({ machineId, sensor }) => `${machineId}/${sensor}`),
+        bytes: encoded.length,
+      });
+      pageToken = answer.nextPageToken;
+      between();
+    } while (pageToken !== '');
+    return found;
+  }
+
+  it('tells the latest of every sensor page by page: by hub, then sensor, each once', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const hubs = [];
+    for (let i = 0; i < 3; i++) hubs.push((await api.cloud.enrolled(id, 'hub')).record);
+    for (const hub of hubs) api.measured(hub, [11, 2, 4_000_000_000, 100]);
+    const sorted = hubs.map((hub) => hub.id).sort();
+    const expected = sorted.flatMap((hub) => [2, 11, 100, 4_000_000_000].map((sensor) => `${hub}/${sensor}`));
+    for (const size of [1, 2, 4, 5, 12, 0]) {
+      const found = await pages(api, api.operator, size);
+      expect(found.flatMap(({ sensors }) => sensors)).to.deep.equal(expected);
+      expect(found).to.have.length(size === 0 ? 1 : Math.ceil(12 / size));
+    }
+    // A sensor that appears behind where a page ended comes with a later one; nothing else moves.
+    let more = 200;
+    const last = hubs.find((hub) => hub.id === sorted.at(-1));
+    const grown = await pages(api, api.operator, 5, () => last && more < 202 && api.measured(last, [more++]));
+    const [before, behind] = [expected.slice(0, -1), expected.slice(-1)];
+    expect(grown.flatMap(({ sensors }) => sensors)).to.deep.equal([
+      ...before,
+      ...[200, 201].map((sensor) => `${last?.id}/${sensor}`),
+      ...behind,
+    ]);
+  });
+
+  it('tells the latest reading as it is now, whatever was told before', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const { record } = await api.cloud.enrolled(id, 'hub');
+    const told = async () =>
+      GetLatestResponse.decode(await api.service.getLatest(GetLatestRequest.fromPartial({}), api.call(api.operator)));
+    const expected = (flush: number, change: Partial<Reading>) => ({
+      ...{ machineId: record.id, sensor: 7, takenAtMs: 1, state: State.OK, message: '' },
+      ...{ values: [{ name: 'used', unit: '%', value: 1 }], id: { log: LOG, flush, position: 0 } },
+      ...change,
+    });
+    const stored = (flush: number, change: Partial<Reading>) =>
+      api.latest.stored(keyOf(record), LOG, {
+        latest: () => [{ reading: { ...reading(7, 1), ...change }, flush, position: 0 }],
+      });
+    stored(3, {});
+    for (const _ of [1, 2]) expect(await told()).to.deep.equal({ readings: [expected(3, {})], nextPageToken: '' });
+    const failed = { state: State.UNKNOWN, message: 'größer', values: [] };
+    stored(4, failed);
+    expect(await told()).to.deep.equal({ readings: [expected(4, failed)], nextPageToken: '' });
+    // Backlog, which is no later.
+    stored(2, {});
+    expect(await told()).to.deep.equal({ readings: [expected(4, failed)], nextPageToken: '' });
+  });
+
+  it('ends a page of latest readings before its message would be too large', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const { record } = await api.cloud.enrolled(id, 'hub');
+    // Three bytes a character.
+    api.measured(
+      record,
+      Array.from({ length: 2_000 }, (_, i) => i + 1),
+      '…'.repeat(341),
+    );
+    const found = await pages(api, api.operator, 10_000);
+    expect(found.flatMap(({ sensors }) => sensors)).to.have.length(2_000);
+    for (const { bytes } of found) expect(bytes).to.be.lessThan(DEFAULT_LIMITS.messageBytes / 1.5);
+  });
+
+  it('refuses sizes and tokens of pages that it has not given out', async () => {
+    await using api = await TestReadings.start();
+    const latest = (request: Partial<GetLatestRequest>) =>
+      faultOf(api.service.getLatest(GetLatestRequest.fromPartial(request), api.call(api.operator)));
+    expect(await latest({ pageSize: 10_001 })).to.equal('api.invalid: page_size: must be 1 to 10000, is 10001');
+    for (const token of ['x', '1', '1eA', '2eC8x', `1${Buffer.from('x/y').toString('base64url')}`]) {
+      expect(await latest({ pageToken: token }), token).to.match(/^api\.invalid: page_token: /);
+    }
+  });
+
+  it('tells a ledger page by page, by birth of the logs', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const { record } = await api.cloud.enrolled(id, 'hub');
+    const ledger = await api.ledger.of(keyOf(record));
+    for (const n of [5, 1, 3, 2, 4]) {
+      ledger.log(Buffer.alloc(16, n)).hold(0, { flushCount: 1, readingCount: n, chain: LOG });
+    }
+    const found: number[][] = [];
+    let pageToken = '';
+    do {
+      const request = GetLedgerRequest.fromPartial({ machineId: record.id, pageSize: 2, pageToken });
+      const answer = await api.service.getLedger(request, api.call(api.operator));
+      found.push(answer.logs.map(({ readingCount }) => readingCount));
+      pageToken = answer.nextPageToken;
+    } while (pageToken !== '');
+    expect(found).to.deep.equal([[1, 2], [3, 4], [5]]);
+  });
+
+  const ask = (api: TestReadings, principal: Principal, change: Partial<AggregateReadingsRequest>) =>
+    all(api.service.aggregateReadings(AggregateReadingsRequest.fromPartial(change), api.call(principal)));
+
+  it('sums a range up in buckets: states first, then each metric; of one sensor or of all', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const { record } = await api.cloud.enrolled(id, 'hub');
+    await api.store(record, [
+      reading(1, 1_000),
+      reading(1, 1_500),
+      reading(1, 3_000),
+      reading(2, 1_000),
+      reading(1, 9_000),
+    ]);
+    const range = { machineId: record.id, fromMs: 1_000, untilMs: 4_000, bucketMs: 1_000 };
+    const ofOne = await ask(api, api.operator, { ...range, sensor: 1 });
+    expect(ofOne).to.deep.equal([
+      {
+        sensor: 1,
+        content: { $case: 'states', value: { buckets: [0, 2], counts: [2, 1], worst: [State.OK, State.OK] } },
+      },
+      {
+        sensor: 1,
+        content: {
+          $case: 'metric',
+          value: {
+            ...{ name: 'used', unit: '%', buckets: [0, 2], counts: [2, 1], minimums: [1_000, 3_000] },
+            ...{ maximums: [1_500, 3_000], sums: [2_500, 3_000], lasts: [1_500, 3_000] },
+          },
+        },
+      },
+    ]);
+    const ofAll = await ask(api, api.operator, range);
+    expect(ofAll.map(({ sensor }) => sensor)).to.deep.equal([1, 1, 2, 2]);
+    expect(ofAll.slice(0, 2)).to.deep.equal(ofOne);
+    expect(await ask(api, api.operator, { ...range, fromMs: 5_000, untilMs: 6_000 })).to.deep.equal([]);
+  });
+
+  it('refuses ranges that are none, and more than 10,000 buckets', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const { record } = await api.cloud.enrolled(id, 'hub');
+    const fault = (fromMs: number, untilMs: number, bucketMs: number) =>
+      faultOf(ask(api, api.operator, { machineId: record.id, fromMs, untilMs, bucketMs }));
+    expect(await fault(5, 5, 1)).to.equal('api.invalid: until_ms: must be after from_ms');
+    expect(await fault(5, 0, 1)).to.equal('api.invalid: until_ms: must be after from_ms');
+    expect(await fault(0, 5, 0)).to.equal('api.invalid: bucket_ms: must be at least 1');
+    expect(await fault(0, 10_001, 1)).to.equal('api.invalid: bucket_ms: makes 10001 buckets; 10000 at most');
+    expect(await fault(-(2 ** 53) + 1, 2 ** 53 - 1, 1)).to.match(/^api\.invalid: bucket_ms: makes /);
+    expect(await fault(0, 10_000, 1)).to.equal('no fault');
+    expect(await fault(0, 10_001, 2)).to.equal('no fault');
+  });
+
+  it("takes what is another customer's for what does not exist", async () => {
+    await using api = await TestReadings.start();
+    const [own, foreign] = [await api.cloud.customer('own'), await api.cloud.customer('foreign')];
+    const { record: mine } = await api.cloud.enrolled(own.id, 'hub');
+    const { record: theirs } = await api.cloud.enrolled(foreign.id, 'hub');
+    for (const hub of [mine, theirs]) api.measured(hub, [1]);
+    await api.store(theirs, [reading(1, 1)]);
+    const call = api.call(await api.reader(own.id));
+    const nobody = uuidText(uuid7(systemRandom, api.cloud.clock.now()));
+    const { service } = api;
+    const buckets = { fromMs: 0, untilMs: 10, bucketMs: 1 };
+    const asking: ((machineId: string) => Promise<unknown>)[] = [
+      (machineId) => service.getLatest(GetLatestRequest.fromPartial({ machineId }), call),
+      (machineId) => service.getLedger(GetLedgerRequest.fromPartial({ machineId }), call),
+      (machineId) => all(service.queryReadings(QueryReadingsRequest.fromPartial({ machineId }), call)),
+      (machineId) =>
+        all(service.aggregateReadings(AggregateReadingsRequest.fromPartial({ machineId, ...buckets }), call)),
+      (machineId) => all(service.watchReadings(WatchReadingsRequest.fromPartial({ machineId }), call)),
+    ];
+    for (const [i, request] of asking.entries()) {
+      const told = await faultOf(request(theirs.id));
+      expect(told, `${i}`).to.equal('inventory.not-found: no such machine');
+      expect(await faultOf(request(nobody)), `${i}`).to.equal(told);
+      // Watching goes on for ever.
+      if (i < asking.length - 1) expect(await faultOf(request(mine.id)), `${i}`).to.equal('no fault');
+    }
+    // A page token names a place, and opens nothing.
+    const latest = async (request: Partial<GetLatestRequest>, by: ReturnType<typeof api.call>) =>
+      GetLatestResponse.decode(await service.getLatest(GetLatestRequest.fromPartial(request), by));
+    const { nextPageToken: pageToken } = await latest({ pageSize: 1 }, api.call(api.operator));
+    const { readings } = await latest({ pageToken }, call);
+    expect(readings.every(({ machineId }) => machineId === mine.id)).to.equal(true);
+    expect((await ask(api, api.operator, { machineId: theirs.id, ...buckets })).length).to.equal(2);
+  });
+
+  it('stops summing up for the bearer of a token that was revoked', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const { record } = await api.cloud.enrolled(id, 'hub');
+    await api.store(record, [reading(1, 1)]);
+    const principal = await api.reader(id);
+    const request = { machineId: record.id, fromMs: 0, untilMs: 10, bucketMs: 1 };
+    expect(await ask(api, principal, request)).to.have.length(2);
+    if (principal.kind !== 'user') throw new Error('the token is good');
+    await api.cloud.inventory.tokens.revoke(principal.tokenId);
+    expect(await faultOf(ask(api, principal, request))).to.match(/^api\.unauthenticated/);
+  });
+});

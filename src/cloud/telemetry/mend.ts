@@ -7,6 +7,7 @@ import { EVERYTHING } from '../../storage/copy.js';
 import type { Op, Store } from '../../storage/store.js';
 import { unpackBatch } from '../../telemetry/batch.js';
 import { TABLES } from '../tables.js';
+import { entryOf } from './held.js';
 
 export interface Mended {
   /** Ledger entries that were taken back: their batches are gone, hubs send them again. */
@@ -34,7 +35,10 @@ export async function mendTelemetry(store: Store): Promise<Mended> {
       ops.push({ del: key });
       withdrawn += 1;
     } else if (table === TABLES.batch && (await store.get(inTable(key, TABLES.ledger))) === undefined) {
-      ops.push({ put: inTable(key, TABLES.ledger), value: entryOf(value) });
+      ops.push({
+        put: inTable(key, TABLES.ledger),
+        value: LedgerEntry.encode(entryOf(unpackBatch(Signed.decode(value).content))).finish(),
+      });
       entered += 1;
     }
     if (ops.length >= OPS_AT_ONCE) await write();
@@ -47,18 +51,4 @@ function inTable(key: Buffer, table: number): Buffer {
   const other = Buffer.from(key);
   other[TABLE_AT] = table;
   return other;
-}
-
-/** As it was written with the batch (ingest.ts), whose signature and checksum have been verified. */
-function entryOf(record: Buffer): Uint8Array {
-  const batch = unpackBatch(Signed.decode(record).content);
-  const { flushCount, chain, readingCount } = batch.header;
-  const times = batch.table().timeSpan();
-  return LedgerEntry.encode({
-    flushCount,
-    chain,
-    readingCount,
-    earliestMs: times?.earliest ?? 0,
-    latestMs: times?.latest ?? 0,
-  }).finish();
 }

@@ -30,7 +30,8 @@ function batch(flush: number): Op {
 
 function entry(flush: number): Op {
   const [earliestMs, latestMs] = [1_000 + flush, 1_000 + flush];
-  const value = LedgerEntry.encode({ flushCount: 1, chain, readingCount: 1, earliestMs, latestMs }).finish();
+  const entry = LedgerEntry.fromPartial({ flushCount: 1, chain, readingCount: 1, earliestMs, latestMs });
+  const value = LedgerEntry.encode(entry).finish();
   return { put: tableKey(customer, 'ledger', ...at(flush)), value };
 }
 

@@ -57,11 +57,17 @@ const MAX_FLUSH = Number.MAX_SAFE_INTEGER / 2;
 
 export class Ingest {
   readonly #listeners = new Set<StoredListener>();
+  #underWay = 0;
 
   constructor(
     private readonly store: Store,
     private readonly room: UnfoldingRoom = new UnfoldingRoom(),
   ) {}
+
+  /** Whether batches are on their way into the store. */
+  get isBusy(): boolean {
+    return this.#underWay > 0;
+  }
 
   /** Calls `listener` after each stored batch; returns its removal. */
   onStored(listener: StoredListener): () => void {
@@ -73,11 +79,13 @@ export class Ingest {
   async batch(author: Author, signed: Signed): Promise<Verdict> {
     const opened = this.#open(author, signed);
     const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(opened.header));
+    this.#underWay += 1;
     try {
       // Of what waited for its turn, nothing more is unfolded once its session has ended.
       if (!author.isCurrent()) throw superseded();
       return await this.#store(author, signed, opened);
     } finally {
+      this.#underWay -= 1;
       leave();
     }
   }

@@ -3,6 +3,7 @@ import { rangeOf } from '../../../storage/keys.js';
 import type { Store } from '../../../storage/store.js';
 import { type HeldRange, heldRanges, type Stretch } from '../held.js';
 import type { HubKey } from '../ledger.js';
+import type { Stored } from './due.js';
 import type { Merger } from './merger.js';
 import { nextMerge, type Steps } from './plan.js';
 
@@ -16,15 +17,8 @@ export interface WalkModules {
   readonly signal?: AbortSignal;
 }
 
-/** Flushes of a log in which something has been stored. */
-export interface Stored {
-  readonly log: Buffer;
-  readonly first: number;
-  readonly end: number;
-}
-
 /** Merges what should be among these flushes and their neighbours. Returns how many merges there were. */
-export async function mergeAround(modules: WalkModules, hub: HubKey, stored: Stored): Promise<number> {
+export async function mergeAround(modules: WalkModules, hub: HubKey, stored: Omit<Stored, 'hub'>): Promise<number> {
   const { log, first, end } = stored;
   let from = first;
   for await (const range of heldRanges(modules.store, hub, { log, until: first + 1, reverse: true })) {

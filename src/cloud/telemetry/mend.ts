@@ -4,13 +4,13 @@
 // damage took the record that something was deleted, it also brings back what had been merged.
 import { LedgerEntry, SeriesBlock } from '../../../gen/occmesh/store/v1/store.js';
 import { Signed } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
-import { EVERYTHING } from '../../storage/copy.js';
-import { rangeOf, readU64be, successor } from '../../storage/keys.js';
+import { rangeOf, readU64be } from '../../storage/keys.js';
 import type { Op, Store } from '../../storage/store.js';
 import { unpackBatch } from '../../telemetry/batch.js';
-import { TABLES, tableKey } from '../tables.js';
+import { tableKey } from '../tables.js';
 import { entryOf, type HeldRange, heldRanges, isMerged, keyOfRange } from './held.js';
 import type { HubKey } from './ledger.js';
+import { logsIn } from './logs.js';
 
 export interface Mended {
   /** Ledger entries that were taken back: something of their data is gone, hubs send all of it again. */
@@ -21,8 +21,6 @@ export interface Mended {
   readonly removed: number;
 }
 
-/** Where things stand in a key: customer, table, machine, log. */
-const [TABLE_AT, MACHINE_AT, LOG_AT, LOG_END] = [16, 17, 33, 49];
 const OPS_AT_ONCE = 1_000;
 
 /** Puts a store that nobody else uses in order. Faults: storage.*. */
@@ -44,25 +42,6 @@ export async function mendTelemetry(store: Store): Promise<Mended> {
     removed += remove.length;
   }
   return { withdrawn, entered, removed };
-}
-
-/** Every log of which there is an entry, a batch or a block. Looks at one key of each. */
-async function* logsIn(store: Store): AsyncGenerator<{ hub: HubKey; log: Buffer }> {
-  const seen = new Set<string>();
-  const tables: (number | undefined)[] = [TABLES.ledger, TABLES.batch, TABLES.series];
-  for (let from: Buffer | undefined = EVERYTHING.from; from; ) {
-    let key: Buffer | undefined;
-    for await (const entry of store.entries({ from, until: EVERYTHING.until, limit: 1 })) key = entry.key;
-    if (!key) return;
-    const isTelemetry = tables.includes(key[TABLE_AT]);
-    from = successor(key.subarray(0, isTelemetry ? LOG_END : MACHINE_AT));
-    const hub = { customer: key.subarray(0, TABLE_AT), machine: key.subarray(MACHINE_AT, LOG_AT) };
-    const log = key.subarray(LOG_AT, LOG_END);
-    const name = Buffer.concat([hub.customer, hub.machine, log]).toString('latin1');
-    if (!isTelemetry || seen.has(name)) continue;
-    seen.add(name);
-    yield { hub, log };
-  }
 }
 
 interface Mending {

@@ -7,7 +7,6 @@ import type { Stored } from './due.js';
 import type { Merger } from './merger.js';
 import { nextMerge, type Steps } from './plan.js';
 
-/** Ranges looked at together. */
 const AT_ONCE = 4_096;
 
 export interface WalkModules {
@@ -15,6 +14,8 @@ export interface WalkModules {
   readonly merger: Merger;
   readonly steps: Steps;
   readonly signal?: AbortSignal;
+  /** Ranges looked at together, at least 2; default: AT_ONCE. */
+  readonly atOnce?: number;
 }
 
 /** Merges what should be among these flushes and their neighbours. Returns how many merges there were. */
@@ -27,35 +28,38 @@ export async function mergeAround(modules: WalkModules, hub: HubKey, stored: Omi
     if (isLast) break;
   }
   const isBeyond = (range: HeldRange) => range.first >= end && range.entry.settled;
-  return await mergeAll(modules, hub, await upTo(modules.store, hub, { log, from: { log, first: from } }, isBeyond));
+  const stretch = { log, from: { log, first: from } };
+  return await mergeAll(modules, hub, await upTo(modules.store, hub, stretch, modules.atOnce ?? AT_ONCE, isBeyond));
 }
 
 /** Merges what should be of everything that a hub has; with `anyway` also what is small. Returns how many merges there were. */
 export async function mergeHub(modules: WalkModules, hub: HubKey, anyway = false): Promise<number> {
+  const { store, signal, atOnce = AT_ONCE } = modules;
   let merges = 0;
   let from: Stretch['from'];
   for (;;) {
-    const ranges = await upTo(modules.store, hub, { ...(from && { from }) });
-    const last = ranges.at(-1);
-    if (!last || modules.signal?.aborted) return merges;
+    const ranges = await upTo(store, hub, { ...(from && { from }) }, atOnce);
+    const isWhole = ranges.length < atOnce;
+    if (ranges.length === 0 || signal?.aborted) return merges;
     merges += await mergeAll(modules, hub, ranges, anyway);
-    // The last one again: the first of the next ones may follow it.
-    const isWhole = ranges.length < AT_ONCE;
+    const last = ranges.at(-1) as HeldRange;
+    // The last one again, as it is now: the next ones may follow it.
     from = isWhole ? { log: rangeOf(last.log).until, first: 0 } : last;
   }
 }
 
-/** Ranges of one log, at most AT_ONCE. */
+/** Ranges of one log, at most so many. */
 async function upTo(
   store: Store,
   hub: HubKey,
   stretch: Stretch,
+  atOnce: number,
   isBeyond: (range: HeldRange) => boolean = () => false,
 ): Promise<HeldRange[]> {
   const ranges: HeldRange[] = [];
   for await (const range of heldRanges(store, hub, stretch)) {
     if ((ranges[0] && !ranges[0].log.equals(range.log)) || isBeyond(range)) break;
-    if (ranges.push(range) === AT_ONCE) break;
+    if (ranges.push(range) === atOnce) break;
   }
   return ranges;
 }

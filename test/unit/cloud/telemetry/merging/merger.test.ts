@@ -62,6 +62,14 @@ describe(`merging (seed ${testSeed})`, () => {
     expect(await mergeHub(walkOf(store), HUB, true), 'again: nothing to do').to.equal(0);
   });
 
+  it('goes on where it stopped looking, with the chain of what it has merged', async () => {
+    const log = logOf(40);
+    await add(log, Array(40).keys());
+    expect(await mergeHub({ ...walkOf(store, [1_000]), atOnce: 3 }, HUB, true)).to.be.greaterThan(10);
+    expect(await spans()).to.deep.equal([[0, 40, 2, false]]);
+    expect(await telemetry.query()).to.deep.equal(log.placed());
+  });
+
   it('writes a reading again once for each step at most, however many there are', async () => {
     const log = logOf(500, [1]);
     let rewritten = 0;

@@ -77,7 +77,7 @@ class Run {
   }
 
   get #modules() {
-    return { store: this.store, steps: STEPS, merger: new Merger({ store: this.store }, STEPS) };
+    return { store: this.store, steps: STEPS, merger: new Merger({ store: this.store }, STEPS), atOnce: 5 };
   }
 
   async step([what, n]: readonly [Step, number]): Promise<void> {

@@ -35,7 +35,6 @@ import { Ingest } from './telemetry/ingest.js';
 import { LatestReadings } from './telemetry/latest.js';
 import { type HubKey, Ledger } from './telemetry/ledger.js';
 import { BackgroundMerging } from './telemetry/merging/background.js';
-import type { Steps } from './telemetry/merging/plan.js';
 import { Watchers } from './telemetry/watch.js';
 
 /**
@@ -47,8 +46,6 @@ export interface CloudOptions extends ServeOptions {
   readonly mesh: string;
   /** How often hubs give a sign of life; default 10 s. */
   readonly heartbeat?: Duration;
-  /** How large ranges of readings get before they are merged, and by that; default: STEPS. */
-  readonly mergeSteps?: Steps;
 }
 
 export interface CloudModules {
@@ -112,7 +109,7 @@ export class Cloud implements Stoppable {
     const latest = new LatestReadings();
     const watchers = new Watchers();
     const ingest = new Ingest(store);
-    const merging = new BackgroundMerging({ store, clock, log, isBusy: () => ingest.isBusy }, options.mergeSteps);
+    const merging = new BackgroundMerging({ store, clock, log, isBusy: () => ingest.isBusy });
     ingest.onStored((hub, log, batch) => {
       latest.stored(hub, log, batch);
       watchers.stored(hub, log, batch);

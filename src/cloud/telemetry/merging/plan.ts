@@ -6,8 +6,8 @@ import { type HeldRange, isMerged } from '../held.js';
 /** Sizes of ranges: readings of each sensor. What has reached the last one stays as it is. Ascending. */
 export type Steps = readonly [number, ...number[]];
 
-/** The last one is most of an hour of a sensor that is read once per second. */
-export const STEPS: Steps = [48, 384, 3_072];
+/** The first is as few as take less in a block than in batches of 100, the last most of an hour of a reading per second. */
+export const STEPS: Steps = [128, 3_072];
 /** Readings of all sensors together: no range is meant to have more, however many sensors there are. */
 const MOST_READINGS = 96 * 1_024;
 

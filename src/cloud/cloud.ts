@@ -5,8 +5,10 @@ import type { GrpcListener } from '../contract/listener.js';
 import { openAuthority } from '../identity/authority-folder.js';
 import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
+import { uuidBytes } from '../identity/uuid.js';
 import type { Clock } from '../kernel/clock.js';
 import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
+import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import type { Random } from '../kernel/random.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
@@ -31,7 +33,8 @@ import { TrunkRegistry } from './sessions/trunk-registry.js';
 import { afterRestore, recall, writeOperatorFiles } from './startup.js';
 import { Ingest } from './telemetry/ingest.js';
 import { LatestReadings } from './telemetry/latest.js';
-import { Ledger } from './telemetry/ledger.js';
+import { type HubKey, Ledger } from './telemetry/ledger.js';
+import { BackgroundMerging } from './telemetry/merging/background.js';
 import { Watchers } from './telemetry/watch.js';
 
 /**
@@ -106,9 +109,11 @@ export class Cloud implements Stoppable {
     const latest = new LatestReadings();
     const watchers = new Watchers();
     const ingest = new Ingest(store);
+    const merging = new BackgroundMerging({ store, clock, log, isBusy: () => ingest.isBusy });
     ingest.onStored((hub, log, batch) => {
       latest.stored(hub, log, batch);
       watchers.stored(hub, log, batch);
+      merging.stored(hub, log, batch);
     });
     const port = new SessionPort(inventory);
     const services: SessionServices = {
@@ -140,6 +145,10 @@ export class Cloud implements Stoppable {
     };
     react(services, inventory, port, silentAfter, scope);
     await recall(inventory, services, latest, scope);
+    scope.run(
+      (signal) => merging.run(hubsOf(inventory), signal),
+      (error) => log.error({ cause: describe(error) }, 'merging has ended: readings stay as they were stored'),
+    );
     const parts = { services, inventory, authority, keys, certificate, latest, watchers };
     const { listener, publicAddress } = await serve(options, parts, scope);
     await writeOperatorFiles(directory, inventory, publicAddress);
@@ -147,6 +156,12 @@ export class Cloud implements Stoppable {
     return new Cloud(scope, listener, publicAddress);
   }
 }
+
+/** All there have ever been. */
+const hubsOf = (inventory: Inventory): HubKey[] =>
+  [...inventory.machines.all()]
+    .filter(({ role }) => role === 'hub')
+    .map(({ customerId, id }) => ({ customer: uuidBytes(customerId), machine: uuidBytes(id) }));
 
 /** Never repaired unasked: what is lost may be customers and machines, which only a backup has. */
 const damaged = (directory: string, cause: StorageFault): StorageFault =>

@@ -22,6 +22,8 @@ export const TABLES = {
   batch: 0x12,
   /** machine (16), log (16), first flush (u64), witness (u8) → the gap, Signed. Since 0.1. */
   gap: 0x13,
+  /** machine (16), log (16), first flush of the range (u64), sensor (u32) → SeriesBlock. Since 0.1. */
+  series: 0x14,
 } as const;
 
 export type TableName = keyof typeof TABLES;

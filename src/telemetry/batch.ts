@@ -72,12 +72,22 @@ function pack(head: BatchHead, flushCount: number, { readingCount, valueCount, c
   const { log, firstFlush, chain } = head;
   if (log.length !== ID_BYTES || chain.length !== ID_BYTES) throw invalid('its ids');
   if (columns.length > MAX_COLUMNS_BYTES) throw tooLarge(`its columns take ${columns.length} bytes`);
-  const packed = compress(columns, readingCount);
   return Batch.encode({
     ...{ log, firstFlush, flushCount, chain, readingCount, valueCount },
-    inflatedSize: packed ? columns.length : 0,
-    columns: packed ?? columns,
+    ...packColumns(columns, readingCount),
   }).finish();
+}
+
+/** Serialised Columns as they are stored and sent: compressed where that pays. */
+export interface PackedColumns {
+  /** 0: not compressed. */
+  readonly inflatedSize: number;
+  readonly columns: Uint8Array;
+}
+
+export function packColumns(plain: Uint8Array, readingCount: number): PackedColumns {
+  const packed = compress(plain, readingCount);
+  return packed ? { inflatedSize: plain.length, columns: packed } : { inflatedSize: 0, columns: plain };
 }
 
 /** The header of a serialised Batch, checked; its columns are not looked at. Throws telemetry.malformed. */
@@ -138,7 +148,8 @@ function compress(plain: Uint8Array, readingCount: number): Uint8Array | undefin
   return packed.length <= plain.length - plain.length / WORTH_ONE_IN ? packed : undefined;
 }
 
-function openColumns({ inflatedSize, columns }: Batch): Columns {
+/** Throws telemetry.malformed. */
+export function openColumns({ inflatedSize, columns }: PackedColumns): Columns {
   if (inflatedSize === 0) return parse('columns', () => Columns.decode(columns));
   const plain = parse('compressed columns', () => inflateRawSync(columns, { maxOutputLength: inflatedSize }));
   if (plain.length !== inflatedSize) throw malformed('inflated_size');

@@ -3,7 +3,9 @@
 import type { Columns, State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import { type EpochMs, epochMs } from '../kernel/duration.js';
 import {
+  BATCH_LIMITS,
   type ColumnsBounds,
+  type ColumnsLimits,
   checkSizes,
   readFlushes,
   readMessages,
@@ -29,6 +31,18 @@ export interface PlacedInBatch {
   readonly position: number;
 }
 
+/** Which readings are wanted; all by default. */
+export interface Wanted {
+  /** 0 for all sensors. */
+  readonly sensor?: number;
+  /** Included, milliseconds since 1970-01-01T00:00:00Z. */
+  readonly from?: number;
+  /** Not included. */
+  readonly until?: number;
+  /** Lowest number of a flush. */
+  readonly fromFlush?: number;
+}
+
 /** Consecutive readings of one sensor with one shape, as parallel arrays that must not be changed. */
 export interface SeriesArrays {
   readonly sensor: number;
@@ -37,6 +51,13 @@ export interface SeriesArrays {
   readonly state: Uint8Array;
   /** Of each of the metrics. */
   readonly values: readonly Float64Array[];
+}
+
+export interface TableOptions {
+  /** By default those of a batch. */
+  readonly limits?: ColumnsLimits;
+  /** Per reading: how many readings of sensors that are left out of these columns stand before it in its flush. */
+  readonly lower?: ArrayLike<number>;
 }
 
 /** Checked Columns as flat arrays, in the order in which they are sent: by sensor, then as in the log. */
@@ -50,11 +71,13 @@ export class ReadingTable {
   readonly #state: Uint8Array;
   readonly #message: Uint32Array;
   readonly #values: Float64Array;
+  readonly #lower: ArrayLike<number> | undefined;
 
   /** Throws telemetry.malformed. */
-  constructor(columns: Columns, bounds: ColumnsBounds) {
+  constructor(columns: Columns, bounds: ColumnsBounds, { limits = BATCH_LIMITS, lower }: TableOptions = {}) {
     const { firstFlush, flushCount, readingCount, valueCount } = bounds;
-    checkSizes(columns, bounds);
+    checkSizes(columns, bounds, limits);
+    this.#lower = lower;
     this.#firstFlush = firstFlush;
     this.#flushCount = flushCount;
     this.#messages = columns.messages;
@@ -68,6 +91,20 @@ export class ReadingTable {
 
   get readingCount(): number {
     return this.#takenAt.length;
+  }
+
+  get valueCount(): number {
+    return this.#values.length;
+  }
+
+  /** Characters of all messages, each text counted once. */
+  get textLength(): number {
+    return this.#messages.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** Their numbers, ascending. */
+  get sensors(): number[] {
+    return [...new Set(this.#series.map(({ sensor }) => sensor))];
   }
 
   /** Lowest and highest timestamp; undefined when there is no reading. */
@@ -91,38 +128,67 @@ export class ReadingTable {
     return readings.map((of, i) => ({ number: this.#firstFlush + i, readings: of }));
   }
 
-  /** Everything but messages and places, for whoever wants numbers and no objects; sensor 0 is all of them. */
-  series({ sensor = 0 }: { readonly sensor?: number } = {}): SeriesArrays[] {
-    const wanted = sensor === 0 ? this.#series : this.#series.filter((one) => one.sensor === sensor);
-    return wanted.map(({ sensor: of, shape, from, to, values }) => {
-      const count = to - from;
-      return {
-        sensor: of,
-        metrics: shape,
-        takenAt: this.#takenAt.subarray(from, to),
-        state: this.#state.subarray(from, to),
-        values: shape.map((_, i) => this.#values.subarray(values + i * count, values + (i + 1) * count)),
-      };
-    });
+  /** The readings as they stand in the columns, by sensor and then as in the log; objects only for those wanted. */
+  *placed({ sensor = 0, from = -Infinity, until = Infinity, fromFlush = 0 }: Wanted = {}): Generator<PlacedInBatch> {
+    const place = this.#places();
+    for (const series of this.#series) {
+      const isWanted = sensor === 0 || series.sensor === sensor;
+      for (let at = series.from; at < series.to; at++) {
+        const position = place(at);
+        const flush = this.#firstFlush + (this.#flush[at] as number);
+        const takenAt = this.#takenAt[at] as number;
+        if (!isWanted || flush < fromFlush || takenAt < from || takenAt >= until) continue;
+        yield { reading: this.#reading(series, at), flush, position };
+      }
+    }
   }
 
   /** The last reading of each sensor in the order of the log, by sensor. Makes no other objects. */
   latest(): PlacedInBatch[] {
     const latest: PlacedInBatch[] = [];
-    /** Per flush: how many readings stand before the next one. */
-    const positions = new Uint32Array(this.#flushCount);
+    const place = this.#places();
     for (const [i, series] of this.#series.entries()) {
-      for (let at = series.from; at < series.to; at++) {
-        const flush = this.#flush[at] as number;
-        positions[flush] = (positions[flush] as number) + 1;
-      }
+      let position = 0;
+      for (let at = series.from; at < series.to; at++) position = place(at);
       if (this.#series[i + 1]?.sensor === series.sensor) continue;
       const last = series.to - 1;
-      const flush = this.#flush[last] as number;
-      const position = (positions[flush] as number) - 1;
-      latest.push({ reading: this.#reading(series, last), flush: this.#firstFlush + flush, position });
+      const flush = this.#firstFlush + (this.#flush[last] as number);
+      latest.push({ reading: this.#reading(series, last), flush, position });
     }
     return latest;
+  }
+
+  /** Everything but messages and places, for whoever wants numbers and no objects. */
+  series({ sensor = 0, fromFlush = 0 }: Pick<Wanted, 'sensor' | 'fromFlush'> = {}): SeriesArrays[] {
+    return this.#series.flatMap(({ sensor: of, shape, from, to, values }) => {
+      if (sensor !== 0 && of !== sensor) return [];
+      let start = from;
+      while (start < to && this.#firstFlush + (this.#flush[start] as number) < fromFlush) start += 1;
+      if (start === to) return [];
+      const column = (metric: number) => {
+        const at = values + metric * (to - from);
+        return this.#values.subarray(at + start - from, at + to - from);
+      };
+      return {
+        sensor: of,
+        metrics: shape,
+        takenAt: this.#takenAt.subarray(start, to),
+        state: this.#state.subarray(start, to),
+        values: shape.map((_, metric) => column(metric)),
+      };
+    });
+  }
+
+  /** Positions in canonical order; to be asked for every reading in turn. */
+  #places(): (at: number) => number {
+    /** Per flush: how many of its readings have been asked for. */
+    const seen = new Uint32Array(this.#flushCount);
+    return (at) => {
+      const flush = this.#flush[at] as number;
+      const own = seen[flush] as number;
+      seen[flush] = own + 1;
+      return own + (this.#lower?.[at] ?? 0);
+    };
   }
 
   #reading(series: Series, index: number): Reading {

@@ -10,7 +10,12 @@ import { ValueWriter } from './values-write.js';
 
 /** The readings of a contiguous range of flushes. Does not fail for readings that checkReading accepts. */
 export function encodeColumns(flushes: readonly Flush[], firstFlush: number): Columns {
-  return new ColumnsWriter(bySensor(flushes, firstFlush), flushes.length).write();
+  return encodeOrdered(bySensor(flushes, firstFlush), flushes.length);
+}
+
+/** As encodeColumns, of readings that are in the order of Columns already. */
+export function encodeOrdered(ordered: Ordered, flushCount: number): Columns {
+  return new ColumnsWriter(ordered, flushCount).write();
 }
 
 class ColumnsWriter {

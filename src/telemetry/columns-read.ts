@@ -26,6 +26,15 @@ export interface ColumnsBounds {
   readonly valueCount: number;
 }
 
+/** How much may be unfolded at a time. */
+export interface ColumnsLimits {
+  readonly flushes: number;
+  readonly readings: number;
+  readonly values: number;
+}
+
+export const BATCH_LIMITS: ColumnsLimits = { flushes: MAX_FLUSHES, readings: MAX_READINGS, values: MAX_VALUES };
+
 /** Consecutive readings of one sensor with one shape. */
 export interface Series {
   readonly sensor: number;
@@ -38,10 +47,11 @@ export interface Series {
 }
 
 /** What can be told without reading a column. The other functions rely on it. */
-export function checkSizes(columns: Columns, { flushCount, readingCount, valueCount }: ColumnsBounds): void {
-  if (valueCount > MAX_VALUES) throw malformed('too many values');
-  if (readingCount > MAX_READINGS) throw malformed('too many readings');
-  if (flushCount > MAX_FLUSHES) throw malformed('too many flushes');
+export function checkSizes(columns: Columns, bounds: ColumnsBounds, limits: ColumnsLimits): void {
+  const { flushCount, readingCount, valueCount } = bounds;
+  if (valueCount > limits.values) throw malformed('too many values');
+  if (readingCount > limits.readings) throw malformed('too many readings');
+  if (flushCount > limits.flushes) throw malformed('too many flushes');
   if (columns.messages.length > readingCount) throw malformed('messages that no reading has');
   for (const message of columns.messages) if (!fitsUtf8(message, MAX_MESSAGE_BYTES)) throw malformed('a long message');
 }

@@ -1,7 +1,7 @@
 // How much stores take on the disk.
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { newLevel } from '../../src/storage/level-open.js';
+import { compactLevel } from '../../src/storage/level-compact.js';
 
 /** Bytes of the files of a folder, without those below it. */
 export async function folderSize(directory: string): Promise<number> {
@@ -11,9 +11,6 @@ export async function folderSize(directory: string): Promise<number> {
 
 /** Bytes of a store that nobody has open, after LevelDB has put it in order. */
 export async function compactedSize(directory: string): Promise<number> {
-  const level = newLevel({ directory });
-  await level.open();
-  await level.compactRange(Buffer.alloc(0), Buffer.alloc(64, 0xff));
-  await level.close();
+  await compactLevel(directory);
   return await folderSize(directory);
 }

@@ -9,9 +9,12 @@ import { Presence } from '../../src/cloud/sessions/presence.js';
 import { SessionRegistry } from '../../src/cloud/sessions/registry.js';
 import type { SessionInventory, SessionServices } from '../../src/cloud/sessions/services.js';
 import { TrunkRegistry } from '../../src/cloud/sessions/trunk-registry.js';
+import { heldRanges, isMerged } from '../../src/cloud/telemetry/held.js';
 import { Ingest } from '../../src/cloud/telemetry/ingest.js';
 import type { PlacedReading } from '../../src/cloud/telemetry/latest.js';
 import { type HubKey, Ledger, type LogState } from '../../src/cloud/telemetry/ledger.js';
+import { BackgroundMerging } from '../../src/cloud/telemetry/merging/background.js';
+import type { Steps } from '../../src/cloud/telemetry/merging/plan.js';
 import { queryReadings } from '../../src/cloud/telemetry/query.js';
 import type { MeshCertificate, TrustBundle } from '../../src/identity/certificates.js';
 import { IdentityFault } from '../../src/identity/fault.js';
@@ -87,6 +90,8 @@ export interface SmallCloudModules {
   readonly inventory?: MemoryInventory;
   /** Instead of the real one. */
   readonly budget?: BudgetLimits;
+  /** Ranges are merged as soon as they are due; by default never. */
+  readonly mergeSteps?: Steps;
   /** Hears what is wrong with hubs. */
   readonly log?: Logger;
 }
@@ -101,6 +106,8 @@ export class SmallCloud {
   /** Calls of listeners for what was stored, as (log, first flush). */
   readonly told: string[] = [];
 
+  readonly #stop = new AbortController();
+
   constructor(private readonly modules: SmallCloudModules) {
     const { node, trust, clock, random, store = new MemoryStore(), inventory = new MemoryInventory() } = modules;
     this.store = store;
@@ -110,6 +117,14 @@ export class SmallCloud {
     const ingest = new Ingest(store);
     const sessions = new SessionRegistry();
     ingest.onStored((_hub, log, { header }) => this.told.push(`${log.toString('hex')}/${header.firstFlush}`));
+    const { mergeSteps } = modules;
+    if (mergeSteps) {
+      const merging = new BackgroundMerging({ store, clock, log: silentLogger, isBusy: () => false }, mergeSteps);
+      ingest.onStored((hub, log, batch) => {
+        merging.stored(hub, log, batch);
+      });
+      void merging.run([], this.#stop.signal);
+    }
     this.services = {
       node: { key: node.key, certificate: node.certificate.der },
       trust: {
@@ -157,6 +172,7 @@ export class SmallCloud {
   /** The process ends and another one begins, with the same store or an earlier copy of it. */
   async restarted(from: MemoryStore = this.store, options: MemoryStoreOptions = {}): Promise<SmallCloud> {
     for (const session of this.services.sessions.all()) session.close(ending(CloseCode.GOING_AWAY, 'restart'));
+    this.#stop.abort();
     await this.store.stop();
     return new SmallCloud({ ...this.modules, store: from.restarted(options), inventory: this.inventory });
   }
@@ -166,6 +182,13 @@ export class SmallCloud {
     const all: PlacedReading[] = [];
     for await (const some of queryReadings(this.store, hub, { sensor: 0, from: -8e15, until: 8e15 })) all.push(...some);
     return all;
+  }
+
+  /** Ranges that are stored merged. */
+  async mergedRanges(hub: HubKey): Promise<number> {
+    let count = 0;
+    for await (const { entry } of heldRanges(this.store, hub)) if (isMerged(entry)) count += 1;
+    return count;
   }
 
   /** As a cloud that starts would read it. */

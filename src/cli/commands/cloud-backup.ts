@@ -1,6 +1,7 @@
-// `occ cloud backup`, `restore` and `repair`: a copy of a running cloud, and how a stopped one comes back.
+// `occ cloud backup`, `restore`, `repair` and `compact`: a copy of a running cloud, and what is done to a stopped one.
 import type { Command } from 'commander';
 import { type Repaired, type Restored, repair, restore } from '../../cloud/backup/restore.js';
+import { compact } from '../../cloud/compact.js';
 import { defined } from '../../kernel/defined.js';
 import { seconds } from '../../kernel/duration.js';
 import type { Logger } from '../../kernel/log.js';
@@ -21,6 +22,7 @@ export function addCloudBackup(cloud: Command, terminal: Terminal): void {
   addBackup(cloud, terminal);
   addRestore(cloud, terminal);
   addRepair(cloud, terminal);
+  addCompact(cloud, terminal);
 }
 
 function addBackup(cloud: Command, terminal: Terminal): void {
@@ -82,6 +84,19 @@ function addRepair(cloud: Command, terminal: Terminal): void {
     const modules = { clock: terminal.clock, log: await quietLog(terminal) };
     const done = await repair({ directory: data, force }, modules, progressOn(terminal));
     say(terminal, json, repairedText(done), { ...done, setAside: done.setAside ?? null });
+  });
+}
+
+function addCompact(cloud: Command, terminal: Terminal): void {
+  const command = cloud
+    .command('compact')
+    .description('Make the store of a stopped cloud as small as it gets: all stored readings are merged')
+    .requiredOption('--data <dir>', 'data directory of the cloud', pathFlag(terminal))
+    .option('--json', 'print JSON instead of text');
+  command.action(async ({ data, json = false }: { readonly data: string; readonly json?: boolean }) => {
+    const done = await compact(data, { clock: terminal.clock, log: await quietLog(terminal) });
+    const text = `The store took ${mebibytes(done.before)} and takes ${mebibytes(done.after)} now.\n`;
+    say(terminal, json, text, done);
   });
 }
 

@@ -11,6 +11,8 @@ import { u64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
 import { type OpenBatch, unpackBatch } from '../../telemetry/batch.js';
 import { tableKey } from '../tables.js';
+import { digestsOf } from './chains.js';
+import { entryOf, keyOfRange } from './held.js';
 import { type HubKey, type HubLedger, knownGap } from './ledger.js';
 import { UnfoldingRoom, unfoldedSize } from './unfolding.js';
 
@@ -55,11 +57,17 @@ const MAX_FLUSH = Number.MAX_SAFE_INTEGER / 2;
 
 export class Ingest {
   readonly #listeners = new Set<StoredListener>();
+  #underWay = 0;
 
   constructor(
     private readonly store: Store,
     private readonly room: UnfoldingRoom = new UnfoldingRoom(),
   ) {}
+
+  /** Whether batches are on their way into the store. */
+  get isBusy(): boolean {
+    return this.#underWay > 0;
+  }
 
   /** Calls `listener` after each stored batch; returns its removal. */
   onStored(listener: StoredListener): () => void {
@@ -71,18 +79,20 @@ export class Ingest {
   async batch(author: Author, signed: Signed): Promise<Verdict> {
     const opened = this.#open(author, signed);
     const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(opened.header));
+    this.#underWay += 1;
     try {
       // Of what waited for its turn, nothing more is unfolded once its session has ended.
       if (!author.isCurrent()) throw superseded();
       return await this.#store(author, signed, opened);
     } finally {
+      this.#underWay -= 1;
       leave();
     }
   }
 
   async #store(author: Author, signed: Signed, opened: OpenBatch): Promise<Verdict> {
     const { header } = opened;
-    const times = parse('batch', () => opened.table().timeSpan());
+    const entry = parse('batch', () => entryOf(opened));
     const batch: StoredBatch = {
       log: Buffer.from(header.log),
       first: header.firstFlush,
@@ -93,13 +103,6 @@ export class Ingest {
     const { log, first, count } = batch;
     if (ledger.look(log).overlaps(first, count)) return this.#compare(author, batch);
 
-    const entry: LedgerEntry = {
-      flushCount: batch.count,
-      chain: batch.chain,
-      readingCount: header.readingCount,
-      earliestMs: times?.earliest ?? 0,
-      latestMs: times?.latest ?? 0,
-    };
     const record = Signed.encode(signed).finish();
     let overtaken = false;
     await this.store.commit(() => {
@@ -109,10 +112,9 @@ export class Ingest {
       if (overtaken) return undefined;
       budget.record(ledger, log, known.isApart(first, count));
       ledger.log(log).hold(first, entry);
-      const at = [author.machine, log, u64be(first)] as const;
       return [
-        { put: tableKey(author.customer, 'batch', ...at), value: record },
-        { put: tableKey(author.customer, 'ledger', ...at), value: LedgerEntry.encode(entry).finish() },
+        { put: keyOfRange(author, 'batch', log, first), value: record },
+        { put: keyOfRange(author, 'ledger', log, first), value: LedgerEntry.encode(entry).finish() },
       ];
     });
     if (overtaken) return this.#compare(author, batch);
@@ -169,12 +171,12 @@ export class Ingest {
     // What counts as held may still be on its way to the disk: the very same batch, delivered twice in a row.
     await this.store.commit(() => undefined);
     if (!author.isCurrent()) throw superseded();
-    const key = tableKey(author.customer, 'ledger', author.machine, batch.log, u64be(batch.first));
-    const value = await this.store.get(key);
-    if (value) {
-      const entry = LedgerEntry.decode(value);
-      if (entry.flushCount === batch.count && batch.chain.equals(entry.chain)) return { kind: 'held', batch };
-    }
+    const { log, first, count, chain } = batch;
+    if (!author.ledger.look(log).held.contains({ first, count })) return { kind: 'conflict', batch };
+    // Its boundaries may be gone, merged with others: the same chain after its last flush means the same flushes.
+    const end = first + count;
+    const [held] = await digestsOf(this.store, author, log, end - 1, end);
+    if (held && chain.equals(held.chain)) return { kind: 'held', batch };
     return { kind: 'conflict', batch };
   }
 }

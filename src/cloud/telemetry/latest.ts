@@ -1,12 +1,10 @@
 // The latest reading of every sensor, in memory. "Latest" follows log order, not the clock: a log with a later birth is
 // later, in a log the higher flush, in a flush the higher position.
-
-import { Signed } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
-import { rangeOf } from '../../storage/keys.js';
+import { turn } from '../../kernel/turn.js';
 import type { Store } from '../../storage/store.js';
-import { type OpenBatch, unpackBatch } from '../../telemetry/batch.js';
+import type { OpenBatch } from '../../telemetry/batch.js';
 import type { Reading } from '../../telemetry/reading.js';
-import { tableKey } from '../tables.js';
+import { heldRanges, isMerged, openRange } from './held.js';
 import type { HubKey } from './ledger.js';
 
 /** A reading with its identity. */
@@ -41,19 +39,31 @@ export class LatestReadings {
   }
 
   /**
-   * Reads a hub's latest values back from the store after a start: newest batches first, until every one of `sensors`
+   * Reads a hub's latest values back from the store after a start: newest ranges first, until every one of `sensors`
    * has been seen or there is nothing more.
    */
   async load(hub: HubKey, store: Store, sensors: ReadonlySet<number>): Promise<void> {
+    while (!(await this.#tryLoad(hub, store, sensors))) await turn();
+  }
+
+  /** False when ranges were merged meanwhile. */
+  async #tryLoad(hub: HubKey, store: Store, sensors: ReadonlySet<number>): Promise<boolean> {
     const missing = new Set(sensors);
-    const range = { ...rangeOf(tableKey(hub.customer, 'batch', hub.machine)), reverse: true, limit: MOST_BATCHES };
-    for await (const { key, value } of store.entries(range)) {
-      const log = Buffer.from(key.subarray(-24, -8));
-      const batch = unpackBatch(Signed.decode(value).content);
-      this.stored(hub, log, batch);
-      for (const { reading } of batch.latest()) missing.delete(reading.sensor);
-      if (missing.size === 0) return;
+    let left = MOST_RANGES;
+    for await (const range of heldRanges(store, hub, { reverse: true })) {
+      // Of series blocks only those that are needed.
+      for (const sensor of isMerged(range.entry) ? [...missing] : [0]) {
+        const tables = await openRange(store, hub, range, sensor);
+        if (!tables) return false;
+        for (const table of tables) {
+          this.stored(hub, range.log, table);
+          for (const { reading } of table.latest()) missing.delete(reading.sensor);
+        }
+      }
+      left -= 1;
+      if (missing.size === 0 || left === 0) return true;
     }
+    return true;
   }
 
   #sensors(hub: HubKey): HubSensors {
@@ -98,5 +108,5 @@ class HubSensors {
   }
 }
 
-/** A sensor that has said nothing for this many batches is not looked for at a start. */
-const MOST_BATCHES = 500;
+/** A sensor that has said nothing in so many of the newest ranges is not looked for at a start. */
+const MOST_RANGES = 500;

@@ -1,11 +1,8 @@
-// Reading ranges back: the ledger entries say which batches can hold the time asked for, only those are opened.
-import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
-import { Signed } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
-import { rangeOf } from '../../storage/keys.js';
+// Reading ranges of time back: the ledger entries say where they can be, and only that is opened; of one sensor, where
+// ranges have been merged, only its own blocks.
 import type { Store } from '../../storage/store.js';
-import { type OpenBatch, unpackBatch } from '../../telemetry/batch.js';
 import type { SeriesArrays } from '../../telemetry/columns-decode.js';
-import { tableKey } from '../tables.js';
+import { type HeldRange, type OpenRange, readRanges } from './held.js';
 import type { PlacedReading } from './latest.js';
 import type { HubKey } from './ledger.js';
 
@@ -18,38 +15,36 @@ export interface ReadingsQuery {
   readonly until: number;
 }
 
-/** The readings of a hub in a range of time, batch by batch in log order. */
+/** Readings handed out at once. */
+const AT_ONCE = 1_000;
+
+/** The readings of a hub in a range of time, some at a time, in log order. */
 export async function* queryReadings(store: Store, hub: HubKey, query: ReadingsQuery): AsyncGenerator<PlacedReading[]> {
-  for await (const { log, batch } of batches(store, hub, query)) {
-    const found = matching(batch, log, query);
-    if (found.length > 0) yield found;
+  for await (const open of readRanges(store, hub, query.sensor, (range) => canHold(range, query))) {
+    const found = matching(open, query);
+    for (let at = 0; at < found.length; at += AT_ONCE) yield found.slice(at, at + AT_ONCE);
   }
 }
 
 /** The same as arrays, without an object for each reading; they may hold readings outside of the range of time too. */
 export async function* querySeries(store: Store, hub: HubKey, query: ReadingsQuery): AsyncGenerator<SeriesArrays[]> {
-  for await (const { batch } of batches(store, hub, query)) yield batch.table().series(query);
-}
-
-async function* batches(store: Store, hub: HubKey, query: ReadingsQuery) {
-  const prefix = tableKey(hub.customer, 'ledger', hub.machine);
-  for await (const { key, value } of store.entries(rangeOf(prefix))) {
-    const entry = LedgerEntry.decode(value);
-    if (entry.latestMs < query.from || entry.earliestMs >= query.until) continue;
-    const place = key.subarray(prefix.length);
-    const batch = await store.get(tableKey(hub.customer, 'batch', hub.machine, place));
-    // Written in the same commit as its entry; gone only if something merged both in between.
-    if (batch) yield { log: Buffer.from(place.subarray(0, 16)), batch: unpackBatch(Signed.decode(batch).content) };
+  for await (const { tables, fromFlush } of readRanges(store, hub, query.sensor, (range) => canHold(range, query))) {
+    yield tables.flatMap((table) => table.series({ sensor: query.sensor, fromFlush }));
   }
 }
 
-function matching(batch: OpenBatch, log: Buffer, { sensor, from, until }: ReadingsQuery): PlacedReading[] {
-  const found: PlacedReading[] = [];
-  for (const { number: flush, readings } of batch.flushes()) {
-    readings.forEach((reading, position) => {
-      if (sensor !== 0 && reading.sensor !== sensor) return;
-      if (reading.takenAt >= from && reading.takenAt < until) found.push({ reading, log, flush, position });
-    });
+const canHold = ({ entry }: HeldRange, { from, until }: ReadingsQuery): boolean =>
+  entry.latestMs >= from && entry.earliestMs < until;
+
+function matching({ range, tables, fromFlush }: OpenRange, query: ReadingsQuery): PlacedReading[] {
+  const byFlush = new Map<number, PlacedReading[]>();
+  for (const table of tables) {
+    for (const { reading, flush, position } of table.placed({ ...query, fromFlush })) {
+      const placed = { reading, log: range.log, flush, position };
+      const others = byFlush.get(flush);
+      if (others) others.push(placed);
+      else byFlush.set(flush, [placed]);
+    }
   }
-  return found;
+  return [...byFlush.keys()].sort((a, b) => a - b).flatMap((flush) => byFlush.get(flush) ?? []);
 }

@@ -4,10 +4,13 @@
 // The time begins when all sessions are up and some readings have warmed everything up, and ends when the last reading
 // is acknowledged, which the cloud does only for what is stored; its ledgers are read afterwards, so that looking costs
 // nothing of what is measured.
+import { dirname } from 'node:path';
+import { compact } from '../../../src/cloud/compact.js';
+import { silentLogger } from '../../../src/kernel/log.js';
 import { type RoleCpu, verifyStored } from '../load.js';
 import { type BenchContext, figuresOf, type Part, type Sample, sideBySide } from '../part.js';
 import { type Plan, planSite, Site } from '../site.js';
-import { compactedSize } from '../store-size.js';
+import { compactedSize, folderSize } from '../store-size.js';
 
 interface Size {
   readonly hubs: number;
@@ -69,6 +72,8 @@ async function measure(plan: Plan, batch: number, size: Size, context: BenchCont
     const logs = (await load.logSize()) - emptyLogs;
     await site.stop();
     const store = (await compactedSize(site.store)) - plan.storeSize;
+    await compact(dirname(site.store), { clock, log: silentLogger });
+    const merged = (await folderSize(site.store)) - plan.storeSize;
 
     const perMillion = (role: keyof RoleCpu) => ((cpu[role] - before.cpu[role]) * 1e6) / count;
     const [ofHubs, ofConnector, ofCloud] = [perMillion('hubs'), perMillion('connector'), perMillion('cloud')];
@@ -81,6 +86,7 @@ async function measure(plan: Plan, batch: number, size: Size, context: BenchCont
       { figure: 'on the wire per reading', unit: 'bytes', value: (wire - before.wire) / count },
       { figure: 'in the logs of the hubs per reading', unit: 'bytes', value: logs / stored },
       { figure: 'in the cloud store per reading', unit: 'bytes', value: store / stored },
+      { figure: 'in the cloud store per reading, all merged', unit: 'bytes', value: merged / stored },
     ];
   } finally {
     await site.remove();

@@ -17,8 +17,12 @@ export const protobufFileName = "occmesh/store/v1/store.proto";
  */
 
 /**
- * One batch in the ledger, written in the same atomic, synced commit as its readings. The hub's ranges are derived
- * from these, never kept in a value that is overwritten. Key: customer, table, machine, log, first flush.
+ * A range of flushes in the ledger, written in the same atomic, synced commit as its readings. The hub's ranges are
+ * derived from these, never kept in a value that is overwritten. Key: customer, table, machine, log, first flush.
+ *
+ * A range is stored first as one batch, as its hub signed it. In the background the cloud *merges* ranges that touch: in
+ * one commit it replaces their batches or blocks by one SeriesBlock per sensor, and their entries by one. The hub's
+ * signatures have been verified before the batches were stored; they go with merging. Ranges of one log never overlap.
  */
 export interface LedgerEntry {
   /** Flushes from the key's first flush on, at least 1. Since 0.1. */
@@ -31,6 +35,43 @@ export interface LedgerEntry {
   earliestMs: number;
   /** Highest timestamp inside. Since 0.1. */
   latestMs: number;
+  /** Sensors that have readings inside. Since 0.1. */
+  sensorCount: number;
+  /**
+   * Empty: the range is stored as a batch. Else as one SeriesBlock for each of the sensors, and this is the running
+   * digest before the first flush, 16 bytes: when they were merged their readings led from it to `chain`. Since 0.1.
+   */
+  chainBefore: Uint8Array;
+  /**
+   * Merging leaves this range as it is: it is as large as ranges get, or it does not follow from what is held before
+   * it, because another machine has written that. Since 0.1.
+   */
+  settled: boolean;
+}
+
+/**
+ * The readings of one sensor in a range of flushes of one log. Their positions and the order of each flush can be told
+ * from it, so that all blocks of a range together give back the very flushes that were merged. Key: customer, table,
+ * machine, log, first flush of the range, sensor.
+ */
+export interface SeriesBlock {
+  /** Flushes of the whole range. Since 0.1. */
+  flushCount: number;
+  /** Readings inside, at least 1. Since 0.1. */
+  readingCount: number;
+  /** Values of all of them together. Since 0.1. */
+  valueCount: number;
+  /** As in telemetry.v1.Batch. Since 0.1. */
+  inflatedSize: number;
+  /** As in telemetry.v1.Batch, of this sensor's readings alone. Since 0.1. */
+  columns: Uint8Array;
+  /**
+   * Packed as in telemetry.v1.Columns. Per reading: how many readings of lower sensor numbers its flush has. Its position
+   * is this plus its place among the readings of its own sensor in the flush. Since 0.1.
+   */
+  lower: Uint8Array;
+  /** In the block of the lowest sensor of a range only: the ledger entry, once more, should that be damaged. Since 0.1. */
+  entry: LedgerEntry | undefined;
 }
 
 /** What the cloud remembers of a machine's sessions. Key: customer, table, machine. */
@@ -56,7 +97,16 @@ export interface AnnouncedTail {
 }
 
 function createBaseLedgerEntry(): LedgerEntry {
-  return { flushCount: 0, chain: new Uint8Array(0), readingCount: 0, earliestMs: 0, latestMs: 0 };
+  return {
+    flushCount: 0,
+    chain: new Uint8Array(0),
+    readingCount: 0,
+    earliestMs: 0,
+    latestMs: 0,
+    sensorCount: 0,
+    chainBefore: new Uint8Array(0),
+    settled: false,
+  };
 }
 
 export const LedgerEntry: MessageFns<LedgerEntry> = {
@@ -75,6 +125,15 @@ export const LedgerEntry: MessageFns<LedgerEntry> = {
     }
     if (message.latestMs !== 0) {
       writer.uint32(40).sint64(message.latestMs);
+    }
+    if (message.sensorCount !== 0) {
+      writer.uint32(48).uint32(message.sensorCount);
+    }
+    if (message.chainBefore.length !== 0) {
+      writer.uint32(58).bytes(message.chainBefore);
+    }
+    if (message.settled !== false) {
+      writer.uint32(64).bool(message.settled);
     }
     return writer;
   },
@@ -132,6 +191,30 @@ export const LedgerEntry: MessageFns<LedgerEntry> = {
             message.latestMs = longToNumber(reader.sint64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sensorCount = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.chainBefore = reader.bytes();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.settled = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -167,6 +250,17 @@ export const LedgerEntry: MessageFns<LedgerEntry> = {
         : isSet(object.latest_ms)
         ? globalThis.Number(object.latest_ms)
         : 0,
+      sensorCount: isSet(object.sensorCount)
+        ? globalThis.Number(object.sensorCount)
+        : isSet(object.sensor_count)
+        ? globalThis.Number(object.sensor_count)
+        : 0,
+      chainBefore: isSet(object.chainBefore)
+        ? bytesFromBase64(object.chainBefore)
+        : isSet(object.chain_before)
+        ? bytesFromBase64(object.chain_before)
+        : new Uint8Array(0),
+      settled: isSet(object.settled) ? globalThis.Boolean(object.settled) : false,
     };
   },
 
@@ -187,6 +281,15 @@ export const LedgerEntry: MessageFns<LedgerEntry> = {
     if (message.latestMs !== 0) {
       obj.latestMs = Math.round(message.latestMs);
     }
+    if (message.sensorCount !== 0) {
+      obj.sensorCount = Math.round(message.sensorCount);
+    }
+    if (message.chainBefore.length !== 0) {
+      obj.chainBefore = base64FromBytes(message.chainBefore);
+    }
+    if (message.settled !== false) {
+      obj.settled = message.settled;
+    }
     return obj;
   },
 
@@ -200,6 +303,200 @@ export const LedgerEntry: MessageFns<LedgerEntry> = {
     message.readingCount = object.readingCount ?? 0;
     message.earliestMs = object.earliestMs ?? 0;
     message.latestMs = object.latestMs ?? 0;
+    message.sensorCount = object.sensorCount ?? 0;
+    message.chainBefore = object.chainBefore ?? new Uint8Array(0);
+    message.settled = object.settled ?? false;
+    return message;
+  },
+};
+
+function createBaseSeriesBlock(): SeriesBlock {
+  return {
+    flushCount: 0,
+    readingCount: 0,
+    valueCount: 0,
+    inflatedSize: 0,
+    columns: new Uint8Array(0),
+    lower: new Uint8Array(0),
+    entry: undefined,
+  };
+}
+
+export const SeriesBlock: MessageFns<SeriesBlock> = {
+  encode(message: SeriesBlock, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.flushCount !== 0) {
+      writer.uint32(8).uint32(message.flushCount);
+    }
+    if (message.readingCount !== 0) {
+      writer.uint32(16).uint32(message.readingCount);
+    }
+    if (message.valueCount !== 0) {
+      writer.uint32(24).uint32(message.valueCount);
+    }
+    if (message.inflatedSize !== 0) {
+      writer.uint32(32).uint32(message.inflatedSize);
+    }
+    if (message.columns.length !== 0) {
+      writer.uint32(42).bytes(message.columns);
+    }
+    if (message.lower.length !== 0) {
+      writer.uint32(50).bytes(message.lower);
+    }
+    if (message.entry !== undefined) {
+      LedgerEntry.encode(message.entry, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SeriesBlock {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSeriesBlock();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.flushCount = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.readingCount = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.valueCount = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.inflatedSize = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.columns = reader.bytes();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.lower = reader.bytes();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.entry = LedgerEntry.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SeriesBlock {
+    return {
+      flushCount: isSet(object.flushCount)
+        ? globalThis.Number(object.flushCount)
+        : isSet(object.flush_count)
+        ? globalThis.Number(object.flush_count)
+        : 0,
+      readingCount: isSet(object.readingCount)
+        ? globalThis.Number(object.readingCount)
+        : isSet(object.reading_count)
+        ? globalThis.Number(object.reading_count)
+        : 0,
+      valueCount: isSet(object.valueCount)
+        ? globalThis.Number(object.valueCount)
+        : isSet(object.value_count)
+        ? globalThis.Number(object.value_count)
+        : 0,
+      inflatedSize: isSet(object.inflatedSize)
+        ? globalThis.Number(object.inflatedSize)
+        : isSet(object.inflated_size)
+        ? globalThis.Number(object.inflated_size)
+        : 0,
+      columns: isSet(object.columns) ? bytesFromBase64(object.columns) : new Uint8Array(0),
+      lower: isSet(object.lower) ? bytesFromBase64(object.lower) : new Uint8Array(0),
+      entry: isSet(object.entry) ? LedgerEntry.fromJSON(object.entry) : undefined,
+    };
+  },
+
+  toJSON(message: SeriesBlock): unknown {
+    const obj: any = {};
+    if (message.flushCount !== 0) {
+      obj.flushCount = Math.round(message.flushCount);
+    }
+    if (message.readingCount !== 0) {
+      obj.readingCount = Math.round(message.readingCount);
+    }
+    if (message.valueCount !== 0) {
+      obj.valueCount = Math.round(message.valueCount);
+    }
+    if (message.inflatedSize !== 0) {
+      obj.inflatedSize = Math.round(message.inflatedSize);
+    }
+    if (message.columns.length !== 0) {
+      obj.columns = base64FromBytes(message.columns);
+    }
+    if (message.lower.length !== 0) {
+      obj.lower = base64FromBytes(message.lower);
+    }
+    if (message.entry !== undefined) {
+      obj.entry = LedgerEntry.toJSON(message.entry);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SeriesBlock>): SeriesBlock {
+    return SeriesBlock.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SeriesBlock>): SeriesBlock {
+    const message = createBaseSeriesBlock();
+    message.flushCount = object.flushCount ?? 0;
+    message.readingCount = object.readingCount ?? 0;
+    message.valueCount = object.valueCount ?? 0;
+    message.inflatedSize = object.inflatedSize ?? 0;
+    message.columns = object.columns ?? new Uint8Array(0);
+    message.lower = object.lower ?? new Uint8Array(0);
+    message.entry = (object.entry !== undefined && object.entry !== null)
+      ? LedgerEntry.fromPartial(object.entry)
+      : undefined;
     return message;
   },
 };

@@ -1,0 +1,107 @@
+// The running digests of flushes that are held, computed again from their readings. Inside a batch they are known only
+// where what comes before it is held and leads to what its author says.
+import type { FlushDigest } from '../../../gen/occmesh/link/v1/link.js';
+import { turn } from '../../kernel/turn.js';
+import type { Store } from '../../storage/store.js';
+import { chainNext, chainStart, flushDigest } from '../../telemetry/chain.js';
+import type { Flush } from '../../telemetry/reading.js';
+import { flushesOf, type HeldRange, heldRanges, isMerged, openRange } from './held.js';
+import type { HubKey } from './ledger.js';
+
+/** Readings digested before others have a turn. */
+const AT_ONCE = 2_048;
+
+/**
+ * For each held flush of `first` … `end`-1: the chain after it (16 bytes), or where that is unknown the digest of the
+ * flush alone (32 bytes).
+ */
+export async function digestsOf(
+  store: Store,
+  hub: HubKey,
+  log: Uint8Array,
+  first: number,
+  end: number,
+): Promise<FlushDigest[]> {
+  for (;;) {
+    const digests = await tryDigests(store, hub, log, first, end);
+    if (digests) return digests;
+  }
+}
+
+/** Undefined when ranges were merged meanwhile. */
+async function tryDigests(store: Store, hub: HubKey, log: Uint8Array, first: number, end: number) {
+  const digests: FlushDigest[] = [];
+  let before: Buffer | undefined;
+  let heldUntil = -1;
+  for (const range of await touching(store, hub, log, first, end)) {
+    if (range.end > first) {
+      const start = range.first === 0 ? chainStart(log) : range.first === heldUntil ? before : undefined;
+      const some = await digestRange(store, hub, range, first, end, start);
+      if (!some) return undefined;
+      digests.push(...some);
+    }
+    before = Buffer.from(range.entry.chain);
+    heldUntil = range.end;
+  }
+  return digests;
+}
+
+/** The ranges that touch `first` … `end`-1, and up to two before them, as of one moment. */
+async function touching(store: Store, hub: HubKey, log: Uint8Array, first: number, end: number): Promise<HeldRange[]> {
+  const ranges: HeldRange[] = [];
+  let before = 0;
+  for await (const range of heldRanges(store, hub, { log, until: end, reverse: true })) {
+    ranges.unshift(range);
+    // The last one that begins at or before `first` may reach into the range; the chain before it is that of another.
+    if (range.first <= first && ++before === 2) break;
+  }
+  return ranges;
+}
+
+async function digestRange(
+  store: Store,
+  hub: HubKey,
+  range: HeldRange,
+  first: number,
+  end: number,
+  start: Buffer | undefined,
+): Promise<FlushDigest[] | undefined> {
+  const { chain, chainBefore } = range.entry;
+  const last: FlushDigest = { flush: range.end - 1, chain: Buffer.from(chain) };
+  if (first === last.flush) return [last];
+  const tables = await openRange(store, hub, range);
+  if (!tables || tables.length === 0) return tables && [];
+  const placed = tables.flatMap((table) => [...table.placed()]);
+  const flushes = flushesOf(range, placed);
+  const isAsked = ({ flush }: { flush: number }) => flush >= first && flush < end;
+  const from = isMerged(range.entry) ? Buffer.from(chainBefore) : start;
+  const chains = from && (await chainsAfter(from, flushes));
+  // Where it does not lead to what the author says, somebody else has written what is held before this range.
+  if (chains?.at(-1)?.equals(chain)) {
+    return flushes.map(({ number }, i) => ({ flush: number, chain: chains[i] as Buffer })).filter(isAsked);
+  }
+  const alone = flushes.slice(0, -1).map(({ number }) => ({ flush: number }));
+  return [
+    ...alone.filter(isAsked).map(({ flush }) => ({
+      flush,
+      chain: flushDigest(flushes[flush - range.first]?.readings ?? []),
+    })),
+    ...[last].filter(isAsked),
+  ];
+}
+
+/** The chain after each of the flushes. */
+export async function chainsAfter(start: Buffer, flushes: readonly Flush[]): Promise<Buffer[]> {
+  const chains: Buffer[] = [];
+  let chain = start;
+  let readings = 0;
+  for (const flush of flushes) {
+    chain = chainNext(chain, flush.readings);
+    chains.push(chain);
+    readings += flush.readings.length;
+    if (readings < AT_ONCE) continue;
+    readings = 0;
+    await turn();
+  }
+  return chains;
+}

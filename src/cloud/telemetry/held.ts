@@ -136,7 +136,7 @@ export async function* readRanges(
   let done: { readonly log: Buffer; readonly end: number } = { log: Buffer.alloc(LOG_BYTES), end: 0 };
   for (let merged = true; merged; ) {
     merged = false;
-    for await (const range of heldRanges(store, hub)) {
+    for await (const range of heldRanges(store, hub, { from: { log: done.log, first: 0 } })) {
       const order = Buffer.compare(range.log, done.log);
       if (order < 0 || (order === 0 && range.end <= done.end)) continue;
       if (wanted(range)) {

@@ -1,5 +1,6 @@
 // Reading ranges of time back: the ledger entries say where they can be, and only that is opened; of one sensor, where
 // ranges have been merged, only its own blocks.
+import { turn } from '../../kernel/turn.js';
 import type { Store } from '../../storage/store.js';
 import type { SeriesArrays } from '../../telemetry/columns-decode.js';
 import { type HeldRange, type OpenRange, readRanges } from './held.js';
@@ -21,7 +22,7 @@ const AT_ONCE = 1_000;
 /** The readings of a hub in a range of time, some at a time, in log order. */
 export async function* queryReadings(store: Store, hub: HubKey, query: ReadingsQuery): AsyncGenerator<PlacedReading[]> {
   for await (const open of readRanges(store, hub, query.sensor, (range) => canHold(range, query))) {
-    const found = matching(open, query);
+    const found = await matching(open, query);
     for (let at = 0; at < found.length; at += AT_ONCE) yield found.slice(at, at + AT_ONCE);
   }
 }
@@ -36,7 +37,7 @@ export async function* querySeries(store: Store, hub: HubKey, query: ReadingsQue
 const canHold = ({ entry }: HeldRange, { from, until }: ReadingsQuery): boolean =>
   entry.latestMs >= from && entry.earliestMs < until;
 
-function matching({ range, tables, fromFlush }: OpenRange, query: ReadingsQuery): PlacedReading[] {
+async function matching({ range, tables, fromFlush }: OpenRange, query: ReadingsQuery): Promise<PlacedReading[]> {
   const byFlush = new Map<number, PlacedReading[]>();
   for (const table of tables) {
     for (const { reading, flush, position } of table.placed({ ...query, fromFlush })) {
@@ -45,6 +46,7 @@ function matching({ range, tables, fromFlush }: OpenRange, query: ReadingsQuery)
       if (others) others.push(placed);
       else byFlush.set(flush, [placed]);
     }
+    if (tables.length > 1) await turn();
   }
   return [...byFlush.keys()].sort((a, b) => a - b).flatMap((flush) => byFlush.get(flush) ?? []);
 }

@@ -23,7 +23,7 @@ export interface BackgroundModules {
 
 /** Rest for each millisecond of work. */
 const REST = 1;
-const REST_WHILE_BUSY = 4;
+const REST_WHILE_BUSY = 9;
 /** A timer is not worth less. */
 const SHORTEST_REST = milliseconds(5);
 const RETRY = minutes(1);

@@ -72,7 +72,7 @@ describe('merging in the background', () => {
     expect(await telemetry.query()).to.deep.equal(log.placed(0, 16));
   });
 
-  it('rests as long as it has worked, and four times as long while batches come in', async () => {
+  it('rests as long as it has worked, and nine times as long while batches come in', async () => {
     const rests: number[] = [];
     let now = 0;
     const slow: Clock = {
@@ -90,7 +90,7 @@ describe('merging in the background', () => {
     };
     for (const [busy, first, end, rest] of [
       [false, 0, 4, 10],
-      [true, 4, 8, 40],
+      [true, 4, 8, 90],
     ] as const) {
       isBusy = busy;
       await add(first, end);

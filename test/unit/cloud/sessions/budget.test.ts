@@ -7,7 +7,7 @@ import { GetLedgerResponse } from '../../../../gen/occmesh/readings/v1/readings.
 import { Gap, GapReason, State, Witness } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../../gen/occmesh/trunk/v1/trunk.js';
 import { ledgerOf } from '../../../../src/cloud/api/reading-service.js';
-import { BUDGET, type BudgetLimits, HubBudget } from '../../../../src/cloud/sessions/budget.js';
+import { BUDGET, type BudgetLimits, MachineBudget } from '../../../../src/cloud/sessions/budget.js';
 import { HubLedger } from '../../../../src/cloud/telemetry/ledger.js';
 import { unfoldingCost } from '../../../../src/cloud/telemetry/unfolding.js';
 import { DEFAULT_LIMITS } from '../../../../src/contract/limits.js';
@@ -30,7 +30,18 @@ import { type Cast, cast, RecordingMember } from '../../link/fixtures.js';
 
 const NEVER = { burst: Number.POSITIVE_INFINITY, perSecond: 1 };
 const UNBOUNDED: BudgetLimits = {
-  rates: { sessions: NEVER, logs: NEVER, frames: NEVER, gaps: NEVER, bytes: NEVER, unfolding: NEVER, digests: NEVER },
+  rates: {
+    trunks: NEVER,
+    channels: NEVER,
+    links: NEVER,
+    sessions: NEVER,
+    logs: NEVER,
+    frames: NEVER,
+    gaps: NEVER,
+    bytes: NEVER,
+    unfolding: NEVER,
+    digests: NEVER,
+  },
   logs: Number.POSITIVE_INFINITY,
   pieces: Number.POSITIVE_INFINITY,
 };
@@ -314,7 +325,7 @@ describe(`sessions: what one hub may cost (seed ${testSeed})`, () => {
 describe('the budget of a hub', () => {
   it('is more than an honest one needs, however rough its days are', async () => {
     const clock = new FakeClock();
-    const budget = new HubBudget(BUDGET, { clock, log: silentLogger });
+    const budget = new MachineBudget(BUDGET, { clock, log: silentLogger });
     const ledger = new HubLedger();
     let logs = 0;
     const start = () => {
@@ -368,7 +379,7 @@ describe('the budget of a hub', () => {
 
   it('says how long to wait, and no fault of it is for ever', () => {
     const clock = new FakeClock();
-    const budget = new HubBudget(BUDGET, { clock, log: silentLogger });
+    const budget = new MachineBudget(BUDGET, { clock, log: silentLogger });
     for (const expense of ['sessions', 'logs', 'frames'] as const) {
       const spend = () => {
         for (;;) budget.spend(expense);

@@ -27,7 +27,7 @@ import { carrierCall } from '../membership/carrier.js';
 import { requireMembership } from '../membership/machine-files.js';
 import { keepRenewed } from '../membership/renewal.js';
 import { RevokedKeys } from '../membership/revoked-keys.js';
-import { carryLink, lanAuthenticator, type Relay, relayedEnrollment } from './lan-service.js';
+import { carriedLinks, lanAuthenticator, type Relay, relayedEnrollment } from './lan-service.js';
 import { TrunkLink, type TrunkStream } from './trunk-link.js';
 
 export interface ConnectorOptions {
@@ -172,7 +172,7 @@ export class Connector implements Stoppable {
       },
       { clock, log, random },
     );
-    listener.add(LinkServiceService, { link: (stream, context) => carryLink(trunk, stream, context, log) });
+    listener.add(LinkServiceService, carriedLinks(trunk, modules));
     listener.add(EnrollmentServiceService, relayedEnrollment(relay, modules));
     const health = new HealthService(['occmesh.link.v1.LinkService', 'occmesh.enrollment.v1.EnrollmentService']);
     health.addTo(listener);

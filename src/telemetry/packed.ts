@@ -94,7 +94,8 @@ export function unpack(name: string, bytes: Uint8Array, count: number): Float64A
     const end = at + Math.ceil((size * width) / 8);
     if (end > bytes.length) throw malformed(`${name} is cut off`);
     const first = at * 8;
-    for (let i = 0; i < size; i++) values[from + i] = lowest + bitsAt(bytes, first + i * width, width);
+    if (width === 0) values.fill(lowest, from, from + size);
+    else for (let i = 0; i < size; i++) values[from + i] = lowest + bitsAt(bytes, first + i * width, width);
     at = end;
   }
   if (at !== bytes.length) throw malformed(`${name} is too long`);

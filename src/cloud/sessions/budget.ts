@@ -55,7 +55,7 @@ export const BUDGET: BudgetLimits = {
     // Of batches. Eight full logs; then more than a thousand sensors say in a second.
     bytes: { burst: 8 * GIB, perSecond: 256 * KIB },
     // What these take to be unfolded: 1 KiB may hold 2 MiB. An honest batch takes some ten times as much as its bytes.
-    unfolding: { burst: 128 * GIB, perSecond: 8 * MIB },
+    unfolding: { burst: 64 * GIB, perSecond: 2 * MIB },
     // To be hashed, what is asked for has to become readings, one by one: twenty times the work. A million at once.
     digests: { burst: 64 * MIB, perSecond: MIB },
   },

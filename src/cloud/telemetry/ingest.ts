@@ -12,7 +12,7 @@ import type { Store } from '../../storage/store.js';
 import { type OpenBatch, unpackBatch } from '../../telemetry/batch.js';
 import { tableKey } from '../tables.js';
 import { type HubKey, type HubLedger, knownGap } from './ledger.js';
-import { UnfoldingRoom, unfoldedSize, unfoldingCost } from './unfolding.js';
+import { UnfoldingRoom, unfoldedSize, unfoldingCost, VERIFYING_COST } from './unfolding.js';
 
 /** How much the cloud may have to do for one hub, and to remember of it. */
 export interface AuthorBudget {
@@ -72,34 +72,38 @@ export class Ingest {
   /** Faults: link.unauthentic, link.protocol, link.superseded, link.exhausted; storage faults. */
   async batch(author: Author, signed: Signed): Promise<Verdict> {
     const opened = this.#open(author, signed);
-    author.budget.unfold(unfoldingCost(opened.header));
-    const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(opened.header));
-    try {
-      // Of what waited for its turn, nothing more is unfolded once its session has ended.
-      if (!author.isCurrent()) throw superseded();
-      return await this.#store(author, signed, opened);
-    } finally {
-      leave();
-    }
-  }
-
-  async #store(author: Author, signed: Signed, opened: OpenBatch): Promise<Verdict> {
     const { header } = opened;
-    const times = parse('batch', () => opened.table().timeSpan());
     const batch: StoredBatch = {
       log: Buffer.from(header.log),
       first: header.firstFlush,
       count: header.flushCount,
       chain: Buffer.from(header.chain),
     };
+    // What comes again, and be it that a carrier repeats it, is not unfolded.
+    if (author.ledger.look(batch.log).overlaps(batch.first, batch.count)) {
+      author.budget.unfold(VERIFYING_COST);
+      return this.#compare(author, batch);
+    }
+    author.budget.unfold(unfoldingCost(header));
+    const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(header));
+    try {
+      // Of what waited for its turn, nothing more is unfolded once its session has ended.
+      if (!author.isCurrent()) throw superseded();
+      return await this.#store(author, signed, opened, batch);
+    } finally {
+      leave();
+    }
+  }
+
+  async #store(author: Author, signed: Signed, opened: OpenBatch, batch: StoredBatch): Promise<Verdict> {
+    const times = parse('batch', () => opened.table().timeSpan());
     const { ledger, budget } = author;
     const { log, first, count } = batch;
-    if (ledger.look(log).overlaps(first, count)) return this.#compare(author, batch);
 
     const entry: LedgerEntry = {
       flushCount: batch.count,
       chain: batch.chain,
-      readingCount: header.readingCount,
+      readingCount: opened.header.readingCount,
       earliestMs: times?.earliest ?? 0,
       latestMs: times?.latest ?? 0,
     };

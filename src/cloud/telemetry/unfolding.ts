@@ -12,10 +12,11 @@ export const unfoldedSize = ({ readingCount, valueCount }: { readingCount: numbe
   readingCount * READING + valueCount * VALUE;
 
 /** Verifying a batch and storing it take as much time as unfolding so many bytes. */
-const BATCH = 16 * 1024;
+export const VERIFYING_COST: number = 16 * 1024;
 
 /** What a batch costs in time, in bytes unfolded: what it is charged with. */
-export const unfoldingCost = (header: Parameters<typeof unfoldedSize>[0]): number => BATCH + unfoldedSize(header);
+export const unfoldingCost = (header: Parameters<typeof unfoldedSize>[0]): number =>
+  VERIFYING_COST + unfoldedSize(header);
 
 interface Waiting {
   readonly bytes: number;

@@ -14,7 +14,13 @@ import type { Logger } from '../kernel/log.js';
 import { MAX_ENVELOPE_BYTES, peekLane } from '../link/envelope.js';
 import { ending } from '../link/pipe.js';
 import { faultOfEnding } from '../link/stream-pipe.js';
-import { MAX_CHANNELS, MAX_DOWNLINK_BYTES, MAX_UPLINK_BYTES } from '../trunk/limits.js';
+import {
+  MAX_CHANNELS,
+  MAX_DOWNLINK_BYTES,
+  MAX_TRUNK_UPLINK_BYTES,
+  MAX_UPLINK_BYTES,
+  SHARE_OF_UPLINK_BYTES,
+} from '../trunk/limits.js';
 import type { TrunkLink } from './trunk-link.js';
 
 /** Passes a sealed request on to the cloud. Rejects with ContractFault when there is no way to it. */
@@ -60,7 +66,10 @@ const LINK_RATE: RateLimitOptions = {
 };
 
 /** LinkService, carried. Faults: contract.exhausted, with the time to wait. */
-export function carriedLinks(trunk: Pick<TrunkLink, 'open'>, modules: { readonly clock: Clock; readonly log: Logger }) {
+export function carriedLinks(
+  trunk: Pick<TrunkLink, 'open' | 'queuedBytes'>,
+  modules: { readonly clock: Clock; readonly log: Logger },
+) {
   const rate = new RateLimit(LINK_RATE, modules);
   return {
     link: async (stream: ByteStream, context: CallContext): Promise<void> => {
@@ -87,7 +96,7 @@ interface LanPeer {
 }
 
 async function carry(
-  trunk: Pick<TrunkLink, 'open'>,
+  trunk: Pick<TrunkLink, 'open' | 'queuedBytes'>,
   stream: ByteStream,
   { hub, certificate, address }: LanPeer,
   log: Logger,
@@ -113,7 +122,8 @@ async function carry(
   log.debug({ hub, address }, 'hub connected');
   try {
     await stream.forEach((bytes) => {
-      if (bytes.length > MAX_ENVELOPE_BYTES || channel.queuedBytes > MAX_UPLINK_BYTES) {
+      const most = trunk.queuedBytes > MAX_TRUNK_UPLINK_BYTES ? SHARE_OF_UPLINK_BYTES : MAX_UPLINK_BYTES;
+      if (bytes.length > MAX_ENVELOPE_BYTES || channel.queuedBytes > most) {
         throw faultOfEnding(ending(CloseCode.EXHAUSTED, 'more was sent than window and credit allow'));
       }
       channel.send(bytes, peekLane(bytes));

@@ -68,7 +68,7 @@ describe('connector: sessions of hubs', () => {
       opened += 1;
       return { queuedBytes: 0, send: () => {}, close: () => {} };
     };
-    const { link } = carriedLinks({ open }, { clock, log: silentLogger });
+    const { link } = carriedLinks({ open, queuedBytes: 0 }, { clock, log: silentLogger });
     const stream = { forEach: async () => {} } as unknown as ByteStream;
     const knock = async (machineId: string): Promise<unknown> => {
       const principal = { kind: 'machine', role: 'hub', machineId, customerId: '', certificate: Buffer.alloc(1) };
@@ -81,5 +81,37 @@ describe('connector: sessions of hubs', () => {
     for (let hub = 0; hub < 10_000; hub++) expect(await knock(`hub ${hub}`)).to.equal(undefined);
     await clock.advance(seconds(1));
     expect(await knock('a hub gone wild')).to.equal(undefined);
+  });
+
+  it('may wait for the cloud with much, but not all of them at once', async () => {
+    const trunk = { queuedBytes: 0 };
+    const open = () => ({
+      queuedBytes: 0,
+      send(envelope: Uint8Array) {
+        this.queuedBytes += envelope.length;
+        trunk.queuedBytes += envelope.length;
+      },
+      close: () => {},
+    });
+    const { link } = carriedLinks(Object.assign(trunk, { open }), { clock: new FakeClock(), log: silentLogger });
+    /** How much of an endless stream is taken. */
+    const pour = async (machineId: string): Promise<number> => {
+      let taken = 0;
+      const forEach = async (take: (bytes: Buffer) => void) => {
+        for (;;) {
+          take(Buffer.alloc(32 * 1_024));
+          taken += 32;
+        }
+      };
+      const principal = { kind: 'machine', role: 'hub', machineId, customerId: '', certificate: Buffer.alloc(1) };
+      const call = link({ forEach } as unknown as ByteStream, { peer: '', principal } as unknown as CallContext);
+      expect(await call.catch((thrown) => thrown)).to.include({ reason: 'EXHAUSTED' });
+      return taken;
+    };
+    for (let hub = 0; hub < 62; hub++) expect(await pour(`hub ${hub}`)).to.be.within(4_096, 4_160);
+    expect(trunk.queuedBytes).to.be.below(256 * 1_024 * 1_024);
+    for (let hub = 62; hub < 1_000; hub++) await pour(`hub ${hub}`);
+    expect(await pour('one more')).to.be.at.most(96);
+    expect(trunk.queuedBytes).to.be.below(2 * 256 * 1_024 * 1_024);
   });
 });

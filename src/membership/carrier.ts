@@ -51,8 +51,9 @@ export function carrierCall(options: CarrierOptions, modules: { clock: Clock; lo
         // Opened here: a connector that was taken over and answers something must not keep this machine from the next one.
         return await request.openAnswer(await channel.unary(service, request.sealed, { within: WITHIN }));
       } catch (thrown) {
-        modules.log.info({ address, role, cause: describe(thrown) }, 'no answer to the enrolment request here');
-        reasons.push(`${role} ${address}: ${describe(thrown)}`);
+        const why = describe(thrown);
+        modules.log.debug({ address, role, cause: why }, 'no answer to the enrolment request here');
+        reasons.push(why.includes(address) ? `${role}: ${why}` : `${role} ${address}: ${why}`);
       } finally {
         await channel.stop();
       }

@@ -61,6 +61,8 @@ export enum MachineState {
   UNREACHABLE = 5,
   /** RETIRED - Its membership has ended. */
   RETIRED = 6,
+  /** UNKNOWN - The cloud has started, and gives it time to come back. It has been there before. */
+  UNKNOWN = 7,
   UNRECOGNIZED = -1,
 }
 
@@ -87,6 +89,9 @@ export function machineStateFromJSON(object: any): MachineState {
     case 6:
     case "MACHINE_STATE_RETIRED":
       return MachineState.RETIRED;
+    case 7:
+    case "MACHINE_STATE_UNKNOWN":
+      return MachineState.UNKNOWN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -110,6 +115,8 @@ export function machineStateToJSON(object: MachineState): string {
       return "MACHINE_STATE_UNREACHABLE";
     case MachineState.RETIRED:
       return "MACHINE_STATE_RETIRED";
+    case MachineState.UNKNOWN:
+      return "MACHINE_STATE_UNKNOWN";
     case MachineState.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

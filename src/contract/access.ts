@@ -125,7 +125,7 @@ export function accessInterceptor(
       start: (begin) =>
         begin({
           onReceiveMetadata: (metadata, pass) => {
-            admit(options, path, metadata, next).then(
+            admit(options, path, metadata, next, stream.encoding).then(
               (principal) => {
                 admitted.set(metadata, { principal, peer: next.getPeer(), stream });
                 pass(metadata);
@@ -169,7 +169,14 @@ async function admit(
   path: string,
   metadata: Metadata,
   call: ServerInterceptingCallInterface,
+  encoding: string | undefined,
 ): Promise<Principal> {
+  // 2 KiB of it may be 2 MiB, before anything of it can be looked at. Nobody here compresses whole messages.
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new ContractFault('contract.unimplemented', `messages are not compressed here (${encoding.slice(0, 32)})`, {
+      permanent: true,
+    });
+  }
   const allowed = options.rules.get(path) ?? [];
   if (allowed.length === 0) {
     throw new ContractFault('contract.no-rule', `nobody may call ${path}`, { permanent: true });

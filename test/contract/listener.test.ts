@@ -17,6 +17,7 @@ import { testAuthority } from '../support/throwaway-certificates.js';
 import { Edge } from './edge.js';
 import { faultOf } from './expect-fault.js';
 
+const ENROL = 'enrollment.v1.EnrollmentService/Enrol';
 const FIRST_FREE_PORT = '/proc/sys/net/ipv4/ip_unprivileged_port_start';
 const EMPTY = Buffer.alloc(0);
 
@@ -156,7 +157,7 @@ describe('the gRPC port', () => {
 
   describe('of a message that is not whole yet', () => {
     /** A call by hand, which says that a message of `size` bytes will come. */
-    async function begin(edge: Edge, size: number, who?: 'hub', path = 'enrollment.v1.EnrollmentService/Enrol') {
+    async function begin(edge: Edge, size: number, who?: 'hub', path = ENROL, more = {}) {
       const own = who ? { cert: edge.pki.hub.cert, key: edge.pki.hub.key } : {};
       const session = h2Connect(`https://127.0.0.1:${edge.port}`, {
         ...{ ca: edge.pki.authority.ca, checkServerIdentity: () => undefined },
@@ -166,7 +167,7 @@ describe('the gRPC port', () => {
       const head = Buffer.alloc(5);
       head.writeUInt32BE(size, 1);
       const call = session.request(
-        { ':method': 'POST', ':path': `/occmesh.${path}`, 'content-type': 'application/grpc', te: 'trailers' },
+        { ':method': 'POST', ':path': `/occmesh.${path}`, 'content-type': 'application/grpc', te: 'trailers', ...more },
         { endStream: false },
       );
       call.on('error', () => {});
@@ -190,6 +191,19 @@ describe('the gRPC port', () => {
       for (let i = 0; i < 20; i++) await write(hub.call, 16_000);
       expect((await enrol(edge)).ciphertext).to.have.length(3);
       expect(hub.call.closed).to.equal(false);
+    });
+
+    it('takes none that is compressed: 2 KiB of it may be 2 MiB', async () => {
+      await using edge = await echoEdge();
+      for (const [encoding, expected] of [
+        ['gzip', 'not compressed here'],
+        ['deflate', 'not compressed here'],
+        ['identity', 'undefined'],
+      ]) {
+        const { call, answer } = await begin(edge, 0, undefined, ENROL, { 'grpc-encoding': encoding });
+        call.resume().end();
+        expect(await answer, encoding).to.contain(expected);
+      }
     });
 
     it('keeps it for a while only', async () => {

@@ -47,6 +47,24 @@ function filesIn({ messageResponse }: ServerReflectionResponse): FileDescriptorP
 }
 
 describe('reflection', () => {
+  it('is for a few at once: whoever does not read keeps its answers in memory', async () => {
+    await using edge = await reflectionEdge();
+    const channel = edge.channel();
+    const [question]: Asked[] = [{ $case: 'listServices', value: '' }];
+    const open = async () => {
+      const stream = channel.byteStream(ServerReflectionService.serverReflectionInfo);
+      stream.write(ServerReflectionRequest.encode({ host: '', messageRequest: question }).finish());
+      const { value } = await stream[Symbol.asyncIterator]().next();
+      expect(value?.length).to.be.greaterThan(0);
+      return stream;
+    };
+    const streams = await Promise.all(Array.from({ length: 32 }, open));
+    expect((await faultOf(open())).code).to.equal('contract.exhausted');
+    streams[0]?.end();
+    await streams[0]?.closed;
+    await open();
+  });
+
   it('lists the services of this server', async () => {
     await using edge = await reflectionEdge();
     const [answer] = await ask(edge.channel(), [{ $case: 'listServices', value: '' }]);

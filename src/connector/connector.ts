@@ -59,16 +59,11 @@ export class Connector implements Stoppable {
     private readonly scope: Scope,
     readonly machineId: string,
     private readonly listener: GrpcListener,
-    private readonly trunk: TrunkLink,
   ) {}
 
   /** Where hubs reach it. */
   get address(): { readonly address: string; readonly port: number } {
     return this.listener.address;
-  }
-
-  get hasCloud(): boolean {
-    return this.trunk.state === 'up';
   }
 
   /** Faults: membership.missing, membership.damaged, membership.other-machine, contract.port-*. */
@@ -217,7 +212,7 @@ export class Connector implements Stoppable {
       { address: listener.address, machine: machineId, cloud: membership.record.cloud },
       'connector is listening',
     );
-    return new Connector(scope, machineId, listener, trunk);
+    return new Connector(scope, machineId, listener);
   }
 }
 

@@ -54,11 +54,11 @@ export class Reflection {
     serverReflectionInfo: async (stream) => {
       if (this.#streams >= MOST_STREAMS) throw new ContractFault('contract.exhausted', 'too many are asking');
       this.#streams += 1;
-      try {
-        await this.#serve(stream);
-      } finally {
+      // Not when all is said, but when it has been read.
+      void stream.closed.then(() => {
         this.#streams -= 1;
-      }
+      });
+      await this.#serve(stream);
     },
   };
 

@@ -1,4 +1,6 @@
 // What standard tools ask of every server: its health, and what it is made of.
+import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { createFileRegistry, fromBinary } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { status as Status } from '@grpc/grpc-js';
@@ -58,7 +60,21 @@ describe('reflection', () => {
       expect(value?.length).to.be.greaterThan(0);
       return stream;
     };
-    const streams = await Promise.all(Array.from({ length: 32 }, open));
+    // One who has asked, has nothing more to say, and takes not a byte of the answer.
+    const settings = { initialWindowSize: 0 };
+    const ca = edge.pki.authority.ca;
+    const session = connect(`https://127.0.0.1:${edge.port}`, { ca, settings, checkServerIdentity: () => undefined });
+    edge.scope.defer(async () => session.destroy());
+    const message = ServerReflectionRequest.encode({ host: '', messageRequest: question }).finish();
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(message.length, 1);
+    const silent = session.request({
+      ...{ ':method': 'POST', ':path': ServerReflectionService.serverReflectionInfo.path },
+      ...{ 'content-type': 'application/grpc', te: 'trailers' },
+    });
+    silent.end(Buffer.concat([head, message]));
+    await once(silent, 'response');
+    const streams = await Promise.all(Array.from({ length: 31 }, open));
     expect((await faultOf(open())).code).to.equal('contract.exhausted');
     streams[0]?.end();
     await streams[0]?.closed;

@@ -70,7 +70,7 @@ const WORDS: { readonly [E in Expense]: string } = {
   channels: 'too many new channels',
   links: 'too many connections',
   sessions: 'too many sessions',
-  logs: 'too many new logs: is its service started again and again?',
+  logs: 'too many new logs (is its service started again and again?)',
   frames: 'too many messages',
   gaps: 'too many gaps',
   bytes: 'too many readings',
@@ -82,7 +82,7 @@ const WORDS: { readonly [E in Expense]: string } = {
 const LONG: Duration = minutes(5);
 
 export class MachineBudget implements AuthorBudget {
-  /** What this hub is the cause of, in the log: no more than it takes to understand it. */
+  /** What this machine is the cause of, in the log: no more than it takes to understand it. */
   readonly oddities: Oddities;
   readonly #buckets = new Map<Expense, TokenBucket>();
 
@@ -119,7 +119,8 @@ export class MachineBudget implements AuthorBudget {
       throw full(`${ledger.pieces} separate ranges and gaps of this hub are on record, and no more can be`);
     }
     if (ledger.knows(log)) return;
-    if (ledger.logs.size >= this.limits.logs) throw full(`${ledger.logs.size} logs of this hub are on record`);
+    if (ledger.logs.size >= this.limits.logs)
+      throw full(`${ledger.logs.size} logs of this hub are on record, and no more can be`);
     this.spend('logs');
   }
 

@@ -22,9 +22,10 @@ export class Questions {
   constructor(private readonly modules: QuestionsModules) {}
 
   /** Faults: link.exhausted. */
-  ask(request: DigestRequest): void {
+  ask({ log, range }: DigestRequest): void {
     if (this.#waiting.length >= MOST_WAITING) throw new LinkFault('link.exhausted', 'too many digest requests at once');
-    this.#waiting.push(request);
+    // A copy: what was decoded is a part of the whole message in which it came, and would keep that.
+    this.#waiting.push({ log: Buffer.from(log), range });
     if (!this.#busy) void this.#work();
   }
 

@@ -147,7 +147,8 @@ export class TrunkHost {
       case 'envelope':
         // On a channel that has ended it has crossed the close; on one that never was opened it cannot have.
         if (id > this.#highest) throw new LinkFault('link.protocol', `channel ${id} has not been opened`);
-        return this.#channels.get(id)?.arrived(body.value);
+        // A copy: what waits to be stored must not keep the whole message, which a connector can fill with anything.
+        return this.#channels.get(id)?.arrived(Buffer.from(body.value));
       case 'close':
         return this.#channels.get(id)?.ended(ending(body.value.code, shortened(body.value.message)));
       case 'heartbeat':

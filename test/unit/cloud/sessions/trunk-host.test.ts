@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import pino from 'pino';
 import { MachineState } from '../../../../gen/occmesh/inventory/v1/inventory.js';
+import { Lane } from '../../../../gen/occmesh/link/v1/link.js';
 import { CloseCode, type Frame, TrunkFrames, TrunkHello } from '../../../../gen/occmesh/trunk/v1/trunk.js';
 import { BUDGET, type BudgetLimits } from '../../../../src/cloud/sessions/budget.js';
 import { serveLink, serveTrunk } from '../../../../src/cloud/sessions/link-service.js';
@@ -9,13 +10,15 @@ import { TrunkHost } from '../../../../src/cloud/sessions/trunk-host.js';
 import type { CallContext } from '../../../../src/contract/handlers.js';
 import type { MeshCertificate } from '../../../../src/identity/certificates.js';
 import { seconds } from '../../../../src/kernel/duration.js';
-import type { Ending } from '../../../../src/link/pipe.js';
+import { silentLogger } from '../../../../src/kernel/log.js';
+import { HubSession } from '../../../../src/link/hub-session.js';
+import type { Ending, Pipe, PipeHandlers } from '../../../../src/link/pipe.js';
 import { MAX_CHANNELS } from '../../../../src/trunk/limits.js';
 import { FakeClock, settle } from '../../../support/fake-clock.js';
 import { seededRandom, testSeed } from '../../../support/seeded-random.js';
 import { SmallCloud } from '../../../support/small-cloud.js';
 import { HUB, member, OTHER_CUSTOMER } from '../../identity/fixtures.js';
-import { type Cast, cast } from '../../link/fixtures.js';
+import { type Cast, cast, RecordingMember } from '../../link/fixtures.js';
 
 class Transport {
   readonly frames: Frame[] = [];
@@ -294,6 +297,55 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
     expect(await visits(serveTrunk, who.connector)).to.deep.equal(expected);
     expect(await visits(serveLink, who.hub)).to.deep.equal(expected);
     await clock.advance(seconds(60));
+  });
+
+  it('keeps of a message only what waits, whatever the connector has filled it with', async () => {
+    const kept: Uint8Array[] = [];
+    cloud.services.ingest.batch = (_author, { content }) => {
+      kept.push(content);
+      return new Promise(() => undefined);
+    };
+    const { transport, trunk } = greet();
+    trunk.received(open(1));
+    await settle();
+    let up: PipeHandlers | undefined;
+    const pass = () => {
+      for (const { channel, body } of transport.frames.splice(0)) {
+        if (channel === 1 && body?.$case === 'envelope') up?.message(body.value);
+      }
+    };
+    const pipe: Pipe = {
+      listen: (handlers) => {
+        up = handlers;
+      },
+      send: (value) => {
+        const frames: Frame[] = [{ channel: 1, body: { $case: 'envelope', value } }];
+        // A field that nobody knows, with 64 KiB in it.
+        trunk.received(
+          Buffer.concat([
+            TrunkFrames.encode({ frames }).finish(),
+            Buffer.from([0x12, 0x80, 0x80, 0x04]),
+            Buffer.alloc(65_536),
+          ]),
+        );
+      },
+      queuedBytes: 0,
+      drained: async () => undefined,
+      close: () => undefined,
+    };
+    const member = new RecordingMember(who.hub, who.trust, clock);
+    const session = new HubSession({ pipe, member, clock, nonce: Buffer.alloc(32), log: silentLogger });
+    pass();
+    await settle();
+    pass();
+    await settle();
+    expect(session.state).to.equal('up');
+    const signed = { content: Buffer.alloc(300), signature: Buffer.alloc(64), keyId: Buffer.alloc(8) };
+    for (let i = 0; i < 5; i++) session.sendContent({ $case: 'batch', value: signed }, Lane.LIVE);
+    expect(kept).to.have.length(5);
+    for (const { buffer } of kept) expect(buffer.byteLength).to.be.below(10_000);
+    trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+    session.close({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
   });
 
   it('is ended by a connector that asks and never reads', async () => {

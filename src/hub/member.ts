@@ -6,7 +6,6 @@ import {
   type Command,
   type Conflict,
   type Heartbeat,
-  type Hello,
   Outcome,
   type Path,
   type Result,
@@ -20,7 +19,7 @@ import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import type { Random } from '../kernel/random.js';
 import type { DownMessage } from '../link/envelope.js';
-import type { HubMember, HubSession } from '../link/hub-session.js';
+import type { HubMember, HubSession, SelfDescription } from '../link/hub-session.js';
 import { ending } from '../link/pipe.js';
 import { RangeSet } from '../telemetry/ranges.js';
 import type { Reading } from '../telemetry/reading.js';
@@ -87,7 +86,7 @@ export class Member implements HubMember {
     return (path) => new Member(modules, path, shared);
   }
 
-  hello(): Omit<Hello, 'nonce' | 'version'> {
+  hello(): SelfDescription {
     const { modules, shared } = this;
     return {
       machineId: modules.machineId,

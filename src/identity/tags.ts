@@ -14,7 +14,7 @@ export const TAGS = {
   LINK_HELLO: 'occ-mesh/link/hello/v1',
   /** link.v1.Welcome over the whole transcript. */
   LINK_WELCOME: 'occ-mesh/link/welcome/v1',
-  /** Every other frame of a session. */
+  /** Not signed: goes into the keys for the frames of a session. */
   LINK_FRAME: 'occ-mesh/link/frame/v1',
   /** Not signed but hashed: the session id. */
   LINK_SESSION: 'occ-mesh/link/session/v1',

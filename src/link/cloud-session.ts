@@ -1,5 +1,5 @@
-// The cloud's end of one session: handshake, signatures, the order of frames. Who is admitted, what is stored and what
-// is answered is the CloudHost's business (src/cloud/sessions).
+// The cloud's end of one session: handshake, proofs of authorship, the order of frames. Who is admitted, what is stored
+// and what is answered is the CloudHost's business (src/cloud/sessions).
 import { Challenge, type Hello, Lane, type SignedByCloud, type Welcome } from '../../gen/occmesh/link/v1/link.js';
 import type { SigningKey, VerifyKey } from '../identity/keys.js';
 import type { Clock, Timer } from '../kernel/clock.js';
@@ -13,14 +13,16 @@ import {
   decodeEnvelope,
   decodeUp,
   encodeDown,
+  frameEnvelope,
   MAX_ENVELOPE_BYTES,
   signedEnvelope,
   type UpMessage,
 } from './envelope.js';
 import { endingOf, LinkFault } from './fault.js';
+import { FrameOpener, FrameSealer, SessionKeyPair } from './frames.js';
+import { helloInput, sessionId, welcomeInput } from './handshake.js';
 import { Inbox } from './inbox.js';
 import type { Ending, Pipe } from './pipe.js';
-import { FrameSigner, FrameVerifier, helloInput, sessionId, welcomeInput } from './signatures.js';
 import { MAX_GENERATION, MAX_SELF_DESCRIPTION, MOST_LOGS, PROTOCOL_VERSION } from './version.js';
 
 export type CloudSessionState = 'awaiting-hello' | 'admitting' | 'up' | 'ended';
@@ -38,7 +40,7 @@ const HELLO_LIMIT = seconds(20);
 
 /** What the host says to a Hello. */
 export interface Admission {
-  readonly welcome: Omit<Welcome, 'certificate'>;
+  readonly welcome: Omit<Welcome, 'certificate' | 'sessionKey'>;
 }
 
 /** The cloud behind a session. */
@@ -73,8 +75,8 @@ export class CloudSession {
   readonly #challenge: Uint8Array;
   readonly #inbox: Inbox;
   #timer: Timer | undefined;
-  #signer: FrameSigner | undefined;
-  #verifier: FrameVerifier | undefined;
+  #sealer: FrameSealer | undefined;
+  #opener: FrameOpener | undefined;
 
   constructor(private readonly modules: CloudSessionModules) {
     this.#inbox = new Inbox(
@@ -99,12 +101,12 @@ export class CloudSession {
     return this.#state.state;
   }
 
-  /** Sends a frame signed for this session. Ignored unless the session is up. */
+  /** Sends a frame of this session. Ignored unless the session is up. */
   send(message: DownMessage): void {
-    if (!this.#state.is('up') || !this.#signer) return;
+    if (!this.#state.is('up') || !this.#sealer) return;
     const payload = encodeDown(message);
-    const { counter, signature } = this.#signer.sign(payload);
-    this.modules.pipe.send(signedEnvelope(payload, counter, signature), Lane.CONTROL);
+    const { counter, mac } = this.#sealer.seal(payload);
+    this.modules.pipe.send(frameEnvelope(payload, counter, mac), Lane.CONTROL);
   }
 
   /** Sends a desired state, which carries its own lasting signature. */
@@ -140,15 +142,16 @@ export class CloudSession {
         this.#mustBeUp();
         return this.modules.host.received(this, message, envelope.lane, bytes.length);
       default:
-        this.#mustBeUp().verify(payload, envelope.counter, envelope.signature);
+        this.#mustBeUp().open(payload, envelope.counter, envelope.mac);
         return this.modules.host.received(this, message, envelope.lane, bytes.length);
     }
   }
 
-  #mustBeUp(): FrameVerifier {
-    if (!this.#verifier || !this.#state.is('up'))
+  #mustBeUp(): FrameOpener {
+    if (!this.#opener || !this.#state.is('up')) {
       throw new LinkFault('link.protocol', 'content before the session is up');
-    return this.#verifier;
+    }
+    return this.#opener;
   }
 
   async #admit(payload: Uint8Array, signature: Uint8Array, hello: Hello): Promise<void> {
@@ -161,18 +164,19 @@ export class CloudSession {
     }
     this.#state.to('admitting');
     const helloBytes = Uint8Array.from(payload);
+    // Before anything is changed for a Hello that leads nowhere.
+    const keyPair = new SessionKeyPair();
+    const keys = keyPair.agree(hello.sessionKey, sessionId(this.#challenge, helloBytes));
     const { welcome } = await host.admit(this, hello);
     if (!this.#state.is('admitting')) return;
     this.#timer?.disarm();
-    const id = sessionId(this.#challenge, helloBytes);
-    this.#signer = new FrameSigner(host.key, id, 'D');
-    this.#verifier = new FrameVerifier(hub, id, 'U');
+    this.#sealer = new FrameSealer(keys.D);
+    this.#opener = new FrameOpener(keys.U);
     this.#state.to('up');
-    const answer = encodeDown({ $case: 'welcome', value: { ...welcome, certificate: host.certificate } });
-    pipe.send(
-      signedEnvelope(answer, 0, host.key.sign(welcomeInput(this.#challenge, helloBytes, answer))),
-      Lane.CONTROL,
-    );
+    const value = { ...welcome, certificate: host.certificate, sessionKey: keyPair.publicKey };
+    const answer = encodeDown({ $case: 'welcome', value });
+    const input = welcomeInput(this.#challenge, helloBytes, answer);
+    pipe.send(signedEnvelope(answer, host.key.sign(input)), Lane.CONTROL);
     host.up(this, hello);
   }
 

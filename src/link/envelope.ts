@@ -37,13 +37,19 @@ export function decodeDown(payload: Uint8Array): DownMessage {
 export const encodeUp = (message: UpMessage): Uint8Array => LinkUp.encode({ message }).finish();
 export const encodeDown = (message: DownMessage): Uint8Array => LinkDown.encode({ message }).finish();
 
-/** An envelope without session signature: for Challenge, and for content with a lasting signature. */
+/** For Challenge, and for content with a lasting signature. */
 export function bareEnvelope(lane: Lane, payload: Uint8Array): Uint8Array {
-  return Envelope.encode({ lane, payload, counter: 0, signature: NOTHING }).finish();
+  return Envelope.encode({ lane, payload, counter: 0, signature: NOTHING, mac: NOTHING }).finish();
 }
 
-export function signedEnvelope(payload: Uint8Array, counter: number, signature: Uint8Array): Uint8Array {
-  return Envelope.encode({ lane: Lane.CONTROL, payload, counter, signature }).finish();
+/** For Hello and Welcome. */
+export function signedEnvelope(payload: Uint8Array, signature: Uint8Array): Uint8Array {
+  return Envelope.encode({ lane: Lane.CONTROL, payload, counter: 0, signature, mac: NOTHING }).finish();
+}
+
+/** For all other frames. */
+export function frameEnvelope(payload: Uint8Array, counter: number, mac: Uint8Array): Uint8Array {
+  return Envelope.encode({ lane: Lane.CONTROL, payload, counter, signature: NOTHING, mac }).finish();
 }
 
 const NOTHING = new Uint8Array(0);

@@ -1,5 +1,5 @@
-// The hub's end of one session: handshake, signatures, heartbeats. What is delivered, and what is done with what comes
-// in, is the HubMember's business; which path is taken is decided in src/hub.
+// The hub's end of one session: handshake, proofs of authorship, heartbeats. What is delivered, and what is done with what
+// comes in, is the HubMember's business; which path is taken is decided in src/hub.
 import { type Heartbeat, type Hello, Lane, type Welcome } from '../../gen/occmesh/link/v1/link.js';
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
 import type { SigningKey, VerifyKey } from '../identity/keys.js';
@@ -14,14 +14,16 @@ import {
   decodeDown,
   decodeEnvelope,
   encodeUp,
+  frameEnvelope,
   MAX_ENVELOPE_BYTES,
   signedEnvelope,
   type UpMessage,
 } from './envelope.js';
 import { endingOf, LinkFault } from './fault.js';
+import { FrameOpener, FrameSealer, SessionKeyPair } from './frames.js';
+import { helloInput, sessionId, welcomeInput } from './handshake.js';
 import { Inbox } from './inbox.js';
 import { type Ending, ending, type Pipe } from './pipe.js';
-import { FrameSigner, FrameVerifier, helloInput, sessionId, welcomeInput } from './signatures.js';
 import { PROTOCOL_VERSION } from './version.js';
 
 export type HubSessionState = 'awaiting-challenge' | 'awaiting-welcome' | 'welcoming' | 'up' | 'ended';
@@ -39,11 +41,14 @@ const HANDSHAKE_LIMIT = seconds(15);
 /** A path whose heartbeats go unanswered this many times in a row is no path. */
 const MISSED_HEARTBEATS = 3;
 
+/** Hello but for what belongs to the session. */
+export type SelfDescription = Omit<Hello, 'nonce' | 'version' | 'sessionKey'>;
+
 /** The hub behind a session. */
 export interface HubMember {
   readonly key: SigningKey;
-  /** What the hub says of itself, in everything but nonce and version. */
-  hello(): Omit<Hello, 'nonce' | 'version'>;
+  /** What the hub says of itself. */
+  hello(): SelfDescription;
   /** The key of a cloud node's certificate, verified up to the mesh CA. Throws when it is not one. */
   verifyCloud(certificate: Uint8Array): VerifyKey;
   /** The session is proved: write the generation down, compare logs. Nothing is sent before it resolves. */
@@ -74,8 +79,10 @@ export class HubSession {
   #resolveEnded: (why: Ending) => void = () => undefined;
   #challenge: Uint8Array = new Uint8Array(0);
   #hello: Uint8Array = new Uint8Array(0);
-  #signer: FrameSigner | undefined;
-  #verifier: FrameVerifier | undefined;
+  /** Until both ends have agreed. */
+  #keyPair: SessionKeyPair | undefined;
+  #sealer: FrameSealer | undefined;
+  #opener: FrameOpener | undefined;
   #beats = 0;
   #answered = 0;
 
@@ -121,12 +128,12 @@ export class HubSession {
     return this.modules.pipe.drained();
   }
 
-  /** Sends a frame signed for this session. Ignored unless the session is up. */
+  /** Sends a frame of this session. Ignored unless the session is up. */
   send(message: UpMessage): void {
-    if (!this.#state.is('up') || !this.#signer) return;
+    if (!this.#state.is('up') || !this.#sealer) return;
     const payload = encodeUp(message);
-    const { counter, signature } = this.#signer.sign(payload);
-    this.modules.pipe.send(signedEnvelope(payload, counter, signature), Lane.CONTROL);
+    const { counter, mac } = this.#sealer.seal(payload);
+    this.modules.pipe.send(frameEnvelope(payload, counter, mac), Lane.CONTROL);
   }
 
   /** Sends content that carries its own lasting signature; returns the bytes that travel, 0 unless the session is up. */
@@ -155,15 +162,15 @@ export class HubSession {
         this.#mustBeUp();
         return this.modules.member.received(message);
       default:
-        this.#mustBeUp().verify(payload, envelope.counter, envelope.signature);
+        this.#mustBeUp().open(payload, envelope.counter, envelope.mac);
         if (message.$case === 'heartbeatAnswer') this.#answered = Math.max(this.#answered, message.value.number);
         return this.modules.member.received(message);
     }
   }
 
-  #mustBeUp(): FrameVerifier {
-    if (!this.#verifier || !this.#state.is('up')) throw new LinkFault('link.protocol', 'content before the welcome');
-    return this.#verifier;
+  #mustBeUp(): FrameOpener {
+    if (!this.#opener || !this.#state.is('up')) throw new LinkFault('link.protocol', 'content before the welcome');
+    return this.#opener;
   }
 
   #answerChallenge(payload: Uint8Array, versions: readonly number[], nonce: Uint8Array): undefined {
@@ -179,16 +186,20 @@ export class HubSession {
     const { member, pipe } = this.modules;
     // Kept by copy: decoded bytes are views into the carrier's buffer.
     this.#challenge = Uint8Array.from(payload);
+    this.#keyPair = new SessionKeyPair();
+    const sessionKey = this.#keyPair.publicKey;
     this.#hello = encodeUp({
       $case: 'hello',
-      value: { ...member.hello(), nonce: this.modules.nonce, version: PROTOCOL_VERSION },
+      value: { ...member.hello(), nonce: this.modules.nonce, version: PROTOCOL_VERSION, sessionKey },
     });
     const signature = member.key.sign(helloInput(this.#challenge, this.#hello));
-    pipe.send(signedEnvelope(this.#hello, 0, signature), Lane.CONTROL);
+    pipe.send(signedEnvelope(this.#hello, signature), Lane.CONTROL);
   }
 
   async #takeWelcome(payload: Uint8Array, signature: Uint8Array, welcome: Welcome): Promise<void> {
-    if (!this.#state.is('awaiting-welcome')) throw new LinkFault('link.protocol', 'a welcome that was not due');
+    if (!this.#state.is('awaiting-welcome') || !this.#keyPair) {
+      throw new LinkFault('link.protocol', 'a welcome that was not due');
+    }
     const { member } = this.modules;
     const cloud = member.verifyCloud(welcome.certificate);
     if (!cloud.verify(welcomeInput(this.#challenge, this.#hello, payload), signature)) {
@@ -197,10 +208,11 @@ export class HubSession {
         'the welcome is not signed by a cloud node of this mesh for this session',
       );
     }
+    const keys = this.#keyPair.agree(welcome.sessionKey, sessionId(this.#challenge, this.#hello));
+    this.#keyPair = undefined;
+    this.#sealer = new FrameSealer(keys.U);
+    this.#opener = new FrameOpener(keys.D);
     this.#state.to('welcoming');
-    const id = sessionId(this.#challenge, this.#hello);
-    this.#signer = new FrameSigner(member.key, id, 'U');
-    this.#verifier = new FrameVerifier(cloud, id, 'D');
     await member.welcomed(welcome);
     if (!this.#state.is('welcoming')) return;
     this.#disarm();

@@ -1,5 +1,5 @@
 // The order of readings inside Columns: by sensor, and for each sensor as they stand in the log.
-import type { Flush, Reading } from './reading.js';
+import { canonicalOrder, type Flush, type Reading } from './reading.js';
 
 export interface Ordered {
   readonly readings: readonly Reading[];
@@ -9,6 +9,11 @@ export interface Ordered {
 
 /** A counting sort: batches hold few sensors and many readings of each. Keeps the order of a sensor's readings. */
 export function bySensor(flushes: readonly Flush[], firstFlush: number): Ordered {
+  const [only] = flushes;
+  if (only && flushes.length === 1) {
+    const readings = canonicalOrder(only.readings);
+    return { readings, flushes: new Uint32Array(readings.length).fill(only.number - firstFlush) };
+  }
   const perSensor = new Map<number, number>();
   let total = 0;
   for (const flush of flushes) {

@@ -9,70 +9,71 @@ const MAX_FRAME_BYTES = 8 + 1 + (FRAME * MAX_WIDTH) / 8;
 /** As many bits fit 32 together with those that stand before them in their first byte. */
 const AT_ONCE = 25;
 
+// Frames are written here, for all writers: finish() cannot be interrupted.
+let bytes = new Uint8Array(64 * 1024);
+let end = 0;
+
 /** Collects integers that differ by less than 2^53 from one another. */
 export class PackedWriter {
-  readonly #frame = new Float64Array(FRAME);
-  #size = 0;
-  #bytes = new Uint8Array(MAX_FRAME_BYTES);
-  #end = 0;
+  readonly #values: number[] = [];
 
   add(value: number): void {
-    this.#frame[this.#size++] = value;
-    if (this.#size === FRAME) this.#close();
+    this.#values.push(value);
   }
 
-  /** The column. The writer must not be used afterwards. */
+  /** The column. */
   finish(): Uint8Array {
-    if (this.#size > 0) this.#close();
-    return this.#bytes.subarray(0, this.#end);
-  }
-
-  #close(): void {
-    this.#reserve();
-    const size = this.#size;
-    this.#size = 0;
-    let lowest = this.#frame[0] as number;
-    let highest = lowest;
-    for (let i = 1; i < size; i++) {
-      const value = this.#frame[i] as number;
-      if (value < lowest) lowest = value;
-      if (value > highest) highest = value;
+    end = 0;
+    for (let from = 0; from < this.#values.length; from += FRAME) {
+      writeFrame(this.#values, from, Math.min(from + FRAME, this.#values.length));
     }
-    const width = widthOf(highest - lowest);
-    this.#varint(lowest >= 0 ? lowest * 2 : -lowest * 2 - 1);
-    this.#bytes[this.#end++] = width;
-    // What did not fill a byte yet.
-    let [bits, count] = [0, 0];
-    for (let i = 0; i < size && width > 0; i++) {
-      let rest = (this.#frame[i] as number) - lowest;
-      for (let left = width; left > 0; ) {
-        const some = Math.min(left, AT_ONCE - 1);
-        const low = rest % 2 ** some;
-        bits |= low << count;
-        count += some;
-        for (; count >= 8; count -= 8) {
-          this.#bytes[this.#end++] = bits & 0xff;
-          bits >>>= 8;
-        }
-        left -= some;
-        if (left > 0) rest = (rest - low) / 2 ** some;
+    return Buffer.from(bytes.subarray(0, end));
+  }
+}
+
+function writeFrame(values: readonly number[], from: number, to: number): void {
+  if (end + MAX_FRAME_BYTES > bytes.length) reserve();
+  let lowest = values[from] as number;
+  let highest = lowest;
+  for (let i = from + 1; i < to; i++) {
+    const value = values[i] as number;
+    if (value < lowest) lowest = value;
+    else if (value > highest) highest = value;
+  }
+  const width = widthOf(highest - lowest);
+  writeVarint(lowest >= 0 ? lowest * 2 : -lowest * 2 - 1);
+  bytes[end++] = width;
+  if (width === 0) return;
+  // What did not fill a byte yet.
+  let [bits, count] = [0, 0];
+  for (let i = from; i < to; i++) {
+    let rest = (values[i] as number) - lowest;
+    for (let left = width; left > 0; ) {
+      const some = Math.min(left, AT_ONCE - 1);
+      const low = left > some ? rest % 2 ** some : rest;
+      bits |= low << count;
+      count += some;
+      for (; count >= 8; count -= 8) {
+        bytes[end++] = bits & 0xff;
+        bits >>>= 8;
       }
+      left -= some;
+      if (left > 0) rest = (rest - low) / 2 ** some;
     }
-    if (count > 0) this.#bytes[this.#end++] = bits;
   }
+  if (count > 0) bytes[end++] = bits;
+}
 
-  #varint(value: number): void {
-    let rest = value;
-    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) this.#bytes[this.#end++] = (rest % 0x80) | 0x80;
-    this.#bytes[this.#end++] = rest;
-  }
+function writeVarint(value: number): void {
+  let rest = value;
+  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes[end++] = (rest % 0x80) | 0x80;
+  bytes[end++] = rest;
+}
 
-  #reserve(): void {
-    if (this.#end + MAX_FRAME_BYTES <= this.#bytes.length) return;
-    const larger = new Uint8Array(this.#bytes.length * 2 + MAX_FRAME_BYTES);
-    larger.set(this.#bytes.subarray(0, this.#end));
-    this.#bytes = larger;
-  }
+function reserve(): void {
+  const larger = new Uint8Array(bytes.length * 2);
+  larger.set(bytes.subarray(0, end));
+  bytes = larger;
 }
 
 /** The `count` integers of a column; `name` is for messages. Throws telemetry.malformed unless it holds exactly these. */

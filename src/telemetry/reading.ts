@@ -48,10 +48,21 @@ export const MAX_SENSOR = 2 ** 32 - 1;
 export function canonicalOrder(readings: readonly Reading[]): readonly Reading[] {
   let before = -1;
   for (const { sensor } of readings) {
-    if (sensor < before) return [...readings].sort((a, b) => a.sensor - b.sensor);
+    if (sensor < before) return sorted(readings);
     before = sensor;
   }
   return readings;
+}
+
+/** Flushes hold few sensors and many readings of each. */
+function sorted(readings: readonly Reading[]): readonly Reading[] {
+  const bySensor = new Map<number, Reading[]>();
+  for (const reading of readings) {
+    const others = bySensor.get(reading.sensor);
+    if (others) others.push(reading);
+    else bySensor.set(reading.sensor, [reading]);
+  }
+  return [...bySensor].sort(([a], [b]) => a - b).flatMap(([, some]) => some);
 }
 
 /** True for the four states that may be sent. */

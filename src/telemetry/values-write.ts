@@ -5,14 +5,15 @@ import type { Reading } from './reading.js';
 import { RunWriter } from './runs.js';
 import { AS_DOUBLES, scale } from './scale.js';
 
+// Scratch for all writers: the values of one metric of one series, and the same as integers.
+let values = new Float64Array(64);
+let integers = new Float64Array(64);
+
 export class ValueWriter {
   readonly #scales = new RunWriter();
   readonly #firsts = new PackedWriter();
   readonly #deltas = new PackedWriter();
   readonly #doubles: number[] = [];
-  /** Scratch: the values of one metric of one series, and the same as integers. */
-  #values = new Float64Array(64);
-  #integers = new Float64Array(64);
 
   constructor(private readonly readings: readonly Reading[]) {}
 
@@ -22,7 +23,7 @@ export class ValueWriter {
     const width = this.readings[from]?.values.length ?? 0;
     for (let metric = 0; metric < width; metric++) {
       this.#gather(from, count, metric);
-      const n = scale(this.#values, count, this.#integers);
+      const n = scale(values, count, integers);
       this.#scales.add(n);
       if (n === AS_DOUBLES) this.#writeDoubles(count);
       else this.#writeIntegers(count);
@@ -38,25 +39,25 @@ export class ValueWriter {
   }
 
   #writeDoubles(count: number): void {
-    for (let i = 0; i < count; i++) this.#doubles.push(this.#values[i] as number);
+    for (let i = 0; i < count; i++) this.#doubles.push(values[i] as number);
   }
 
   #writeIntegers(count: number): void {
-    let previous = this.#integers[0] as number;
+    let previous = integers[0] as number;
     this.#firsts.add(previous);
     for (let i = 1; i < count; i++) {
-      const integer = this.#integers[i] as number;
+      const integer = integers[i] as number;
       this.#deltas.add(integer - previous);
       previous = integer;
     }
   }
 
-  /** Brings one metric's values into #values. */
+  /** Brings one metric's values into the scratch. */
   #gather(from: number, count: number, metric: number): void {
-    if (this.#values.length < count) {
-      this.#values = new Float64Array(count * 2);
-      this.#integers = new Float64Array(count * 2);
+    if (values.length < count) {
+      values = new Float64Array(count * 2);
+      integers = new Float64Array(count * 2);
     }
-    for (let i = 0; i < count; i++) this.#values[i] = this.readings[from + i]?.values[metric]?.value ?? 0;
+    for (let i = 0; i < count; i++) values[i] = this.readings[from + i]?.values[metric]?.value ?? 0;
   }
 }

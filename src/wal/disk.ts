@@ -48,10 +48,15 @@ export class Disk {
   }
 
   /** With `changed` in place of what the books say of that log. Throws what the file system says. */
-  async writeMark(changed?: MarkEntry): Promise<void> {
+  writeMark(changed?: MarkEntry): void {
     const entries = this.books.marks().filter(({ log }) => !changed?.log.equals(log));
     if (changed) entries.push(changed);
-    await this.mark.write({ machineId: this.machineId, entries });
+    this.mark.write({ machineId: this.machineId, entries });
+  }
+
+  /** Lets the mark survive power loss. Throws what the file system says. */
+  syncMark(): Promise<void> {
+    return this.mark.sync();
   }
 
   /** Lets the store recover from a failed write. Faults: storage.write-failed while it cannot, storage.damaged. */

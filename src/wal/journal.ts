@@ -20,7 +20,7 @@ import { WalFault } from './fault.js';
 import { type GapChange, type GapMaker, gapOps, makeGap } from './gaps.js';
 import { loadBooks } from './load.js';
 import { LogState } from './log-state.js';
-import type { MarkFile } from './mark-file.js';
+import type { MarkEntry, MarkFile } from './mark-file.js';
 import { Reader } from './reader.js';
 import { planReappend } from './reappend.js';
 import { decodeMachine, encodeFlush, encodeLog, encodeMachine, flushKey, logKey, MACHINE_KEY } from './records.js';
@@ -129,9 +129,7 @@ export class Journal {
     for (const bucket of freed) this.#freed(bucket);
     if (drop.flushes.length > 0) await this.#dropped(drop);
 
-    await disk.writeMark({ log: log.id, next: number + 1, chain, cut: false }).catch((cause) => {
-      throw new WalFault('wal.write-failed', 'the mark beside the log could not be written', { cause });
-    });
+    this.#writeMark({ log: log.id, next: number + 1, chain, cut: false });
     disk.counts();
     Object.assign(log, { next: number + 1, chain });
     this.#adopt(log);
@@ -164,18 +162,25 @@ export class Journal {
     for (const change of plan.gaps) books.changeGaps(change);
     books.recent.clear();
     await this.settlement.refreshOldest();
-    await disk.writeMark();
+    disk.writeMark();
   }
 
   /** One bounded step of keeping house: deletes what need not be kept. True when there is more to do at once. */
   async tidy(): Promise<boolean> {
+    const more = await this.#sweep();
+    await this.disk.syncMark();
+    return more;
+  }
+
+  async #sweep(): Promise<boolean> {
     const { books, disk } = this;
     this.#tombstones.update();
     const expired = this.#tombstones.expired();
     if (expired.length > 0) {
       // First the mark, which would otherwise miss their flushes.
       for (const log of expired) books.forgetLog(log);
-      await disk.writeMark();
+      disk.writeMark();
+      await disk.syncMark();
     }
     const now = this.modules.clock.monotonic();
     const bucket = books.retention.due(now);
@@ -194,6 +199,14 @@ export class Journal {
     await this.disk.commit(bucketOps(bucket));
     this.#freed(bucket);
     return true;
+  }
+
+  #writeMark(entry: MarkEntry): void {
+    try {
+      this.disk.writeMark(entry);
+    } catch (cause) {
+      throw new WalFault('wal.write-failed', 'the mark beside the log could not be written', { cause });
+    }
   }
 
   /** The log of the next flush, with an id that sorts behind all others even if the clock went back. */

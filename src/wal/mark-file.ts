@@ -6,12 +6,17 @@
 //   number of entries (u32) · entries of 41 bytes: log (16), next flush (u64), chain after next-1 (16; zeros: unknown),
 //   flags (u8; 1: cut, nothing at `next` or above belongs to the log)
 //
-// Order of writes, for a flush: (1) the store commits it, synced; (2) the slot with the lower sequence is overwritten
-// and synced; (3) the flush is reported durable. So a torn or failed write leaves the other slot, which is at most one
-// flush behind, and a valid slot never promises what the store did not have. At opening the valid slot with the higher
-// sequence wins: every flush below `next` was in the store; what is not there any more has been lost.
+// Order of writes, for a flush: (1) the store commits it, synced; (2) the slot with the lower sequence is overwritten;
+// (3) the flush is reported durable. So a torn or failed write leaves the other slot, which is at most one flush behind,
+// and a valid slot never promises what the store did not have. At opening the valid slot with the higher sequence wins:
+// every flush below `next` was in the store; what is not there any more has been lost.
 //
-// The file is created at its full size, so that writing it needs no space.
+// What is written survives the death of the process; it is synced a second later, not for every flush, which would double
+// the price of a flush. Only a power failure and a damaged store within the same second can hide a loss.
+//
+// The file is created at its full size, so that writing it needs no space. It is written without handing the work to
+// another thread: that takes longer than the few bytes, which go no further than the memory of the system.
+import { writeSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { concat, readU64be, u64be } from '../storage/keys.js';
@@ -43,6 +48,7 @@ export interface Mark {
 export class MarkFile {
   #sequence: number;
   #slot: number;
+  #isSynced = true;
 
   private constructor(
     private readonly file: FileHandle,
@@ -83,10 +89,10 @@ export class MarkFile {
   }
 
   /**
-   * Replaces the mark; when it resolves the new one survives power loss. When it rejects (with the system's error) the
-   * old or the new one counts. Calls must not overlap. Of more than 256 entries the oldest are left out.
+   * Replaces the mark; from then on the new one survives the process, and power loss once it is synced. When it throws
+   * (the system's error) the old or the new one counts. Of more than 256 entries the oldest are left out.
    */
-  async write({ machineId, entries }: Mark): Promise<void> {
+  write({ machineId, entries }: Mark): void {
     const kept = entries.slice(-MOST_MARKED_LOGS);
     const count = Buffer.alloc(4);
     count.writeUInt32BE(kept.length);
@@ -100,11 +106,21 @@ export class MarkFile {
     const checksum = Buffer.alloc(4);
     checksum.writeUInt32BE(crc32(body));
     const slot = concat(checksum, body);
-    await this.file.write(slot, 0, slot.length, (1 - this.#slot) * SLOT);
-    await this.file.datasync();
+    writeSync(this.file.fd, slot, 0, slot.length, (1 - this.#slot) * SLOT);
+    this.#isSynced = false;
     this.#slot = 1 - this.#slot;
     this.#sequence += 1;
     this.mark = { machineId, entries: kept };
+  }
+
+  /** When it resolves, the mark last written before the call survives power loss. Throws the system's error. */
+  async sync(): Promise<void> {
+    if (this.#isSynced) return;
+    this.#isSynced = true;
+    await this.file.datasync().catch((thrown) => {
+      this.#isSynced = false;
+      throw thrown;
+    });
   }
 
   async stop(): Promise<void> {

@@ -125,6 +125,7 @@ export class Wal implements Stoppable, AsyncDisposable {
           throw new WalFault('wal.write-failed', 'the disk is full', { advice: 'Make space on the disk of the hub.' });
         }
         const flush = await journal.append(readings);
+        this.#tidySoon();
         this.#tell(flush);
         return flush;
       })

@@ -36,8 +36,10 @@ export class Walk {
 
   /** The next ones, in the order of time; fewer at the end. */
   take(count: number): Reading[] {
-    const readings = Array.from({ length: Math.min(count, this.left) }, (_, i) => this.#reading(this.#taken + i));
-    this.#taken += readings.length;
+    const readings: Reading[] = [];
+    for (const end = this.#taken + Math.min(count, this.left); this.#taken < end; ) {
+      readings.push(this.#reading(this.#taken++));
+    }
     return readings;
   }
 

@@ -26,7 +26,7 @@ export async function hubs(cloud: string, ca: string): Promise<Machine[]> {
 export const isFault = (thrown: unknown): thrown is ContractFault => thrown instanceof ContractFault;
 export const callers: Caller[] = [];
 export const bytes: Uint8Array = Envelope.encode({
-  lane: Lane.LIVE, payload: new Uint8Array([1]), counter: 2, signature: new Uint8Array(0),
+  lane: Lane.LIVE, payload: new Uint8Array([1]), counter: 2, signature: new Uint8Array(0), mac: new Uint8Array(0),
 }).finish();
 `;
 
@@ -38,7 +38,7 @@ export const client = connect({ cloud: 1, ca: 'x', token: 'y' });
 const PROGRAM = `
 import * as client from 'occ-mesh/client';
 import { Envelope, Lane, LinkServiceService } from 'occ-mesh/gen/occmesh/link/v1/link.js';
-const bytes = Envelope.encode({ lane: Lane.LIVE, payload: new Uint8Array([1]), counter: 2, signature: new Uint8Array(0) });
+const bytes = Envelope.encode({ lane: Lane.LIVE, payload: new Uint8Array([1]), counter: 2, signature: new Uint8Array(0), mac: new Uint8Array(0) });
 console.log(JSON.stringify({
   exported: Object.keys(client),
   hex: Buffer.from(bytes.finish()).toString('hex'),

@@ -2,7 +2,7 @@
 // real protocol over real TLS, so that a test can do with them what the program never does.
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Hello, Lane, LinkServiceService, Path, type Welcome } from '../../gen/occmesh/link/v1/link.js';
+import { Lane, LinkServiceService, Path, type Welcome } from '../../gen/occmesh/link/v1/link.js';
 import { CloseCode, type Frame, TrunkFrames, TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { Role } from '../../src/client/index.js';
 import type { ByteStream } from '../../src/contract/byte-stream.js';
@@ -20,7 +20,7 @@ import { silentLogger } from '../../src/kernel/log.js';
 import { systemRandom, uuid7 } from '../../src/kernel/random.js';
 import { openStream } from '../../src/link/dial.js';
 import type { DownMessage } from '../../src/link/envelope.js';
-import { type HubMember, HubSession } from '../../src/link/hub-session.js';
+import { type HubMember, HubSession, type SelfDescription } from '../../src/link/hub-session.js';
 import { type Ending, ending, type Pipe } from '../../src/link/pipe.js';
 import { StreamPipe } from '../../src/link/stream-pipe.js';
 import { type CarrierAddress, carrierCall } from '../../src/membership/carrier.js';
@@ -182,7 +182,7 @@ export class LightHub implements HubMember {
     await this.session?.ended;
   }
 
-  hello(): Omit<Hello, 'nonce' | 'version'> {
+  hello(): SelfDescription {
     return {
       machineId: this.machineId,
       certificate: this.member.certificate.der,

@@ -9,7 +9,6 @@ import {
   Outcome,
   Path,
   type Result,
-  type Welcome,
 } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
@@ -333,7 +332,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.#remember({ announced: [...others, { log, next }].slice(-MOST_TAILS) });
   }
 
-  /** The first frame that the hub has signed for this session: it has the Welcome, and has written it down. */
+  /** The first frame of this session that is the hub's: it has the Welcome, and has written it down. */
   #confirm(): void {
     if (this.#confirmed || !this.#admitted) return;
     this.#confirmed = true;
@@ -351,7 +350,7 @@ export class HubHost implements CloudHost, Author, Debtor {
       .catch((thrown) => this.log.warn({ cause: describe(thrown) }, 'session record not written'));
   }
 
-  #welcome(logs: readonly LogSummary[], generation: number, { quarantined }: Admitted): Omit<Welcome, 'certificate'> {
+  #welcome(logs: readonly LogSummary[], generation: number, { quarantined }: Admitted): Admission['welcome'] {
     const { services } = this;
     return {
       generation,

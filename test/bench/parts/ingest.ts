@@ -15,12 +15,12 @@ interface Size {
   readonly sensors: number;
   /** Of each hub. */
   readonly readings: number;
-  /** Of each hub, before that. */
-  readonly warmUp: number;
+  /** Of each hub, before that, so that every program has been compiled. */
+  readonly warmUpFlushes: number;
 }
 
-const FULL: Size = { hubs: 100, processes: 4, sensors: 20, readings: 10_000, warmUp: 1_000 };
-const SMOKE: Size = { hubs: 4, processes: 2, sensors: 20, readings: 1_000, warmUp: 500 };
+const FULL: Size = { hubs: 100, processes: 4, sensors: 20, readings: 10_000, warmUpFlushes: 20 };
+const SMOKE: Size = { hubs: 4, processes: 2, sensors: 20, readings: 1_000, warmUpFlushes: 2 };
 const BATCHES = [20, 100, 500];
 
 export const ingest: Part = {
@@ -45,7 +45,8 @@ export const ingest: Part = {
 
 async function measure(plan: Plan, batch: number, size: Size, context: BenchContext): Promise<Omit<Sample, 'at'>[]> {
   const { clock } = context;
-  const { hubs, sensors, readings, warmUp } = size;
+  const { hubs, sensors, readings } = size;
+  const warmUp = size.warmUpFlushes * batch;
   const count = hubs * readings;
   const site = await Site.start(plan, 'run', {}, context);
   try {

@@ -1,6 +1,7 @@
 // The connector's end of the trunk: against a scripted cloud, and against the real one with real hubs.
 import { expect } from 'chai';
-import { Lane } from '../../../gen/occmesh/link/v1/link.js';
+import { Envelope, Lane, LinkDown, LinkUp } from '../../../gen/occmesh/link/v1/link.js';
+import { Batch, Signed } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode, type Frame, TrunkFrames, TrunkHello, TrunkWelcome } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import { TrunkHost } from '../../../src/cloud/sessions/trunk-host.js';
 import {
@@ -13,7 +14,7 @@ import {
 import { seconds } from '../../../src/kernel/duration.js';
 import { silentLogger } from '../../../src/kernel/log.js';
 import { IllegalTransition, StateMachine } from '../../../src/kernel/machine.js';
-import { peekLane } from '../../../src/link/envelope.js';
+import { bareEnvelope, decodeEnvelope, encodeUp, peekLane } from '../../../src/link/envelope.js';
 import { type Ending, ending, type Pipe, type PipeHandlers } from '../../../src/link/pipe.js';
 import { FakeClock, settle } from '../../support/fake-clock.js';
 import { expectExactlyOnce } from '../../support/judge-delivery.js';
@@ -26,6 +27,8 @@ import { cast } from '../link/fixtures.js';
 /** The cloud as a script: what the connector sent is here, and what is said is what a test says. */
 class ScriptedStream implements TrunkStream {
   readonly sent: Frame[] = [];
+  /** Messages in which they travelled. */
+  messages = 0;
   bufferedBytes = 0;
   ended = false;
   #handlers: Parameters<TrunkStream['listen']>[0] | undefined;
@@ -35,6 +38,7 @@ class ScriptedStream implements TrunkStream {
   }
 
   write(message: Uint8Array): void {
+    this.messages += 1;
     this.sent.push(...TrunkFrames.decode(message).frames);
   }
 
@@ -65,6 +69,27 @@ class ScriptedStream implements TrunkStream {
   kinds(): (string | undefined)[] {
     return this.sent.map(({ body }) => body?.$case);
   }
+}
+
+/** How often whatever hub and cloud say to one another is read or written, while `action` runs. */
+async function looksInside(action: () => Promise<unknown>): Promise<number> {
+  let count = 0;
+  const restore = [Envelope, LinkUp, LinkDown, Signed, Batch].map((type: { encode: unknown; decode: unknown }) => {
+    const { encode, decode } = type;
+    const counting = (original: unknown) =>
+      function (this: unknown, ...args: unknown[]) {
+        count += 1;
+        return Reflect.apply(original as () => unknown, this, args);
+      };
+    Object.assign(type, { encode: counting(encode), decode: counting(decode) });
+    return () => Object.assign(type, { encode, decode });
+  });
+  try {
+    await action();
+  } finally {
+    for (const again of restore) again();
+  }
+  return count;
 }
 
 const OPEN = { certificate: Buffer.from('certificate'), address: 'here' };
@@ -178,6 +203,31 @@ describe(`connector: trunk (seed ${testSeed})`, () => {
     stream.say(3, { $case: 'envelope', value: bytes });
     expect([a.seen.envelopes.length, b.seen.envelopes.length]).to.deep.equal([0, 1]);
     await end();
+  });
+
+  it('looks into none of them, and sends those of one turn in one message, whoever they are from', async () => {
+    const stream = await bring();
+    const hubs = Array.from({ length: 100 }, handlers);
+    const channels = hubs.map((own) => link.open(OPEN, own));
+    await settle();
+    const before = stream.messages;
+    const bytes = bareEnvelope(Lane.LIVE, encodeUp({ $case: 'bye', value: { reason: 1 } }));
+    const looks = await looksInside(async () => {
+      for (const channel of channels) channel?.send(bytes, peekLane(bytes));
+      await settle();
+      for (let channel = 1; channel <= hubs.length; channel++) stream.say(channel, { $case: 'envelope', value: bytes });
+    });
+    expect(looks).to.equal(0);
+    expect(stream.kinds().filter((kind) => kind === 'envelope')).to.have.length(hubs.length);
+    expect(stream.messages - before).to.equal(1);
+    expect(hubs.map(({ seen }) => seen.envelopes.length)).to.deep.equal(hubs.map(() => 1));
+    await end();
+  });
+
+  it('would be seen to look inside (negative control)', async () => {
+    const bytes = bareEnvelope(Lane.LIVE, encodeUp({ $case: 'bye', value: { reason: 1 } }));
+    const looks = await looksInside(async () => Envelope.encode(decodeEnvelope(bytes)).finish());
+    expect(looks).to.equal(2);
   });
 
   it('tells the hub why the cloud closed its channel, once, and forgets it', async () => {

@@ -13,7 +13,7 @@ import type { Random } from '../../../src/kernel/random.js';
 import { type Admission, type CloudHost, CloudSession } from '../../../src/link/cloud-session.js';
 import type { DownMessage, UpMessage } from '../../../src/link/envelope.js';
 import { LinkFault } from '../../../src/link/fault.js';
-import { type HubMember, HubSession } from '../../../src/link/hub-session.js';
+import { type HubMember, HubSession, type SelfDescription } from '../../../src/link/hub-session.js';
 import type { Ending } from '../../../src/link/pipe.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { MemoryCarrier } from '../../support/memory-pipe.js';
@@ -63,7 +63,7 @@ export class RecordingMember implements HubMember {
     this.key = identity.key;
   }
 
-  hello(): Omit<Hello, 'nonce' | 'version'> {
+  hello(): SelfDescription {
     const { certificate } = this.identity;
     return {
       machineId: uuidBytes(certificate.identity.machineId),

@@ -9,18 +9,23 @@ import { TAGS } from '../../../src/identity/tags.js';
 import {
   bareEnvelope,
   type DownMessage,
+  decodeDown,
+  decodeUp,
   encodeDown,
   encodeUp,
+  frameEnvelope,
   peekLane,
   signedEnvelope,
   type UpMessage,
 } from '../../../src/link/envelope.js';
+import { FrameSealer, SessionKeyPair } from '../../../src/link/frames.js';
+import { sessionId } from '../../../src/link/handshake.js';
 import { settle } from '../../support/fake-clock.js';
 import { type Direction, MemoryCarrier, type Passing } from '../../support/memory-pipe.js';
 import { seededRandom, testSeed } from '../../support/seeded-random.js';
 import { type Cast, cast, connect, desiredState, flipOneBit, type Link } from './fixtures.js';
 
-/** What the first messages of a session are: after these come signed frames. */
+/** What the first messages of a session are: after these come frames. */
 const FIRST: Readonly<Record<Direction, number>> = { up: 2, down: 3 };
 const MANY = 8;
 
@@ -29,6 +34,46 @@ class Gullible extends VerifyKey {
   override verify(): boolean {
     return true;
   }
+}
+
+/**
+ * A carrier between two that verify nothing: it puts a session key of its own in the place of both of theirs, and then
+ * seals every frame anew, with another payload if it likes.
+ */
+function meddling(change: (message: Passing, payload: Uint8Array) => Uint8Array) {
+  const own = new SessionKeyPair();
+  let [challenge, hello, changed]: Uint8Array[] = [];
+  let hubKey: Uint8Array = new Uint8Array(0);
+  let sealers: Readonly<Record<Direction, FrameSealer>> | undefined;
+  return (message: Passing): readonly Uint8Array[] => {
+    const { payload, signature, counter } = Envelope.decode(message.bytes);
+    if (counter > 0) {
+      const { counter: next, mac } = sealers?.[message.direction].seal(change(message, payload)) ?? never();
+      return [frameEnvelope(change(message, payload), next, mac)];
+    }
+    if (message.direction === 'up') {
+      const said = decodeUp(payload);
+      if (said.$case !== 'hello') return [message.bytes];
+      hubKey = said.value.sessionKey;
+      hello = payload;
+      changed = encodeUp({ $case: 'hello', value: { ...said.value, sessionKey: own.publicKey } });
+      return [signedEnvelope(changed, signature)];
+    }
+    const said = decodeDown(payload);
+    if (said.$case === 'challenge') challenge = payload;
+    if (said.$case !== 'welcome' || !challenge || !hello || !changed) return [message.bytes];
+    sealers = {
+      up: new FrameSealer(own.agree(said.value.sessionKey, sessionId(challenge, changed)).U),
+      down: new FrameSealer(own.agree(hubKey, sessionId(challenge, hello)).D),
+    };
+    return [
+      signedEnvelope(encodeDown({ $case: 'welcome', value: { ...said.value, sessionKey: own.publicKey } }), signature),
+    ];
+  };
+}
+
+function never(): never {
+  throw new Error('a frame before the welcome');
 }
 
 describe(`link: frames (seed ${testSeed})`, () => {
@@ -119,12 +164,12 @@ describe(`link: frames (seed ${testSeed})`, () => {
       });
     }
 
-    it(`going ${direction} are refused when any byte of payload, counter or signature is changed`, async () => {
+    it(`going ${direction} are refused when any byte of payload, counter or MAC is changed`, async () => {
       const sample = await session();
       await talk(sample);
       const length = sample.carrier.of(direction)[victim]?.length ?? 0;
       sample.carrier.cut();
-      expect(length).to.be.greaterThan(70);
+      expect(length).to.be.greaterThan(24);
       for (let at = 2; at < length; at += 1 + Math.floor(random.uniform() * 3)) {
         const link = await session((message) => {
           if (message.direction === direction && message.number === victim) {
@@ -138,17 +183,17 @@ describe(`link: frames (seed ${testSeed})`, () => {
       }
     });
 
-    it(`going ${direction} could be renumbered and changed if nobody verified (negative control)`, async () => {
-      const link = connect(who, { random });
+    it(`going ${direction} could be changed if nobody verified the handshake (negative control)`, async () => {
+      const forged = direction === 'up' ? encodeUp(result(666)) : encodeDown(credit(666));
+      const meddler = meddling((message, payload) => {
+        const isFrame = message.direction === direction && message.number >= FIRST[direction];
+        return isFrame ? forged : payload;
+      });
+      const link = connect(who, { random, carrier: new MemoryCarrier(meddler) });
       link.host.verifyHub = () => new Gullible(who.hub.key.publicKey.keyObject);
       link.member.verifyCloud = () => new Gullible(who.cloud.key.publicKey.keyObject);
       await settle();
-      link.carrier.hook = (message) => {
-        if (message.direction !== direction) return [message.bytes];
-        const payload = direction === 'up' ? encodeUp(result(666)) : encodeDown(credit(666));
-        const { counter, signature } = Envelope.decode(message.bytes);
-        return [signedEnvelope(payload, counter, signature)];
-      };
+      expect([link.hub.state, link.cloud.state]).to.deep.equal(['up', 'up']);
       await talk(link);
       expect(taken(link)[direction]).to.deep.equal(Array.from({ length: MANY }, () => 666));
       link.carrier.cut();
@@ -196,8 +241,11 @@ describe(`link: frames (seed ${testSeed})`, () => {
     for (const invention of inventions) {
       for (const forge of [
         (payload: Uint8Array) => bareEnvelope(Lane.CONTROL, payload),
-        (payload: Uint8Array) => signedEnvelope(payload, 2, who.connector.key.sign(payload)),
-        (payload: Uint8Array) => signedEnvelope(payload, 2, who.cloud.key.sign(payload)),
+        (payload: Uint8Array) => frameEnvelope(payload, 2, new Uint8Array(0)),
+        (payload: Uint8Array) => frameEnvelope(payload, 2, who.connector.key.sign(payload).subarray(0, 16)),
+        // Also not by the cloud's own key: a signature is no MAC.
+        (payload: Uint8Array) => frameEnvelope(payload, 2, who.cloud.key.sign(payload)),
+        (payload: Uint8Array) => signedEnvelope(payload, who.cloud.key.sign(payload)),
       ]) {
         const link = await session();
         const before = link.member.received_.length;
@@ -220,8 +268,8 @@ describe(`link: frames (seed ${testSeed})`, () => {
     expectPrefix(taken(link).up, MANY);
     const travelled = link.carrier.of('up').find((envelope) => peekLane(envelope) === Lane.LIVE);
     expect(travelled?.length).to.equal(bytes);
-    const { counter, signature } = Envelope.decode(travelled ?? new Uint8Array(0));
-    expect([counter, signature.length]).to.deep.equal([0, 0]);
+    const { counter, signature, mac } = Envelope.decode(travelled ?? new Uint8Array(0));
+    expect([counter, signature.length, mac.length]).to.deep.equal([0, 0, 0]);
     link.carrier.cut();
     await settle();
     expect(link.hub.sendContent({ $case: 'batch', value: batch }, Lane.LIVE)).to.equal(0);

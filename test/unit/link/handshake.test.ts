@@ -1,4 +1,5 @@
 // How a session begins, and every way in which a carrier may try to begin another one.
+import { createHash, createHmac, createPublicKey, diffieHellman, generateKeyPairSync, hkdfSync } from 'node:crypto';
 import { expect } from 'chai';
 import { Envelope, type Hello, LinkDown, LinkUp, Welcome } from '../../../gen/occmesh/link/v1/link.js';
 import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
@@ -7,10 +8,11 @@ import { seconds } from '../../../src/kernel/duration.js';
 import { silentLogger } from '../../../src/kernel/log.js';
 import { IllegalTransition, StateMachine } from '../../../src/kernel/machine.js';
 import { CLOUD_SESSION_EDGES, CloudSession } from '../../../src/link/cloud-session.js';
-import { encodeDown, encodeUp, MAX_ENVELOPE_BYTES, signedEnvelope } from '../../../src/link/envelope.js';
+import { encodeDown, encodeUp, frameEnvelope, MAX_ENVELOPE_BYTES, signedEnvelope } from '../../../src/link/envelope.js';
+import { FrameSealer, SessionKeyPair } from '../../../src/link/frames.js';
+import { helloInput, sessionId, welcomeInput } from '../../../src/link/handshake.js';
 import { HUB_SESSION_EDGES } from '../../../src/link/hub-session.js';
 import { ending } from '../../../src/link/pipe.js';
-import { helloInput, sessionId, welcomeInput } from '../../../src/link/signatures.js';
 import { FakeClock, settle } from '../../support/fake-clock.js';
 import { MemoryCarrier } from '../../support/memory-pipe.js';
 import { seededRandom, testSeed } from '../../support/seeded-random.js';
@@ -65,6 +67,7 @@ describe(`link: handshake (seed ${testSeed})`, () => {
 
   it('signs and hashes what the contract says, byte for byte', async () => {
     const link = connect(who, { random });
+    const other = connect(who, { random });
     await settle();
     const { challenge, hello, welcome } = handshakeOf(link);
     const length = (part: Uint8Array) => Buffer.from([0, 0, part.length >> 8, part.length & 0xff]);
@@ -81,22 +84,47 @@ describe(`link: handshake (seed ${testSeed})`, () => {
       ...[challenge, hello, welcome].flatMap(({ payload }) => [length(payload), payload]),
     ]);
     expect(who.cloud.key.publicKey.verify(transcript, welcome.signature)).to.equal(true);
-    const { createHash } = await import('node:crypto');
     const session = createHash('sha256')
       .update(Buffer.concat([Buffer.from('occ-mesh/link/session/v1\0'), challenge.payload, hello.payload]))
       .digest();
     expect(sessionId(challenge.payload, hello.payload).equals(session)).to.equal(true);
     const beat = Envelope.decode(link.carrier.of('up')[1] ?? new Uint8Array(0));
-    const frame = Buffer.concat([
-      Buffer.from('occ-mesh/link/frame/v1\0'),
-      session,
-      Buffer.from('U'),
-      Buffer.from([0, 0, 0, 0, 0, 0, 0, 1]),
-      beat.payload,
-    ]);
-    expect(beat.counter).to.equal(1);
-    expect(who.hub.key.publicKey.verify(frame, beat.signature)).to.equal(true);
+    expect([beat.counter, beat.mac.length, beat.signature.length]).to.deep.equal([1, 16, 0]);
+    const keyOf = ({ payload }: Envelope) => {
+      const message = LinkUp.decode(payload).message ?? LinkDown.decode(payload).message;
+      return message?.$case === 'hello' ? message.value.sessionKey : new Uint8Array(0);
+    };
+    expect(keyOf(hello)).to.have.length(32);
+    expect(keyOf(hello)).not.to.deep.equal(keyOf(handshakeOf(other).hello));
     link.carrier.cut();
+    other.carrier.cut();
+  });
+
+  it('agrees on keys for frames as the contract says, byte for byte', () => {
+    const [ours, theirs] = [new SessionKeyPair(), generateKeyPairSync('x25519')];
+    const session = Buffer.alloc(32, 5);
+    const raw = Buffer.from(theirs.publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+    const x = ours.publicKey.toString('base64url');
+    const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
+    const secret = diffieHellman({ privateKey: theirs.privateKey, publicKey });
+    const keys = ours.agree(raw, session);
+    for (const direction of ['U', 'D'] as const) {
+      const info = Buffer.from(`occ-mesh/link/frame/v1\0${direction}`);
+      const key = Buffer.from(hkdfSync('sha256', secret, session, info, 32));
+      expect(keys[direction].equals(key)).to.equal(true);
+      const payload = Buffer.from('payload');
+      const mac = createHmac('sha256', key)
+        .update(Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 0, 0, 1]), payload]))
+        .digest();
+      expect(new FrameSealer(keys[direction]).seal(payload)).to.deep.equal({ counter: 1, mac: mac.subarray(0, 16) });
+    }
+  });
+
+  it('agrees on nothing with a key that everybody could have: of low order, or none at all', async () => {
+    const ONE = Buffer.concat([Buffer.of(1), Buffer.alloc(31)]);
+    for (const key of [Buffer.alloc(32), ONE, Buffer.alloc(31, 9), Buffer.alloc(0)]) {
+      expect(() => new SessionKeyPair().agree(key, Buffer.alloc(32)), key.toString('hex')).to.throw(/session key/);
+    }
   });
 
   describe('Welcome', () => {
@@ -224,7 +252,7 @@ describe(`link: handshake (seed ${testSeed})`, () => {
           const { message } = LinkDown.decode(envelope.payload);
           if (message?.$case !== 'welcome') return [bytes];
           const value = Welcome.fromPartial({ ...message.value, generation: 99 });
-          return [signedEnvelope(encodeDown({ $case: 'welcome', value }), 0, envelope.signature)];
+          return [signedEnvelope(encodeDown({ $case: 'welcome', value }), envelope.signature)];
         }),
       });
       await settle();
@@ -252,9 +280,9 @@ describe(`link: handshake (seed ${testSeed})`, () => {
         const { message } = LinkUp.decode(envelope.payload);
         if (message?.$case !== 'hello') return [bytes];
         const payload = encodeUp({ $case: 'hello', value: change(message.value) });
-        if (!signer) return [signedEnvelope(payload, 0, envelope.signature)];
+        if (!signer) return [signedEnvelope(payload, envelope.signature)];
         const challenge = Envelope.decode(carrierOf.of('down')[0] ?? new Uint8Array(0)).payload;
-        return [signedEnvelope(payload, 0, signer().key.sign(helloInput(challenge, payload)))];
+        return [signedEnvelope(payload, signer().key.sign(helloInput(challenge, payload)))];
       });
     let carrierOf = new MemoryCarrier();
     const attempt = async (carrier: MemoryCarrier): Promise<Link> => {
@@ -368,7 +396,7 @@ describe(`link: handshake (seed ${testSeed})`, () => {
       random,
       carrier: new MemoryCarrier(({ direction, number, bytes }) =>
         direction === 'up' && number === 0
-          ? [signedEnvelope(encodeUp({ $case: 'bye', value: { reason: 1 } }), 1, Buffer.alloc(70))]
+          ? [frameEnvelope(encodeUp({ $case: 'bye', value: { reason: 1 } }), 1, Buffer.alloc(16))]
           : [bytes],
       ),
     });
@@ -378,7 +406,7 @@ describe(`link: handshake (seed ${testSeed})`, () => {
       random,
       carrier: new MemoryCarrier(({ direction, number, bytes }) =>
         direction === 'down' && number === 1
-          ? [signedEnvelope(encodeDown({ $case: 'credit', value: { backfillBytes: 1 } }), 1, Buffer.alloc(70)), bytes]
+          ? [frameEnvelope(encodeDown({ $case: 'credit', value: { backfillBytes: 1 } }), 1, Buffer.alloc(16)), bytes]
           : [bytes],
       ),
     });
@@ -444,7 +472,7 @@ describe(`link: handshake (seed ${testSeed})`, () => {
     await settle();
     link.host.answersHeartbeats = false;
     const answer = encodeDown({ $case: 'heartbeatAnswer', value: { number: 2, clockMs: 0 } });
-    link.carrier.inject('down', signedEnvelope(answer, 2, who.connector.key.sign(answer)));
+    link.carrier.inject('down', frameEnvelope(answer, 2, who.connector.key.sign(answer).subarray(0, 16)));
     await settle();
     expect(link.carrier.endings.cloud?.code).to.equal(CloseCode.UNAUTHENTIC);
   });

@@ -29,7 +29,7 @@ describe('MarkFile', () => {
 
   const write = async (...nexts: number[]) => {
     const file = await MarkFile.open(path);
-    for (const next of nexts) await file.write(markAt(next));
+    for (const next of nexts) file.write(markAt(next));
     await file.stop();
   };
   const read = async () => {
@@ -79,7 +79,7 @@ describe('MarkFile', () => {
       chain: undefined,
       cut: false,
     }));
-    await file.write({ machineId: MACHINE, entries });
+    file.write({ machineId: MACHINE, entries });
     await file.stop();
     const found = (await read()).latest?.entries ?? [];
     expect([found.length, found[0]?.next]).to.deep.equal([MOST_MARKED_LOGS, 300 - MOST_MARKED_LOGS]);

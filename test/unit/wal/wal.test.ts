@@ -57,6 +57,19 @@ describe('Wal', () => {
   const ids = async (wal: Wal) => (await readAll(wal)).map(({ flush }) => idOf(flush));
   const log = (wal: Wal): Buffer => wal.openLog?.log ?? Buffer.alloc(0);
 
+  it('writes once for a flush, however many readings it has and whatever was acknowledged', async () => {
+    const wal = await open();
+    await append(wal, 3);
+    const id = log(wal);
+    const before = store.writes;
+    await wal.append(readings(3, 500));
+    expect(store.writes - before).to.equal(1);
+    await wal.ack(id, [{ first: 0, count: 3 }]);
+    expect(store.writes - before, 'written down later').to.equal(1);
+    await wal.append(readings(4));
+    expect(store.writes - before, 'with the next flush').to.equal(2);
+  });
+
   it('numbers flushes from 0, chains them, and tells listeners before the append resolves', async () => {
     const wal = await open();
     expect(wal.openLog, 'no log before the first flush').to.equal(undefined);

@@ -28,21 +28,24 @@ export const protobufFileName = "occmesh/link/v1/link.proto";
  * A hub's session with the cloud. Connector and cloud serve the same contract, so that a hub speaks one protocol on
  * both paths; a connector passes envelopes on without looking into them.
  *
- * Whatever crosses a connector is signed by its author:
- *   - Hello is signed over the Challenge and itself, Welcome over Challenge, Hello and itself (the whole transcript).
+ * Whatever crosses a connector proves its author:
+ *   - Hello is signed over the Challenge and itself, Welcome over Challenge, Hello and itself (the whole transcript):
+ *     ECDSA P-256 / SHA-256 (r and s, 64 bytes). Both bring an X25519 key made for this session.
  *   - Batches, gaps and desired state carry their author's lasting signature (telemetry.v1.Signed) inside; their
- *     envelope has neither counter nor signature.
- *   - Every other frame is signed for its session: ECDSA P-256 / SHA-256 (r and s, 64 bytes) over the domain tag
- *     "occ-mesh/link/frame/v1", a zero byte, the session id (32 bytes), the direction ('U' up, 'D' down), the counter
- *     (8 bytes, big endian) and the payload as it travels. These frames go in CONTROL, in order.
+ *     envelope has neither counter, signature nor MAC.
+ *   - Every other frame matters only while its session lasts and has a MAC under a key that only the two ends can know:
+ *     HMAC-SHA256, the first 16 bytes, over the counter (8 bytes, big endian) and the payload as it travels. These frames
+ *     go in CONTROL, in order.
  * Session id = SHA-256("occ-mesh/link/session/v1", zero byte, Challenge payload, Hello payload).
+ * MAC key of a direction = HKDF-SHA256 (RFC 5869), 32 bytes: input X25519 (RFC 7748) of the two session keys, salt the
+ * session id, info "occ-mesh/link/frame/v1", a zero byte, and 'U' (up) or 'D' (down).
  */
 
 /** Carriers send CONTROL before LIVE before BACKFILL. */
 export enum Lane {
   /** UNSPECIFIED - Never sent. */
   UNSPECIFIED = 0,
-  /** CONTROL - Everything that is signed for the session. */
+  /** CONTROL - Everything but batches. */
   CONTROL = 1,
   /** LIVE - Batches of readings as they are taken. At most 256 KiB per hub unacknowledged. */
   LIVE = 2,
@@ -260,12 +263,14 @@ export interface Envelope {
   /** A serialised LinkUp (towards the cloud) or LinkDown (towards the hub). */
   payload: Uint8Array;
   /**
-   * Number of this signed frame in its direction: the first after Hello or Welcome is 1, each next one more. A hole or
-   * a repetition ends the session. 0 for Challenge, Hello, Welcome and content with a lasting signature.
+   * Number of this frame in its direction: the first after Hello or Welcome is 1, each next one more. A hole or a
+   * repetition ends the session. 0 for Challenge, Hello, Welcome and content with a lasting signature.
    */
   counter: number;
-  /** Signature of the frame; empty for Challenge and for content with a lasting signature. */
+  /** Of Hello and Welcome; empty for all others. */
   signature: Uint8Array;
+  /** Of every frame that has a counter, 16 bytes; empty for all others. */
+  mac: Uint8Array;
 }
 
 /** From a hub to the cloud. */
@@ -358,7 +363,7 @@ export interface Challenge {
 }
 
 /**
- * The hub's first word. Signed like a frame, with the domain tag "occ-mesh/link/hello/v1" over: Challenge payload,
+ * The hub's first word. Signed with the domain tag "occ-mesh/link/hello/v1" over: Challenge payload,
  * Hello payload (each with its length as 4 bytes, big endian, before it).
  */
 export interface Hello {
@@ -388,6 +393,8 @@ export interface Hello {
   software: string;
   /** Why the session before this one ended, as the hub saw it; empty at the first. */
   previousEnd: string;
+  /** X25519 public key made for this session, 32 bytes. */
+  sessionKey: Uint8Array;
 }
 
 /** What a hub knows of one of its logs. */
@@ -436,6 +443,8 @@ export interface Welcome {
   quarantined: boolean;
   /** Program version, for people. */
   software: string;
+  /** X25519 public key made for this session, 32 bytes. */
+  sessionKey: Uint8Array;
 }
 
 /** What the cloud holds of a log. */
@@ -664,7 +673,7 @@ export interface FlushDigest {
 }
 
 function createBaseEnvelope(): Envelope {
-  return { lane: 0, payload: new Uint8Array(0), counter: 0, signature: new Uint8Array(0) };
+  return { lane: 0, payload: new Uint8Array(0), counter: 0, signature: new Uint8Array(0), mac: new Uint8Array(0) };
 }
 
 export const Envelope: MessageFns<Envelope> = {
@@ -680,6 +689,9 @@ export const Envelope: MessageFns<Envelope> = {
     }
     if (message.signature.length !== 0) {
       writer.uint32(34).bytes(message.signature);
+    }
+    if (message.mac.length !== 0) {
+      writer.uint32(42).bytes(message.mac);
     }
     return writer;
   },
@@ -729,6 +741,14 @@ export const Envelope: MessageFns<Envelope> = {
             message.signature = reader.bytes();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.mac = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -747,6 +767,7 @@ export const Envelope: MessageFns<Envelope> = {
       payload: isSet(object.payload) ? bytesFromBase64(object.payload) : new Uint8Array(0),
       counter: isSet(object.counter) ? globalThis.Number(object.counter) : 0,
       signature: isSet(object.signature) ? bytesFromBase64(object.signature) : new Uint8Array(0),
+      mac: isSet(object.mac) ? bytesFromBase64(object.mac) : new Uint8Array(0),
     };
   },
 
@@ -764,6 +785,9 @@ export const Envelope: MessageFns<Envelope> = {
     if (message.signature.length !== 0) {
       obj.signature = base64FromBytes(message.signature);
     }
+    if (message.mac.length !== 0) {
+      obj.mac = base64FromBytes(message.mac);
+    }
     return obj;
   },
 
@@ -776,6 +800,7 @@ export const Envelope: MessageFns<Envelope> = {
     message.payload = object.payload ?? new Uint8Array(0);
     message.counter = object.counter ?? 0;
     message.signature = object.signature ?? new Uint8Array(0);
+    message.mac = object.mac ?? new Uint8Array(0);
     return message;
   },
 };
@@ -1508,6 +1533,7 @@ function createBaseHello(): Hello {
     path: 0,
     software: "",
     previousEnd: "",
+    sessionKey: new Uint8Array(0),
   };
 }
 
@@ -1555,6 +1581,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.previousEnd !== "") {
       writer.uint32(106).string(message.previousEnd);
+    }
+    if (message.sessionKey.length !== 0) {
+      writer.uint32(114).bytes(message.sessionKey);
     }
     return writer;
   },
@@ -1686,6 +1715,14 @@ export const Hello: MessageFns<Hello> = {
             message.previousEnd = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.sessionKey = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1735,6 +1772,11 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.previous_end)
         ? globalThis.String(object.previous_end)
         : "",
+      sessionKey: isSet(object.sessionKey)
+        ? bytesFromBase64(object.sessionKey)
+        : isSet(object.session_key)
+        ? bytesFromBase64(object.session_key)
+        : new Uint8Array(0),
     };
   },
 
@@ -1779,6 +1821,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.previousEnd !== "") {
       obj.previousEnd = message.previousEnd;
     }
+    if (message.sessionKey.length !== 0) {
+      obj.sessionKey = base64FromBytes(message.sessionKey);
+    }
     return obj;
   },
 
@@ -1800,6 +1845,7 @@ export const Hello: MessageFns<Hello> = {
     message.path = object.path ?? 0;
     message.software = object.software ?? "";
     message.previousEnd = object.previousEnd ?? "";
+    message.sessionKey = object.sessionKey ?? new Uint8Array(0);
     return message;
   },
 };
@@ -1989,6 +2035,7 @@ function createBaseWelcome(): Welcome {
     heartbeatMs: 0,
     quarantined: false,
     software: "",
+    sessionKey: new Uint8Array(0),
   };
 }
 
@@ -2023,6 +2070,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.software !== "") {
       writer.uint32(82).string(message.software);
+    }
+    if (message.sessionKey.length !== 0) {
+      writer.uint32(90).bytes(message.sessionKey);
     }
     return writer;
   },
@@ -2120,6 +2170,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.software = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.sessionKey = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2164,6 +2222,11 @@ export const Welcome: MessageFns<Welcome> = {
         : 0,
       quarantined: isSet(object.quarantined) ? globalThis.Boolean(object.quarantined) : false,
       software: isSet(object.software) ? globalThis.String(object.software) : "",
+      sessionKey: isSet(object.sessionKey)
+        ? bytesFromBase64(object.sessionKey)
+        : isSet(object.session_key)
+        ? bytesFromBase64(object.session_key)
+        : new Uint8Array(0),
     };
   },
 
@@ -2199,6 +2262,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.software !== "") {
       obj.software = message.software;
     }
+    if (message.sessionKey.length !== 0) {
+      obj.sessionKey = base64FromBytes(message.sessionKey);
+    }
     return obj;
   },
 
@@ -2217,6 +2283,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.heartbeatMs = object.heartbeatMs ?? 0;
     message.quarantined = object.quarantined ?? false;
     message.software = object.software ?? "";
+    message.sessionKey = object.sessionKey ?? new Uint8Array(0);
     return message;
   },
 };

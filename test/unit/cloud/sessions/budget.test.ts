@@ -2,7 +2,7 @@
 // and do is bounded. Each bound has a control without it.
 import { expect } from 'chai';
 import pino from 'pino';
-import { type Hello, Lane, LogSummary, Welcome } from '../../../../gen/occmesh/link/v1/link.js';
+import { Lane, LogSummary, Welcome } from '../../../../gen/occmesh/link/v1/link.js';
 import { GetLedgerResponse } from '../../../../gen/occmesh/readings/v1/readings.js';
 import { Gap, GapReason, State, Witness } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../../gen/occmesh/trunk/v1/trunk.js';
@@ -17,7 +17,7 @@ import { epochMs, milliseconds, minutes, seconds } from '../../../../src/kernel/
 import { silentLogger } from '../../../../src/kernel/log.js';
 import { MAX_ENVELOPE_BYTES } from '../../../../src/link/envelope.js';
 import { LinkFault } from '../../../../src/link/fault.js';
-import { HubSession } from '../../../../src/link/hub-session.js';
+import { HubSession, type SelfDescription } from '../../../../src/link/hub-session.js';
 import { type Ending, ending } from '../../../../src/link/pipe.js';
 import { MOST_LOGS } from '../../../../src/link/version.js';
 import { openBatchHeader, packBatch } from '../../../../src/telemetry/batch.js';
@@ -68,7 +68,7 @@ type Action = (session: HubSession, i: number) => void;
 class Flooder extends RecordingMember {
   logs: LogSummary[] = [];
 
-  override hello(): Omit<Hello, 'nonce' | 'version'> {
+  override hello(): SelfDescription {
     return { ...super.hello(), logs: this.logs, generation: this.welcomes.at(-1)?.generation ?? 0 };
   }
 }

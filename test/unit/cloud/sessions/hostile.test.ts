@@ -6,8 +6,8 @@ import { readSessionRecord } from '../../../../src/cloud/sessions/session-record
 import { TrunkHost } from '../../../../src/cloud/sessions/trunk-host.js';
 import { seconds } from '../../../../src/kernel/duration.js';
 import { encodeUp, signedEnvelope } from '../../../../src/link/envelope.js';
+import { helloInput } from '../../../../src/link/handshake.js';
 import { ending } from '../../../../src/link/pipe.js';
-import { helloInput } from '../../../../src/link/signatures.js';
 import { MAX_GENERATION } from '../../../../src/link/version.js';
 import { FakeClock, settle } from '../../../support/fake-clock.js';
 import { MemoryCarrier } from '../../../support/memory-pipe.js';
@@ -162,6 +162,6 @@ describe(`sessions: hostile peers (seed ${testSeed})`, () => {
     const challenge = Envelope.decode(carrier.of('down')[0] ?? new Uint8Array(0)).payload;
     if (message?.$case !== 'hello') throw new Error('not a Hello');
     const payload = encodeUp({ $case: 'hello', value: { ...message.value, ...change } });
-    return signedEnvelope(payload, 0, who.hub.key.sign(helloInput(challenge, payload)));
+    return signedEnvelope(payload, who.hub.key.sign(helloInput(challenge, payload)));
   };
 });

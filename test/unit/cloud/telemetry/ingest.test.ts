@@ -94,6 +94,19 @@ describe('cloud: ingest', () => {
     return found;
   };
 
+  for (const [what, options, writes] of [
+    ['shares one synced write among all that comes while another is under way', {}, 2],
+    ['would write once for each batch without group commit (negative control)', { maxGroupBytes: 1 }, 50],
+  ] as const) {
+    it(what, async () => {
+      const own = new MemoryStore(options);
+      const grouped = new Ingest(own);
+      const batches = Array.from({ length: 50 }, (_, i) => grouped.batch(author, batch([flush(i)])));
+      expect((await Promise.all(batches)).map(({ kind }) => kind)).to.deep.equal(batches.map(() => 'stored'));
+      expect(own.writes).to.be.within(writes - 1, writes);
+    });
+  }
+
   it('stores a batch once: the very same is held, also while the first is on its way to the disk', async () => {
     const signed = batch([flush(0), flush(1)]);
     const verdicts = await Promise.all([ingest.batch(author, signed), ingest.batch(author, signed)]);

@@ -24,7 +24,7 @@ import { SessionPort } from './inventory/session-port.js';
 import { NodeCertificate } from './node-certificate.js';
 import { react } from './reactions.js';
 import { type ServeOptions, serve } from './serve.js';
-import { HubBudgets } from './sessions/budget.js';
+import { MachineBudgets } from './sessions/budget.js';
 import { CreditBank } from './sessions/credit.js';
 import { Presence } from './sessions/presence.js';
 import { SessionRegistry } from './sessions/registry.js';
@@ -132,7 +132,7 @@ export class Cloud implements Stoppable {
       trunks: new TrunkRegistry({ presence, inventory: port, store, clock, log }),
       presence,
       credit: new CreditBank(clock),
-      budgets: new HubBudgets({ clock, log }),
+      budgets: new MachineBudgets({ clock, log }),
       signDesiredState: (state) => ({
         signed: signContent(keys.key, TAGS.DESIRED_STATE, DesiredState.encode(state).finish()),
         certificate: certificate.current.der,

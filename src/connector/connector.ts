@@ -27,7 +27,7 @@ import { carrierCall } from '../membership/carrier.js';
 import { requireMembership } from '../membership/machine-files.js';
 import { keepRenewed } from '../membership/renewal.js';
 import { RevokedKeys } from '../membership/revoked-keys.js';
-import { carryLink, lanAuthenticator, type Relay, relayedEnrollment } from './lan-service.js';
+import { carriedLinks, lanAuthenticator, type Relay, relayedEnrollment } from './lan-service.js';
 import { TrunkLink, type TrunkStream } from './trunk-link.js';
 
 export interface ConnectorOptions {
@@ -59,16 +59,11 @@ export class Connector implements Stoppable {
     private readonly scope: Scope,
     readonly machineId: string,
     private readonly listener: GrpcListener,
-    private readonly trunk: TrunkLink,
   ) {}
 
   /** Where hubs reach it. */
   get address(): { readonly address: string; readonly port: number } {
     return this.listener.address;
-  }
-
-  get hasCloud(): boolean {
-    return this.trunk.state === 'up';
   }
 
   /** Faults: membership.missing, membership.damaged, membership.other-machine, contract.port-*. */
@@ -172,7 +167,7 @@ export class Connector implements Stoppable {
       },
       { clock, log, random },
     );
-    listener.add(LinkServiceService, { link: (stream, context) => carryLink(trunk, stream, context, log) });
+    listener.add(LinkServiceService, carriedLinks(trunk, modules));
     listener.add(EnrollmentServiceService, relayedEnrollment(relay, modules));
     const health = new HealthService(['occmesh.link.v1.LinkService', 'occmesh.enrollment.v1.EnrollmentService']);
     health.addTo(listener);
@@ -217,7 +212,7 @@ export class Connector implements Stoppable {
       { address: listener.address, machine: machineId, cloud: membership.record.cloud },
       'connector is listening',
     );
-    return new Connector(scope, machineId, listener, trunk);
+    return new Connector(scope, machineId, listener);
   }
 }
 

@@ -14,7 +14,13 @@ import type { Logger } from '../kernel/log.js';
 import { MAX_ENVELOPE_BYTES, peekLane } from '../link/envelope.js';
 import { ending } from '../link/pipe.js';
 import { faultOfEnding } from '../link/stream-pipe.js';
-import { MAX_DOWNLINK_BYTES, MAX_UPLINK_BYTES } from '../trunk/limits.js';
+import {
+  MAX_CHANNELS,
+  MAX_DOWNLINK_BYTES,
+  MAX_TRUNK_UPLINK_BYTES,
+  MAX_UPLINK_BYTES,
+  SHARE_OF_UPLINK_BYTES,
+} from '../trunk/limits.js';
 import type { TrunkLink } from './trunk-link.js';
 
 /** Passes a sealed request on to the cloud. Rejects with ContractFault when there is no way to it. */
@@ -50,18 +56,53 @@ export function lanAuthenticator(modules: {
 
 const NO_CLOUD = 'this connector has no way to the cloud now';
 
-/** LinkService.Link, carried. */
-export async function carryLink(
-  trunk: TrunkLink,
+/**
+ * How often a hub may open a channel, which costs a place on the trunk until the cloud has heard its Hello, or has waited
+ * for it: one that only opens must not take the places of all others, nor what the cloud lets this connector open.
+ */
+const LINK_RATE: RateLimitOptions = {
+  perSource: { burst: 30, perSecond: 1 },
+  overall: { burst: 2 * MAX_CHANNELS, perSecond: 150 },
+};
+
+/** LinkService, carried. Faults: contract.exhausted, with the time to wait. */
+export function carriedLinks(
+  trunk: Pick<TrunkLink, 'open' | 'queuedBytes'>,
+  modules: { readonly clock: Clock; readonly log: Logger },
+) {
+  const rate = new RateLimit(LINK_RATE, modules);
+  return {
+    link: async (stream: ByteStream, context: CallContext): Promise<void> => {
+      const { principal } = context;
+      if (principal.kind !== 'machine') throw new ContractFault('contract.denied', 'only hubs hold sessions');
+      const retryAfter = rate.take(principal.machineId);
+      if (retryAfter !== undefined) {
+        throw faultOfEnding(ending(CloseCode.EXHAUSTED, 'too many sessions of this hub', Math.ceil(retryAfter)));
+      }
+      await carry(
+        trunk,
+        stream,
+        { hub: principal.machineId, certificate: principal.certificate, address: context.peer },
+        modules.log,
+      );
+    },
+  };
+}
+
+interface LanPeer {
+  readonly hub: string;
+  readonly certificate: Buffer;
+  readonly address: string;
+}
+
+async function carry(
+  trunk: Pick<TrunkLink, 'open' | 'queuedBytes'>,
   stream: ByteStream,
-  context: CallContext,
+  { hub, certificate, address }: LanPeer,
   log: Logger,
 ): Promise<void> {
-  const { principal } = context;
-  if (principal.kind !== 'machine') throw new ContractFault('contract.denied', 'only hubs hold sessions');
-  const hub = principal.machineId;
   const channel = trunk.open(
-    { certificate: principal.certificate, address: context.peer },
+    { certificate, address },
     {
       envelope: (bytes) => {
         stream.write(bytes);
@@ -78,10 +119,11 @@ export async function carryLink(
     },
   );
   if (!channel) throw faultOfEnding(ending(CloseCode.NO_CLOUD, NO_CLOUD));
-  log.debug({ hub, address: context.peer }, 'hub connected');
+  log.debug({ hub, address }, 'hub connected');
   try {
     await stream.forEach((bytes) => {
-      if (bytes.length > MAX_ENVELOPE_BYTES || channel.queuedBytes > MAX_UPLINK_BYTES) {
+      const most = trunk.queuedBytes > MAX_TRUNK_UPLINK_BYTES ? SHARE_OF_UPLINK_BYTES : MAX_UPLINK_BYTES;
+      if (bytes.length > MAX_ENVELOPE_BYTES || channel.queuedBytes > most) {
         throw faultOfEnding(ending(CloseCode.EXHAUSTED, 'more was sent than window and credit allow'));
       }
       channel.send(bytes, peekLane(bytes));

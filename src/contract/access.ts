@@ -1,7 +1,6 @@
 // Who may call what: the one interceptor through which every call of a server passes. Deny by default. It stands in
-// front of the handlers and not inside them, because a refused caller's request is then neither read nor parsed; it
-// looks at metadata only, so a stream pays nothing per message that can be measured. Who a credential belongs to is
-// decided by `authenticate`, which is handed in.
+// front of the handlers and not inside them, because a refused caller's request is then neither read nor parsed; of
+// messages it sees only that they come. Who a credential belongs to is decided by `authenticate`, which is handed in.
 import {
   type Metadata,
   ServerInterceptingCall,
@@ -10,10 +9,13 @@ import {
   status as Status,
 } from '@grpc/grpc-js';
 import { Caller } from '../../gen/occmesh/access/v1/access.js';
+import type { Clock } from '../kernel/clock.js';
 import { defined } from '../kernel/defined.js';
 import { describe } from '../kernel/fault.js';
+import { Arrival } from './arrival.js';
 import type { AccessRules } from './descriptors.js';
 import { ContractFault } from './fault.js';
+import type { ListenerLimits } from './limits.js';
 import { REASON_KEY, type StatusTranslator } from './status.js';
 import type { StreamControl } from './windows.js';
 
@@ -81,7 +83,11 @@ export interface AccessOptions {
   readonly authenticate: Authenticate;
 }
 
+/** Of messages: see limits.ts. */
+export type MessageLimits = Pick<ListenerLimits, 'messageBytes' | 'strangerMessageBytes' | 'request'>;
+
 export interface AccessModules {
+  readonly clock: Clock;
   readonly translator: StatusTranslator;
   /** Told of every call that is not let in, or is ended by a limit. */
   readonly onRefused: (details: { readonly peer: string; readonly path: string; readonly cause: string }) => void;
@@ -89,27 +95,60 @@ export interface AccessModules {
   readonly streamOfNewCall: () => StreamControl;
 }
 
-export function accessInterceptor(options: AccessOptions, modules: AccessModules): ServerInterceptor {
+export function accessInterceptor(
+  options: AccessOptions & { readonly limits: MessageLimits },
+  modules: AccessModules,
+): ServerInterceptor {
   return (method, next) => {
+    const { path } = method;
     const stream = modules.streamOfNewCall();
+    const refuse = (cause: string, thrown: unknown) => {
+      modules.onRefused({ peer: next.getPeer(), path, cause });
+      next.sendStatus(modules.translator.toStatus(thrown));
+    };
+    const isOpen = options.rules.get(path)?.includes(Caller.ANYONE) ?? false;
+    const { messageBytes, strangerMessageBytes, request } = options.limits;
+    const arrival = new Arrival(
+      {
+        messageBytes: isOpen ? strangerMessageBytes : messageBytes,
+        within: isOpen || !method.requestStream ? request : undefined,
+      },
+      modules.clock,
+      (what) => {
+        refuse(what, new ContractFault('contract.exhausted', what));
+        // Whoever goes on sending is not listened to any more, and what has come is let go.
+        stream.reset();
+      },
+    );
+    stream.onPiece((bytes) => arrival.piece(bytes));
     return new ServerInterceptingCall(next, {
       start: (begin) =>
         begin({
           onReceiveMetadata: (metadata, pass) => {
-            admit(options, method.path, metadata, next).then(
+            admit(options, path, metadata, next, stream.encoding).then(
               (principal) => {
                 admitted.set(metadata, { principal, peer: next.getPeer(), stream });
                 pass(metadata);
               },
               (thrown) => {
-                modules.onRefused({ peer: next.getPeer(), path: method.path, cause: describe(thrown) });
-                next.sendStatus(modules.translator.toStatus(thrown));
+                arrival.end();
+                refuse(describe(thrown), thrown);
               },
             );
           },
+          onReceiveMessage: (message, pass) => {
+            arrival.whole();
+            if (!method.requestStream) arrival.end();
+            pass(message);
+          },
+          onReceiveHalfClose: (pass) => {
+            arrival.end();
+            pass();
+          },
           onCancel: () => {
+            arrival.end();
             const cause = endedByLibrary(stream);
-            if (cause !== undefined) modules.onRefused({ peer: next.getPeer(), path: method.path, cause });
+            if (cause !== undefined) modules.onRefused({ peer: next.getPeer(), path, cause });
           },
         }),
     });
@@ -130,7 +169,14 @@ async function admit(
   path: string,
   metadata: Metadata,
   call: ServerInterceptingCallInterface,
+  encoding: string | undefined,
 ): Promise<Principal> {
+  // 2 KiB of it may be 2 MiB, before anything of it can be looked at. Nobody here compresses whole messages.
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new ContractFault('contract.unimplemented', `messages are not compressed here (${encoding.slice(0, 32)})`, {
+      permanent: true,
+    });
+  }
   const allowed = options.rules.get(path) ?? [];
   if (allowed.length === 0) {
     throw new ContractFault('contract.no-rule', `nobody may call ${path}`, { permanent: true });

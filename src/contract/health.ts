@@ -12,6 +12,9 @@ import type { GrpcListener } from './listener.js';
 
 export { ServingStatus };
 
+/** Anybody may watch, so not all may watch at once. */
+const MOST_WATCHERS = 1_000;
+
 /** The name that stands for the whole server. */
 export const WHOLE_SERVER = '';
 
@@ -51,6 +54,7 @@ export class HealthService {
 
   /** Every change that lasts long enough to be sent; what changes back meanwhile is not seen. */
   async *#watch({ service }: HealthCheckRequest, { signal }: CallContext): AsyncGenerator<HealthCheckResponse> {
+    if (this.#watchers.size >= MOST_WATCHERS) throw new ContractFault('contract.exhausted', 'too many are watching');
     let wake: () => void = () => {};
     const onChange = () => wake();
     this.#watchers.add(onChange);

@@ -14,6 +14,10 @@ export interface ListenerLimits {
   readonly handshake: Duration;
   /** One received message. Larger: RESOURCE_EXHAUSTED for its call. */
   readonly messageBytes: number;
+  /** The same of a stranger, who has little to say: a sealed enrolment takes at most 64 KiB. */
+  readonly strangerMessageBytes: number;
+  /** A request has to be whole by then; so has each message of a stranger. */
+  readonly request: Duration;
   /** Metadata of one call. */
   readonly metadataBytes: number;
   readonly streamsPerConnection: number;
@@ -32,6 +36,8 @@ export const DEFAULT_LIMITS: ListenerLimits = {
   handshake: seconds(10),
   // An envelope is at most 1 MiB, a message of a trunk 2 MiB.
   messageBytes: 2 * MIB + 64 * KIB,
+  strangerMessageBytes: 80 * KIB,
+  request: seconds(20),
   metadataBytes: 16 * KIB,
   streamsPerConnection: 100,
   sessionMemoryMiB: 64,

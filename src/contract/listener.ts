@@ -73,11 +73,15 @@ export class GrpcListener implements Stoppable {
     const translator = modules.translator ?? new StatusTranslator(modules);
     this.#oddities = new Oddities(modules);
     this.#handlers = { clock: modules.clock, translator };
-    const interceptor = accessInterceptor(options.access, {
-      translator,
-      onRefused: (details) => this.#oddities.note(details, 'a call was refused'),
-      streamOfNewCall: () => this.#injector.streamOfNewCall(),
-    });
+    const interceptor = accessInterceptor(
+      { ...options.access, limits: this.#limits },
+      {
+        clock: modules.clock,
+        translator,
+        onRefused: (details) => this.#oddities.note(details, 'a call was refused'),
+        streamOfNewCall: () => this.#injector.streamOfNewCall(),
+      },
+    );
     this.#server = new Server({ ...channelArguments(this.#limits), interceptors: [interceptor] });
     this.#injector = createInjector(this.#server, this.#limits, (session) => this.#welcome(session));
     const signpost = new Signpost(this.#limits.handshake, modules.clock);

@@ -10,9 +10,14 @@ import {
   ServerReflectionResponse,
   ServerReflectionService,
 } from '../../gen/grpc/reflection/v1/reflection.js';
+import type { ByteStream } from './byte-stream.js';
 import type { Descriptors } from './descriptors.js';
+import { ContractFault } from './fault.js';
 import type { Implementation } from './handlers.js';
 import type { GrpcListener } from './listener.js';
+
+/** Anybody may ask, and need not read the answers, which wait in memory: so many streams at once, and no more. */
+const MOST_STREAMS = 32;
 
 type Answer = NonNullable<ServerReflectionResponse['messageResponse']>;
 
@@ -21,6 +26,8 @@ export class Reflection {
   readonly #services: readonly string[];
   /** By file name; only what the services need: how the cloud stores things is nobody's business. */
   readonly #files = new Map<string, { readonly file: DescFile; readonly bytes: Uint8Array }>();
+
+  #streams = 0;
 
   /** `services`: full names of those that this server has. */
   constructor(descriptors: Descriptors, services: readonly string[]) {
@@ -45,13 +52,23 @@ export class Reflection {
 
   readonly implementation: Implementation<ServerReflectionService> = {
     serverReflectionInfo: async (stream) => {
-      for await (const bytes of stream) {
-        const request = ServerReflectionRequest.decode(bytes);
-        const response = { validHost: request.host, originalRequest: request, messageResponse: this.#answer(request) };
-        if (!stream.write(ServerReflectionResponse.encode(response).finish())) await stream.drained();
-      }
+      if (this.#streams >= MOST_STREAMS) throw new ContractFault('contract.exhausted', 'too many are asking');
+      this.#streams += 1;
+      // Not when all is said, but when it has been read.
+      void stream.closed.then(() => {
+        this.#streams -= 1;
+      });
+      await this.#serve(stream);
     },
   };
+
+  async #serve(stream: ByteStream): Promise<void> {
+    for await (const bytes of stream) {
+      const request = ServerReflectionRequest.decode(bytes);
+      const response = { validHost: request.host, originalRequest: request, messageResponse: this.#answer(request) };
+      if (!stream.write(ServerReflectionResponse.encode(response).finish())) await stream.drained();
+    }
+  }
 
   #answer({ messageRequest: asked }: ServerReflectionRequest): Answer {
     switch (asked?.$case) {

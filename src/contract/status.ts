@@ -162,7 +162,10 @@ export interface CallFacts {
   readonly connection?: ContractFault | undefined;
 }
 
-/** A failed call as a fault: readable, with advice, the server's reason and its wish when to come back. */
+/**
+ * A failed call as a fault: readable, with advice, the server's reason and its wish when to come back. Without a cause: what
+ * grpc-js throws says the same once more.
+ */
 export function fromStatus(error: ServiceError | StatusObject, facts: CallFacts): ContractFault {
   if (error.code === Status.UNAVAILABLE && facts.connection) return facts.connection;
   const code = FAULT_OF[error.code] ?? 'contract.internal';
@@ -173,7 +176,6 @@ export function fromStatus(error: ServiceError | StatusObject, facts: CallFacts)
   return new ContractFault(code, message, {
     permanent: !RETRYABLE.includes(code),
     ...(reason === undefined && ADVICE[code] !== undefined ? { advice: ADVICE[code] } : {}),
-    ...(error instanceof Error ? { cause: error } : {}),
     reason: typeof reason === 'string' ? reason : undefined,
     retryAfter: Buffer.isBuffer(details) ? decodeRetryInfo(details) : undefined,
   });

@@ -2,7 +2,8 @@
 //   - receive windows. They are fixed at 64 KiB per connection (328 kB/s at 100 ms round trip); the option
 //     `grpc-node.flow_control_window` is read by clients only (grpc/grpc-node#3058).
 //   - the HTTP/2 stream of a call. A status waits behind everything written before it, so a caller who does not read
-//     can be got rid of only by a reset.
+//     can be got rid of only by a reset; and what has come of a message that is not whole yet, and whether messages are
+//     compressed, is not to be seen elsewhere.
 // Both need the HTTP/2 server that the connection injector makes. Where it cannot be found the start fails, rather
 // than a trunk that is slow for no visible reason; test/contract/windows.test.ts measures the settings.
 import type { Http2Server, ServerHttp2Session, ServerHttp2Stream } from 'node:http2';
@@ -31,6 +32,10 @@ export interface StreamControl {
   wasReset(): boolean;
   /** The trailer or header of this name that was sent with the status. */
   sent(name: string): string | undefined;
+  /** How the caller says that messages are compressed; undefined: not at all. */
+  readonly encoding: string | undefined;
+  /** Tells the length of every piece of data that comes. Does not itself make it flow. */
+  onPiece(listener: (bytes: number) => void): void;
 }
 
 export interface Injector {
@@ -53,20 +58,22 @@ export function createInjector(
     onSession(session);
   });
   // In front of the listener of grpc-js, which runs the interceptors within the same event.
-  let newest: ServerHttp2Stream | undefined;
-  http2Server.prependListener('stream', (stream) => {
-    newest = stream;
+  let newest: { readonly stream: ServerHttp2Stream; readonly encoding: string | undefined } | undefined;
+  http2Server.prependListener('stream', (stream, headers) => {
+    newest = { stream, encoding: headers['grpc-encoding']?.toString() };
   });
   const streamOfNewCall = () => {
-    const stream = newest;
+    if (!newest) throw changed('a call without a stream');
+    const { stream, encoding } = newest;
     newest = undefined;
-    if (!stream) throw changed('a call without a stream');
     return {
+      encoding,
       reset: () => {
         if (!stream.destroyed) stream.close(constants.NGHTTP2_CANCEL);
       },
       wasReset: () => stream.closed && stream.rstCode !== constants.NGHTTP2_NO_ERROR,
       // Without trailers the status went with the headers.
+      onPiece: (listener: (bytes: number) => void) => void stream.on('data', (piece: Buffer) => listener(piece.length)),
       sent: (name: string) => (stream.sentTrailers ?? stream.sentHeaders)?.[name]?.toString(),
     };
   };

@@ -1,5 +1,5 @@
-// The cloud's end of one session: handshake, proofs of authorship, the order of frames. Who is admitted, what is stored and what
-// is answered is the CloudHost's business (src/cloud/sessions).
+// The cloud's end of one session: handshake, proofs of authorship, the order of frames. Who is admitted, what is stored
+// and what is answered is the CloudHost's business (src/cloud/sessions).
 import { Challenge, type Hello, Lane, type SignedByCloud, type Welcome } from '../../gen/occmesh/link/v1/link.js';
 import type { SigningKey, VerifyKey } from '../identity/keys.js';
 import type { Clock, Timer } from '../kernel/clock.js';

@@ -1,5 +1,5 @@
-// The hub's end of one session: handshake, proofs of authorship, heartbeats. What is delivered, and what is done with what comes
-// in, is the HubMember's business; which path is taken is decided in src/hub.
+// The hub's end of one session: handshake, proofs of authorship, heartbeats. What is delivered, and what is done with what
+// comes in, is the HubMember's business; which path is taken is decided in src/hub.
 import { type Heartbeat, type Hello, Lane, type Welcome } from '../../gen/occmesh/link/v1/link.js';
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
 import type { SigningKey, VerifyKey } from '../identity/keys.js';

@@ -49,10 +49,14 @@ export function carrierCall(options: CarrierOptions, modules: { clock: Clock; lo
       const service = EnrollmentServiceService[method === 'Enrol' ? 'enrol' : 'renew'];
       try {
         // Opened here: a connector that was taken over and answers something must not keep this machine from the next one.
-        return await request.openAnswer(await channel.unary(service, request.sealed, { within: WITHIN }));
+        const answer = await request.openAnswer(await channel.unary(service, request.sealed, { within: WITHIN }));
+        // Otherwise told by whoever asked: once, in all.
+        if (reasons.length > 0)
+          modules.log.info({ cause: reasons.join('; ') }, 'no answer to the enrolment request elsewhere');
+        return answer;
       } catch (thrown) {
-        modules.log.info({ address, role, cause: describe(thrown) }, 'no answer to the enrolment request here');
-        reasons.push(`${role} ${address}: ${describe(thrown)}`);
+        const why = describe(thrown);
+        reasons.push(why.includes(address) ? `${role}: ${why}` : `${role} ${address}: ${why}`);
       } finally {
         await channel.stop();
       }

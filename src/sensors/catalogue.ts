@@ -2,6 +2,7 @@
 // measures, so that the cloud and the command line can check and complete configurations of machines they never see.
 import type { z } from 'zod';
 import type { Threshold } from '../../gen/occmesh/link/v1/link.js';
+import { defined } from '../kernel/defined.js';
 import { type Duration, hours, minutes, seconds } from '../kernel/duration.js';
 import type { SensorDescription } from './kind.js';
 import * as settings from './settings.js';
@@ -10,6 +11,7 @@ function describe<Z extends z.ZodType>(
   name: string,
   summary: string,
   schema: Z,
+  metrics: readonly string[] | undefined,
   [interval, timeout]: [Duration, Duration],
   ...thresholds: [metric: string, warning: string, critical: string][]
 ): SensorDescription<z.infer<Z>> {
@@ -18,6 +20,7 @@ function describe<Z extends z.ZodType>(
     name,
     summary,
     settings: schema as z.ZodType<z.infer<Z>>,
+    ...defined({ metrics }),
     defaults: { interval, timeout, thresholds: complete },
   };
 }
@@ -27,6 +30,7 @@ export const CATALOGUE = {
     'cpu',
     'Share of time that the processors are busy',
     settings.cpuSettings,
+    ['usage', 'iowait', 'steal'],
     [seconds(60), seconds(10)],
     ['usage', '90', '98'],
   ),
@@ -34,6 +38,7 @@ export const CATALOGUE = {
     'memory',
     'Memory and swap in use',
     settings.memorySettings,
+    ['usage', 'available', 'swap'],
     [seconds(60), seconds(10)],
     ['usage', '90', '95'],
   ),
@@ -41,33 +46,51 @@ export const CATALOGUE = {
     'disk',
     'Space and inodes in use on file systems',
     settings.diskSettings,
+    ['*/used', '*/free', '*/inodes'],
     [minutes(5), seconds(30)],
     ['*/used', '90', '95'],
   ),
-  network: describe('network', 'Traffic and errors of network interfaces', settings.networkSettings, [
-    seconds(60),
-    seconds(10),
-  ]),
-  load: describe('load', 'Load averages and time since the machine started', settings.loadSettings, [
-    seconds(60),
-    seconds(5),
-  ]),
+  network: describe(
+    'network',
+    'Traffic and errors of network interfaces',
+    settings.networkSettings,
+    ['*/in', '*/out', '*/errors'],
+    [seconds(60), seconds(10)],
+  ),
+  load: describe(
+    'load',
+    'Load averages and time since the machine started',
+    settings.loadSettings,
+    ['load1', 'load5', 'load15', 'load5-per-core', 'uptime'],
+    [seconds(60), seconds(5)],
+  ),
   process: describe(
     'process',
     'Number, processor time and memory of the processes of a program',
     settings.processSettings,
+    ['count', 'cpu', 'memory'],
     [seconds(60), seconds(20)],
     ['count', '', '1:'],
   ),
-  tcp: describe('tcp', 'Whether a TCP port answers, and how fast', settings.tcpSettings, [seconds(60), seconds(10)]),
-  http: describe('http', 'Whether a web address answers as it should, and how fast', settings.httpSettings, [
-    seconds(60),
-    seconds(20),
-  ]),
+  tcp: describe(
+    'tcp',
+    'Whether a TCP port answers, and how fast',
+    settings.tcpSettings,
+    ['connect', 'answer'],
+    [seconds(60), seconds(10)],
+  ),
+  http: describe(
+    'http',
+    'Whether a web address answers as it should, and how fast',
+    settings.httpSettings,
+    ['connect', 'tls', 'first-byte', 'total', 'status', 'size'],
+    [seconds(60), seconds(20)],
+  ),
   certificate: describe(
     'certificate',
     "Validity and days left of a TLS server's certificate",
     settings.certificateSettings,
+    ['days-left'],
     [hours(1), seconds(20)],
     ['days-left', '30:', '7:'],
   ),
@@ -75,10 +98,11 @@ export const CATALOGUE = {
     'ping',
     'Round-trip time and loss of ICMP packets',
     settings.pingSettings,
+    ['loss', 'rtt', 'rtt-min', 'rtt-max'],
     [seconds(60), seconds(20)],
     ['loss', '20', '60'],
   ),
-  exec: describe('exec', 'A monitoring plugin (Nagios, Icinga, Naemon)', settings.execSettings, [
+  exec: describe('exec', 'A monitoring plugin (Nagios, Icinga, Naemon)', settings.execSettings, undefined, [
     minutes(5),
     seconds(30),
   ]),

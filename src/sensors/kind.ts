@@ -19,6 +19,10 @@ export interface SensorDescription<S> {
   readonly summary: string;
   /** Checks and completes the settings of a configuration. */
   readonly settings: z.ZodType<S>;
+  /**
+   * The names of all that it can measure, each with at most one `*` for any characters. Absent: only what it runs knows.
+   */
+  readonly metrics?: readonly string[];
   /** What a new sensor gets unless its creator says otherwise. */
   readonly defaults: { readonly interval: Duration; readonly timeout: Duration; readonly thresholds: Threshold[] };
 }

@@ -80,6 +80,16 @@ function matches(pattern: string, name: string): boolean {
   return name.length >= head.length + tail.length && name.startsWith(head) && name.endsWith(tail);
 }
 
+/** Whether some name could match both patterns: what stands before their stars fits, and what stands behind them. */
+export function couldMatch(one: string, other: string): boolean {
+  const [a, b] = [one.indexOf('*'), other.indexOf('*')];
+  if (a < 0) return matches(other, one);
+  if (b < 0) return matches(one, other);
+  const [headA, headB, tailA, tailB] = [one.slice(0, a), other.slice(0, b), one.slice(a + 1), other.slice(b + 1)];
+  const heads = headA.startsWith(headB) || headB.startsWith(headA);
+  return heads && (tailA.endsWith(tailB) || tailB.endsWith(tailA));
+}
+
 const show = (value: number) => String(Number.isInteger(value) ? value : Number(value.toPrecision(6)));
 
 function reason(metric: MetricValue, range: Range): string {

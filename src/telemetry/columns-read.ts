@@ -14,7 +14,7 @@ import {
   MAX_SENSOR,
   MAX_VALUES,
 } from './reading.js';
-import { lengthOfRuns, RunReader } from './runs.js';
+import { FirstUse, lengthOfRuns, RunReader } from './runs.js';
 import { AS_DOUBLES, MAX_INTEGER, power } from './scale.js';
 import { readShapes, type Shape } from './shapes.js';
 
@@ -63,6 +63,7 @@ export function readSeries(columns: Columns, { readingCount, valueCount }: Colum
   const counts = unpack('counts', columns.counts, seriesCount);
   const shapes = readShapes(columns.metrics, columns.shapes, seriesCount);
   const shapeRuns = new RunReader('shape_runs', columns.shapeRuns, shapes.length - 1);
+  const used = new FirstUse('shapes', shapes.length);
   const series: Series[] = [];
   let sensor = 0;
   let from = 0;
@@ -73,11 +74,15 @@ export function readSeries(columns: Columns, { readingCount, valueCount }: Colum
     if (count < 1) throw malformed('an empty series');
     if (from + count > readingCount) throw malformed('the readings of a series');
     if (more < 0 || sensor > MAX_SENSOR) throw malformed('the number of a sensor');
-    const shape = shapes[shapeRuns.next()] as Shape;
+    const index = shapeRuns.next();
+    used.use(index);
+    const shape = shapes[index] as Shape;
     series.push({ sensor, shape, from, to: from + count, values });
     from += count;
     values += count * shape.length;
   }
+  shapeRuns.end();
+  used.end();
   if (from !== readingCount) throw malformed('the readings of all series');
   if (values !== valueCount) throw malformed('the number of values');
   return series;
@@ -141,10 +146,17 @@ export function readStates(columns: Columns, readingCount: number): Uint8Array {
 /** Per reading 0, or 1 + the index of its message. */
 export function readMessages(columns: Columns, readingCount: number): Uint32Array {
   const messages = new Uint32Array(readingCount);
-  if (columns.messageRuns.length === 0) return messages;
-  const runs = new RunReader('message_runs', columns.messageRuns, columns.messages.length);
-  for (let at = 0; at < readingCount; at++) messages[at] = runs.next();
-  runs.end();
+  const used = new FirstUse('messages', columns.messages.length);
+  if (columns.messageRuns.length > 0) {
+    const runs = new RunReader('message_runs', columns.messageRuns, columns.messages.length);
+    for (let at = 0; at < readingCount; at++) {
+      const message = runs.next();
+      if (message > 0) used.use(message - 1);
+      messages[at] = message;
+    }
+    runs.end();
+  }
+  used.end();
   return messages;
 }
 

@@ -77,18 +77,6 @@ export function fitsUtf8(text: string, limit: number): boolean {
 
 // With the flag u, a surrogate matches only where it stands alone. Such text has no UTF-8 form.
 const LONE_SURROGATE = /\p{Surrogate}/u;
-const LONE_SURROGATES = /\p{Surrogate}/gu;
-
-/** `text` as a message may be: well-formed, and cut to 1,024 bytes between two characters. */
-export function fitMessage(text: string): string {
-  const clean = text.replace(LONE_SURROGATES, '\ufffd');
-  if (fitsUtf8(clean, MAX_MESSAGE_BYTES)) return clean;
-  const bytes = Buffer.from(clean.slice(0, MAX_MESSAGE_BYTES));
-  let end = MAX_MESSAGE_BYTES;
-  // Bytes 10xxxxxx continue a character: do not cut in front of one.
-  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end -= 1;
-  return bytes.toString('utf8', 0, end);
-}
 
 /**
  * Throws TelemetryFault telemetry.invalid when the reading breaks the contract. To be called once, where a reading

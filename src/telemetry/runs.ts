@@ -1,4 +1,4 @@
-// Runs: a column of repeating values as pairs (value, length).
+// Columns that repeat: runs, which are pairs (value, length), and numbers of things that stand elsewhere once.
 import { malformed } from './fault.js';
 
 /** Collects a column; neighbours that are equal share a pair. */
@@ -68,5 +68,28 @@ export class RunReader {
     this.#at += 2;
     this.#value = value;
     this.#left = length;
+  }
+}
+
+/** Things that are numbered in the order of their first use, all of them used: so one content has one form. */
+export class FirstUse {
+  #known = 0;
+
+  /** `name` is for messages. */
+  constructor(
+    private readonly name: string,
+    private readonly count: number,
+  ) {}
+
+  /** Throws when it is not there, or another one that has not been used yet comes before it. */
+  use(index: number): void {
+    if (index < this.#known) return;
+    if (index > this.#known || index === this.count) throw malformed(`${this.name} that are not in order of first use`);
+    this.#known += 1;
+  }
+
+  /** Throws when something has not been used. */
+  end(): void {
+    if (this.#known < this.count) throw malformed(`${this.name} that nothing uses`);
   }
 }

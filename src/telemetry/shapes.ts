@@ -2,6 +2,7 @@
 import type { Metric } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import { malformed } from './fault.js';
 import { fitsUtf8, MAX_METRICS, MAX_NAME_BYTES, MAX_UNIT_BYTES, type MetricValue } from './reading.js';
+import { FirstUse } from './runs.js';
 
 /** The metrics of a reading without their values. */
 export type Shape = readonly Metric[];
@@ -45,25 +46,25 @@ export class ShapeWriter {
  * linear in what was received.
  */
 export function readShapes(metrics: readonly Metric[], flattened: readonly number[], limit: number): Shape[] {
-  if (metrics.length > flattened.length) throw malformed('metrics that no shape has');
   for (const { name, unit } of metrics) {
     if (name === '' || !fitsUtf8(name, MAX_NAME_BYTES)) throw malformed('the name of a metric');
     if (!fitsUtf8(unit, MAX_UNIT_BYTES)) throw malformed('the unit of a metric');
   }
+  const used = new FirstUse('metrics', metrics.length);
   const shapes: Shape[] = [];
   for (let at = 0; at < flattened.length; ) {
     if (shapes.length === limit) throw malformed('shapes that no series has');
     const width = flattened[at] as number;
     if (width > MAX_METRICS || at + width >= flattened.length) throw malformed('the width of a shape');
     const shape = flattened.slice(at + 1, at + 1 + width).map((index) => {
-      const metric = metrics[index];
-      if (!metric) throw malformed('a shape with a metric that is not there');
-      return metric;
+      used.use(index);
+      return metrics[index] as Metric;
     });
     if (width > 1 && new Set(shape.map(({ name }) => name)).size !== width)
       throw malformed('a shape with a metric twice');
     shapes.push(shape);
     at += 1 + width;
   }
+  used.end();
   return shapes;
 }

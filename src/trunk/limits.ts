@@ -16,3 +16,6 @@ export const MAX_MESSAGE_BYTES: number = 2 * 1024 * 1024;
 export const TRUNK_HEARTBEAT_MS = 10_000;
 /** More than this waiting for the cloud from one hub: it does not keep to its window and its credit. */
 export const MAX_UPLINK_BYTES: number = 4 * 1024 * 1024;
+/** All hubs of a trunk together: from there on, one has to be content with the share below. */
+export const MAX_TRUNK_UPLINK_BYTES: number = 256 * 1024 * 1024;
+export const SHARE_OF_UPLINK_BYTES: number = 64 * 1024;

@@ -2,6 +2,7 @@
 // orderly.
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { type ClientHttp2Stream, connect as h2Connect } from 'node:http2';
 import { get } from 'node:https';
 import { connect, type Socket } from 'node:net';
 import { connect as tlsConnect } from 'node:tls';
@@ -16,6 +17,7 @@ import { testAuthority } from '../support/throwaway-certificates.js';
 import { Edge } from './edge.js';
 import { faultOf } from './expect-fault.js';
 
+const ENROL = 'enrollment.v1.EnrollmentService/Enrol';
 const FIRST_FREE_PORT = '/proc/sys/net/ipv4/ip_unprivileged_port_start';
 const EMPTY = Buffer.alloc(0);
 
@@ -151,6 +153,91 @@ describe('the gRPC port', () => {
     expect(fault.code).to.equal('contract.exhausted');
     stream.write(Buffer.from('still here'));
     expect((await answers.next()).value?.toString()).to.equal('still here');
+  });
+
+  describe('of a message that is not whole yet', () => {
+    /** A call by hand, which says that a message of `size` bytes will come. */
+    async function begin(edge: Edge, size: number, who?: 'hub', path = ENROL, more = {}) {
+      const own = who ? { cert: edge.pki.hub.cert, key: edge.pki.hub.key } : {};
+      const session = h2Connect(`https://127.0.0.1:${edge.port}`, {
+        ...{ ca: edge.pki.authority.ca, checkServerIdentity: () => undefined },
+        ...own,
+      });
+      edge.scope.defer(async () => session.destroy());
+      const head = Buffer.alloc(5);
+      head.writeUInt32BE(size, 1);
+      const call = session.request(
+        { ':method': 'POST', ':path': `/occmesh.${path}`, 'content-type': 'application/grpc', te: 'trailers', ...more },
+        { endStream: false },
+      );
+      call.on('error', () => {});
+      const answer = once(call, 'response').then(([headers]) => decodeURIComponent(String(headers['grpc-message'])));
+      const over = once(call, 'close');
+      call.write(head);
+      return { call, answer, over };
+    }
+    const write = (call: ClientHttp2Stream, bytes: number) =>
+      new Promise<void>((resolve) => call.write(Buffer.alloc(bytes), () => resolve()));
+
+    it('keeps no more of a stranger than one has to say', async () => {
+      await using edge = await echoEdge({ limits: { strangerMessageBytes: 40_000 } });
+      expect((await enrol(edge, 39_000)).ciphertext).to.have.length(39_000);
+      const { call, answer, over } = await begin(edge, 1_000_000);
+      for (let i = 0; i < 4; i++) await write(call, 16_000);
+      expect(await answer).to.contain('40000 bytes');
+      await over;
+      // Known machines have more to say (control).
+      const hub = await begin(edge, 1_000_000, 'hub', 'link.v1.LinkService/Link');
+      for (let i = 0; i < 20; i++) await write(hub.call, 16_000);
+      expect((await enrol(edge)).ciphertext).to.have.length(3);
+      expect(hub.call.closed).to.equal(false);
+    });
+
+    it('takes none that is compressed: 2 KiB of it may be 2 MiB', async () => {
+      await using edge = await echoEdge();
+      for (const [encoding, expected] of [
+        ['gzip', 'not compressed here'],
+        ['deflate', 'not compressed here'],
+        ['identity', 'undefined'],
+      ]) {
+        const { call, answer } = await begin(edge, 0, undefined, ENROL, { 'grpc-encoding': encoding });
+        call.resume().end();
+        expect(await answer, encoding).to.contain(expected);
+      }
+    });
+
+    it('keeps it for a while only', async () => {
+      const clock = new FakeClock();
+      await using edge = await echoEdge({ limits: { request: seconds(7) } }, { clock });
+      const { call, answer, over } = await begin(edge, 1_000);
+      await write(call, 999);
+      const hub = await begin(edge, 1_000, 'hub', 'link.v1.LinkService/Link');
+      await write(hub.call, 999);
+      expect((await enrol(edge)).ciphertext).to.have.length(3);
+      await clock.advance(seconds(6));
+      expect(call.closed).to.equal(false);
+      await clock.advance(seconds(1));
+      expect(await answer).to.contain('in time');
+      await over;
+      // A session says nothing for as long as it likes (control).
+      expect((await enrol(edge)).ciphertext).to.have.length(3);
+      expect(hub.call.closed).to.equal(false);
+    });
+
+    it('takes no crumbs: each takes as much memory as a bite', async () => {
+      await using edge = await echoEdge({ limits: { messageBytes: 100_000 } });
+      const hub = await begin(edge, 99_000, 'hub', 'link.v1.LinkService/Link');
+      for (let i = 0; i < 1_000 && !hub.call.closed; i++) await write(hub.call, 1);
+      await hub.over;
+      expect(await hub.answer).to.contain('too many pieces');
+      // Many small messages are none of that (control).
+      const stream = edge.channel('hub').byteStream(LinkServiceService.link);
+      const answers = stream[Symbol.asyncIterator]();
+      for (let i = 0; i < 1_000; i++) {
+        stream.write(Buffer.of(i & 0xff));
+        expect((await answers.next()).value).to.have.length(1);
+      }
+    });
   });
 
   it('says who has the port', async () => {

@@ -1,4 +1,6 @@
 // What standard tools ask of every server: its health, and what it is made of.
+import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { createFileRegistry, fromBinary } from '@bufbuild/protobuf';
 import { type FileDescriptorProto, FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt';
 import { status as Status } from '@grpc/grpc-js';
@@ -47,6 +49,38 @@ function filesIn({ messageResponse }: ServerReflectionResponse): FileDescriptorP
 }
 
 describe('reflection', () => {
+  it('is for a few at once: whoever does not read keeps its answers in memory', async () => {
+    await using edge = await reflectionEdge();
+    const channel = edge.channel();
+    const [question]: Asked[] = [{ $case: 'listServices', value: '' }];
+    const open = async () => {
+      const stream = channel.byteStream(ServerReflectionService.serverReflectionInfo);
+      stream.write(ServerReflectionRequest.encode({ host: '', messageRequest: question }).finish());
+      const { value } = await stream[Symbol.asyncIterator]().next();
+      expect(value?.length).to.be.greaterThan(0);
+      return stream;
+    };
+    // One who has asked, has nothing more to say, and takes not a byte of the answer.
+    const settings = { initialWindowSize: 0 };
+    const ca = edge.pki.authority.ca;
+    const session = connect(`https://127.0.0.1:${edge.port}`, { ca, settings, checkServerIdentity: () => undefined });
+    edge.scope.defer(async () => session.destroy());
+    const message = ServerReflectionRequest.encode({ host: '', messageRequest: question }).finish();
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(message.length, 1);
+    const silent = session.request({
+      ...{ ':method': 'POST', ':path': ServerReflectionService.serverReflectionInfo.path },
+      ...{ 'content-type': 'application/grpc', te: 'trailers' },
+    });
+    silent.end(Buffer.concat([head, message]));
+    await once(silent, 'response');
+    const streams = await Promise.all(Array.from({ length: 31 }, open));
+    expect((await faultOf(open())).code).to.equal('contract.exhausted');
+    streams[0]?.end();
+    await streams[0]?.closed;
+    await open();
+  });
+
   it('lists the services of this server', async () => {
     await using edge = await reflectionEdge();
     const [answer] = await ask(edge.channel(), [{ $case: 'listServices', value: '' }]);

@@ -2,7 +2,7 @@
 import type { Applied, DesiredState } from '../../gen/occmesh/link/v1/link.js';
 import { DesiredState as DesiredStateType } from '../../gen/occmesh/link/v1/link.js';
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
-import { type BudgetLimits, HubBudgets } from '../../src/cloud/sessions/budget.js';
+import { type BudgetLimits, MachineBudgets } from '../../src/cloud/sessions/budget.js';
 import { CreditBank } from '../../src/cloud/sessions/credit.js';
 import { HubHost } from '../../src/cloud/sessions/hub-host.js';
 import { Presence } from '../../src/cloud/sessions/presence.js';
@@ -145,7 +145,7 @@ export class SmallCloud {
       trunks: new TrunkRegistry({ presence: this.presence, inventory, store: this.store, clock, log: silentLogger }),
       presence: this.presence,
       credit: new CreditBank(clock),
-      budgets: new HubBudgets({ clock, log: modules.log ?? silentLogger }, modules.budget),
+      budgets: new MachineBudgets({ clock, log: modules.log ?? silentLogger }, modules.budget),
       signDesiredState: (state) => ({
         signed: signContent(node.key, TAGS.DESIRED_STATE, DesiredStateType.encode(state).finish()),
         certificate: node.certificate.der,

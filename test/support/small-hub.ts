@@ -61,6 +61,8 @@ export class SmallHub implements AsyncDisposable {
   /** Numbers of the commands that reached a sensor. */
   readonly ran: number[] = [];
   readonly applied: number[] = [];
+  /** How often the cloud has advised it to look for a connector again. */
+  readonly calledBack: { times: number };
 
   private constructor(
     readonly modules: SmallHubModules,
@@ -70,10 +72,12 @@ export class SmallHub implements AsyncDisposable {
     private readonly newMember: (path: Path) => HubMember,
     ran: number[],
     applied: number[],
+    calledBack: { times: number },
   ) {
     this.history = modules.history ?? [];
     this.ran = ran;
     this.applied = applied;
+    this.calledBack = calledBack;
     wal.onDurable((flush) => this.history.push(flush));
   }
 
@@ -101,6 +105,7 @@ export class SmallHub implements AsyncDisposable {
       }
     };
     const [ran, applied]: [number[], number[]] = [[], []];
+    const calledBack = { times: 0 };
     const desired = new DesiredStateKeeper({
       machineId,
       directory,
@@ -129,13 +134,15 @@ export class SmallHub implements AsyncDisposable {
       },
       droppedBeforeLog: () => 0,
       onRevoked: () => undefined,
-      onReturnToConnector: () => undefined,
+      onReturnToConnector: () => {
+        calledBack.times += 1;
+      },
       onDesiredState: () => undefined,
       clock,
       random,
       log: silentLogger,
     });
-    return new SmallHub(modules, { directory, store }, wal, desired, newMember, ran, applied);
+    return new SmallHub(modules, { directory, store }, wal, desired, newMember, ran, applied, calledBack);
   }
 
   /** One flush per number, each with `count` readings. */

@@ -66,7 +66,7 @@ export class TelemetryStore {
     const author: Author = {
       ...HUB,
       ledger: await this.ledger.of(HUB),
-      budget: { record: () => undefined },
+      budget: { record: () => undefined, unfold: () => undefined },
       verifyKey: () => KEY.publicKey,
       isCurrent: () => true,
     };

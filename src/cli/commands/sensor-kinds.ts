@@ -20,7 +20,7 @@ interface SettingInfo {
 export function addKinds(group: Command, terminal: Terminal): void {
   const command = group
     .command('kinds [kind]')
-    .description('What can be measured; with a kind, its settings')
+    .description('What can be measured; with a kind, its metrics and settings')
     .option('--json', 'print JSON instead of text');
   command.action((wanted: string | undefined, { json = false }: { json?: boolean }) => {
     const kinds = wanted === undefined ? Object.values(CATALOGUE).map(general) : [known(wanted)];
@@ -53,6 +53,7 @@ function plainKind(kind: SensorDescription<unknown>) {
     summary: kind.summary,
     intervalMs: interval,
     timeoutMs: timeout,
+    metrics: kind.metrics,
     thresholds,
     settings: settingsOf(kind),
   };
@@ -72,7 +73,8 @@ function overview(kinds: readonly SensorDescription<unknown>[], paint: Paint): s
 
 function details(kind: SensorDescription<unknown>, paint: Paint): string {
   const { interval, timeout, thresholds } = kind.defaults;
-  const head = `${kind.name}: ${kind.summary}\nevery ${span(interval)}, timeout ${span(timeout)}\n`;
+  const measures = kind.metrics ? kind.metrics.join(', ') : 'whatever it says';
+  const head = `${kind.name}: ${kind.summary}\nevery ${span(interval)}, timeout ${span(timeout)}\nmetrics: ${measures}\n`;
   const limits = thresholds.map(({ metric, warning, critical }) => [metric, warning, critical]);
   const settings = settingsOf(kind).map(({ key, type, required, default: value, text }) => [
     { text: key, tone: 'strong' } as const,

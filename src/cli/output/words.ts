@@ -63,15 +63,14 @@ export const conditionOf = (machine: Machine): string =>
 
 /**
  * How its data comes: `via <connector>`, `direct`, `cloud` (a connector that is online), or why it does not: `offline`,
- * `shut down`, `never seen`, `unreachable`, `retired`; `unknown` while the cloud itself does not know.
+ * `shut down`, `never seen`, `unreachable`, `retired`; `unknown` while the cloud, after a start, does not know.
  */
 export function routeOf(machine: Machine, nameOf: (machineId: string) => string): string {
   switch (machine.state) {
     case MachineState.ONLINE:
       if (machine.role === Role.CONNECTOR) return 'cloud';
       if (machine.path === Path.DIRECT) return 'direct';
-      // Right after a start the cloud does not know yet.
-      return machine.connectorId === '' ? 'unknown' : `via ${nameOf(machine.connectorId)}`;
+      return `via ${nameOf(machine.connectorId)}`;
     case MachineState.LOST:
       return 'offline';
     default:

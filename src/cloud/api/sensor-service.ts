@@ -39,7 +39,10 @@ export class SensorService {
       kind: request.kind,
       settings: requireSettings(request.kind, request.settings),
       ...requireTimes(request.kind, request),
-      thresholds: requireThresholds(request.thresholds.length > 0 ? request.thresholds : defaults.thresholds),
+      thresholds: requireThresholds(
+        request.kind,
+        request.thresholds.length > 0 ? request.thresholds : defaults.thresholds,
+      ),
       paused: false,
       ...(name === '' ? {} : { name }),
     };
@@ -61,7 +64,7 @@ export class SensorService {
       settings: settings === undefined ? undefined : requireSettings(kind, settings),
       intervalMs: intervalMs === undefined ? undefined : requireInterval(intervalMs),
       timeoutMs: timeoutMs === undefined ? undefined : requireTimeout(timeoutMs),
-      thresholds: thresholds === undefined ? undefined : requireThresholds(thresholds.thresholds),
+      thresholds: thresholds === undefined ? undefined : requireThresholds(kind, thresholds.thresholds),
       paused,
     };
     return this.#sensorOf(await this.modules.inventory.sensors.update(request.id, change));

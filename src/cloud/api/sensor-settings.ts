@@ -5,7 +5,7 @@ import { describe } from '../../kernel/fault.js';
 import { CATALOGUE, describeKind } from '../../sensors/catalogue.js';
 import { DEFAULT_SENSORS } from '../../sensors/defaults.js';
 import type { SensorDescription } from '../../sensors/kind.js';
-import { parseThreshold } from '../../sensors/thresholds.js';
+import { couldMatch, parseThreshold } from '../../sensors/thresholds.js';
 import type { SensorRecord } from '../inventory/records.js';
 import type { NewSensor } from '../inventory/sensors.js';
 import { requireRange } from './validation.js';
@@ -66,11 +66,15 @@ export function requireTimes(kind: string, given: { intervalMs: number; timeoutM
 export const requireInterval = (ms: number): number => requireRange('interval_ms', ms, 1_000, MAX_INTERVAL);
 export const requireTimeout = (ms: number): number => requireRange('timeout_ms', ms, 1, MAX_INTERVAL - 1);
 
-/** Faults: api.invalid. */
-export function requireThresholds(thresholds: readonly Threshold[]): Threshold[] {
+/** Of metrics that the kind can have, where these are known. Faults: api.invalid. */
+export function requireThresholds(kind: string, thresholds: readonly Threshold[]): Threshold[] {
+  const { metrics } = requireKind(kind);
   if (thresholds.length > MAX_THRESHOLDS) throw invalid('thresholds', `there may be at most ${MAX_THRESHOLDS}`);
   return thresholds.map(({ metric, warning, critical }, i) => {
     if (metric.length > 256) throw invalid(`thresholds[${i}].metric`, 'must have at most 256 characters');
+    if (metrics && !metrics.some((name) => couldMatch(metric, name))) {
+      throw invalid(`thresholds[${i}].metric`, `${kind} never measures "${metric}", but ${metrics.join(', ')}`);
+    }
     try {
       parseThreshold({ metric, warning, critical });
     } catch (thrown) {

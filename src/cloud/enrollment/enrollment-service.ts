@@ -12,6 +12,7 @@ import {
   type SealedAnswer,
 } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
 import { ApiFault } from '../../contract/fault.js';
+import { Oddities } from '../../contract/oddities.js';
 import { RateLimit, type RateLimitOptions, sourceOf } from '../../contract/rate-limit.js';
 import type { MeshAuthority } from '../../identity/authority.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
@@ -75,12 +76,14 @@ const CODES: { readonly [C in RefusalCode]: EnrollmentFailureCode } = {
 
 export class EnrollmentService {
   readonly #rate: RateLimit;
+  readonly #oddities: Oddities;
 
   constructor(
     private readonly options: EnrollmentOptions,
     private readonly modules: EnrollmentModules,
   ) {
     this.#rate = new RateLimit(options.rate ?? DEFAULT_RATE, modules);
+    this.#oddities = new Oddities(modules);
   }
 
   /**
@@ -104,7 +107,7 @@ export class EnrollmentService {
     const application = await readApplication(request);
     const outcome = await inventory.admission.admit(application, (place, key) => this.#issue(place, key));
     if (outcome.kind === 'refused') {
-      log.warn({ token: application.tokenId, code: outcome.code }, 'enrolment refused');
+      this.#oddities.note({ token: application.tokenId, code: outcome.code }, 'enrolment refused', 'warn');
       return { $case: 'failure', value: { code: CODES[outcome.code], message: outcome.message } };
     }
     for (const { id, customerId, role, name } of outcome.machines) {
@@ -164,7 +167,8 @@ export class EnrollmentService {
     } catch (thrown) {
       const value = failureOf(thrown);
       if (!value) throw thrown;
-      this.modules.log.warn({ code: EnrollmentFailureCode[value.code], reason: value.message }, 'enrolment refused');
+      const details = { code: EnrollmentFailureCode[value.code], reason: value.message };
+      this.#oddities.note(details, 'enrolment refused', 'warn');
       return { $case: 'failure', value };
     }
   }

@@ -1,17 +1,28 @@
-// What one hub may cost the cloud. All that it says may be valid and signed; bounded here is how much of it there may be.
-// Every bound is far above what an honest hub does, and none loses anything: the session ends, and what was not
-// acknowledged stays in the hub's log for the next one.
+// What one hub or connector may cost the cloud. All that it says may be valid and signed; bounded here is how much of it
+// there may be. Every bound is far above what an honest one does, and none loses anything: the session ends, and what was
+// not acknowledged stays in the hub's log for the next one.
 import { Oddities } from '../../contract/oddities.js';
-import type { Clock } from '../../kernel/clock.js';
+import { type Clock, sleep } from '../../kernel/clock.js';
 import { type Duration, minutes } from '../../kernel/duration.js';
 import type { Logger } from '../../kernel/log.js';
 import { type BucketOptions, TokenBucket } from '../../kernel/token-bucket.js';
 import { LinkFault } from '../../link/fault.js';
-import type { RecordBudget } from '../telemetry/ingest.js';
+import { MAX_CHANNELS } from '../../trunk/limits.js';
+import type { AuthorBudget } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 
 /** What is used up and comes back with time. */
-export type Expense = 'sessions' | 'logs' | 'frames' | 'gaps' | 'bytes';
+export type Expense =
+  | 'trunks'
+  | 'channels'
+  | 'links'
+  | 'sessions'
+  | 'logs'
+  | 'frames'
+  | 'gaps'
+  | 'bytes'
+  | 'unfolding'
+  | 'digests';
 
 export interface BudgetLimits {
   readonly rates: { readonly [E in Expense]: BucketOptions };
@@ -22,10 +33,17 @@ export interface BudgetLimits {
 }
 
 const KIB = 1_024;
+const MIB = 1_024 ** 2;
 const GIB = 1_024 ** 3;
 
 export const BUDGET: BudgetLimits = {
   rates: {
+    // Of a connector: two synced writes each, and perhaps other addresses, which all of its hubs are told.
+    trunks: { burst: 120, perSecond: 1 / 5 },
+    // On all of them; whoever opens one may send any certificate to be looked at. Twice as many hubs as it may carry.
+    channels: { burst: 2 * MAX_CHANNELS, perSecond: 200 },
+    // Of a hub to the cloud itself, before it has said Hello.
+    links: { burst: 240, perSecond: 2 },
     // Two synced writes and two signatures each. Whoever searches a path begins one in a second at most.
     sessions: { burst: 120, perSecond: 1 },
     // One for each start of the service. 256 are what a hub itself keeps in mind.
@@ -36,6 +54,10 @@ export const BUDGET: BudgetLimits = {
     gaps: { burst: 32_768, perSecond: 10 },
     // Of batches. Eight full logs; then more than a thousand sensors say in a second.
     bytes: { burst: 8 * GIB, perSecond: 256 * KIB },
+    // What these take to be unfolded: 1 KiB may hold 2 MiB. An honest batch takes some ten times as much as its bytes.
+    unfolding: { burst: 64 * GIB, perSecond: 2 * MIB },
+    // To be hashed, what is asked for has to become readings, one by one: twenty times the work. A million at once.
+    digests: { burst: 64 * MIB, perSecond: MIB },
   },
   // Three starts a day for fifteen years.
   logs: 16_384,
@@ -44,18 +66,23 @@ export const BUDGET: BudgetLimits = {
 };
 
 const WORDS: { readonly [E in Expense]: string } = {
+  trunks: 'too many trunks',
+  channels: 'too many new channels',
+  links: 'too many connections',
   sessions: 'too many sessions',
-  logs: 'too many new logs: is its service started again and again?',
+  logs: 'too many new logs (is its service started again and again?)',
   frames: 'too many messages',
   gaps: 'too many gaps',
   bytes: 'too many readings',
+  unfolding: 'too many readings in too few bytes',
+  digests: 'too many digests',
 };
 
 /** How long whoever has reached a bound for good should stay away; nobody is made to wait longer by a hint. */
 const LONG: Duration = minutes(5);
 
-export class HubBudget implements RecordBudget {
-  /** What this hub is the cause of, in the log: no more than it takes to understand it. */
+export class MachineBudget implements AuthorBudget {
+  /** What this machine is the cause of, in the log: no more than it takes to understand it. */
   readonly oddities: Oddities;
   readonly #buckets = new Map<Expense, TokenBucket>();
 
@@ -70,8 +97,21 @@ export class HubBudget implements RecordBudget {
   spend(expense: Expense, amount = 1): void {
     const bucket = this.#bucket(expense);
     const retryAfter = bucket.wait(amount);
-    if (retryAfter > 0) throw new LinkFault('link.exhausted', `${WORDS[expense]} of this hub`, { retryAfter });
+    if (retryAfter > 0) throw new LinkFault('link.exhausted', `${WORDS[expense]} of this machine`, { retryAfter });
     bucket.take(amount);
+  }
+
+  /** Waits until there is so much to be had, and takes it. Rejects when the signal is aborted. */
+  async afford(expense: Expense, amount: number, signal: AbortSignal): Promise<void> {
+    const bucket = this.#bucket(expense);
+    for (let wait = bucket.wait(amount); wait > 0; wait = bucket.wait(amount)) {
+      await sleep(this.modules.clock, wait, signal);
+    }
+    bucket.take(amount);
+  }
+
+  unfold(cost: number): void {
+    this.spend('unfolding', cost);
   }
 
   record(ledger: HubLedger, log: Uint8Array, apart: boolean): void {
@@ -79,7 +119,8 @@ export class HubBudget implements RecordBudget {
       throw full(`${ledger.pieces} separate ranges and gaps of this hub are on record, and no more can be`);
     }
     if (ledger.knows(log)) return;
-    if (ledger.logs.size >= this.limits.logs) throw full(`${ledger.logs.size} logs of this hub are on record`);
+    if (ledger.logs.size >= this.limits.logs)
+      throw full(`${ledger.logs.size} logs of this hub are on record, and no more can be`);
     this.spend('logs');
   }
 
@@ -90,21 +131,21 @@ export class HubBudget implements RecordBudget {
   }
 }
 
-/** Every hub's budget, beyond its sessions. As many as there are hubs: certificates stand behind them. */
-export class HubBudgets {
-  readonly #hubs = new Map<string, HubBudget>();
+/** Every machine's budget, beyond its sessions. As many as there are machines: certificates stand behind them. */
+export class MachineBudgets {
+  readonly #machines = new Map<string, MachineBudget>();
 
   constructor(
     private readonly modules: { readonly clock: Clock; readonly log: Logger },
     private readonly limits: BudgetLimits = BUDGET,
   ) {}
 
-  of(machineId: string): HubBudget {
-    let budget = this.#hubs.get(machineId);
+  of(machineId: string): MachineBudget {
+    let budget = this.#machines.get(machineId);
     if (!budget) {
       const { clock, log } = this.modules;
-      budget = new HubBudget(this.limits, { clock, log: log.child({ hub: machineId }) });
-      this.#hubs.set(machineId, budget);
+      budget = new MachineBudget(this.limits, { clock, log: log.child({ machine: machineId }) });
+      this.#machines.set(machineId, budget);
     }
     return budget;
   }

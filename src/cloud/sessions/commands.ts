@@ -2,12 +2,19 @@
 import { type Command, Outcome, type Result } from '../../../gen/occmesh/link/v1/link.js';
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 
+/** Of one hub. Whoever gives it more has not waited for the answers. */
+const MOST_WAITING = 64;
+
 export class PendingCommands {
   readonly #waiting = new Map<number, (result: Result) => void>();
   #next = 1;
 
   /** Hands the command to `send` and resolves with what became of it; never rejects. */
   run(action: NonNullable<Command['action']>, send: (command: Command) => void): Promise<Result> {
+    if (this.#waiting.size >= MOST_WAITING) {
+      const message = `not sent: ${MOST_WAITING} commands wait for this hub already`;
+      return Promise.resolve({ commandId: 0, outcome: Outcome.FAILED, message, state: State.UNSPECIFIED });
+    }
     const id = this.#next++;
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve);

@@ -3,11 +3,15 @@
 // hub's part.
 //
 // Credit once granted cannot be taken back, but a hub that has nothing left to send will not use it: only what a hub
-// both may and would send counts against the budget, so that unused credit of many keeps nobody waiting.
+// both may and would send counts against the budget, so that unused credit of many keeps nobody waiting. Nor does it count
+// for long: a hub that says it would send and does not, or a connector that holds it back, keeps nobody waiting either.
 import type { Clock } from '../../kernel/clock.js';
+import { seconds } from '../../kernel/duration.js';
 
 /** Bytes granted at a time to one hub. */
 const GRANT = 256 * 1024;
+/** Whoever has not used a grant by then may still use it, but has it for nothing: a slow line, or a lie. */
+const GRANT_COUNTS = seconds(3);
 const SMALLEST_BUDGET = 2 * 1024 * 1024;
 const LARGEST_BUDGET = 64 * 1024 * 1024;
 /** Weight of the newest second in the running mean of throughput. */
@@ -27,6 +31,8 @@ interface Account {
   storing: number;
   /** What the hub says it would send. */
   wanted: number;
+  /** When something was granted last, monotonic; undefined as soon as that is too long ago to count. */
+  grantedAt: number | undefined;
   /** What of all this counts against the budgets. */
   claim: number;
 }
@@ -35,6 +41,8 @@ export class CreditBank {
   readonly #accounts = new Map<Debtor, Account>();
   /** Those who want more than they have, in the order in which they are served. */
   readonly #line = new Set<Debtor>();
+  /** Whose credit counts; the one that was granted some last stands last. */
+  readonly #granted = new Set<Debtor>();
   readonly #perCarrier = new Map<string, number>();
   #claimed = 0;
   #throughput = SMALLEST_BUDGET;
@@ -57,7 +65,7 @@ export class CreditBank {
 
   /** The hub has this much backlog that is not on its way, bytes; 0 ends its claim. */
   wants(debtor: Debtor, bytes: number): void {
-    const account = this.#accounts.get(debtor) ?? { credit: 0, storing: 0, wanted: 0, claim: 0 };
+    const account = this.#accounts.get(debtor) ?? { credit: 0, storing: 0, wanted: 0, grantedAt: undefined, claim: 0 };
     this.#accounts.set(debtor, account);
     this.#change(debtor, account, { wanted: bytes });
     this.#grantAll();
@@ -90,13 +98,14 @@ export class CreditBank {
     if (!account) return;
     this.#change(debtor, account, { credit: 0, storing: 0, wanted: 0 });
     this.#accounts.delete(debtor);
+    this.#granted.delete(debtor);
     this.#grantAll();
   }
 
   #change(debtor: Debtor, account: Account, change: Partial<Account>): void {
     Object.assign(account, change);
-    const { credit, storing, wanted } = account;
-    const claim = storing + Math.max(0, Math.min(credit, wanted));
+    const { credit, storing, wanted, grantedAt } = account;
+    const claim = storing + (grantedAt === undefined ? 0 : Math.max(0, Math.min(credit, wanted)));
     const more = claim - account.claim;
     account.claim = claim;
     this.#claimed += more;
@@ -117,8 +126,19 @@ export class CreditBank {
     this.#secondStart += elapsed;
   }
 
+  #expire(): void {
+    const now = this.clock.monotonic();
+    for (const debtor of this.#granted) {
+      const account = this.#accounts.get(debtor);
+      if (account?.grantedAt !== undefined && now < account.grantedAt + GRANT_COUNTS) return;
+      this.#granted.delete(debtor);
+      if (account) this.#change(debtor, account, { grantedAt: undefined });
+    }
+  }
+
   /** Hands out what the budget allows, in turn, at most half of it to one carrier. */
   #grantAll(): void {
+    this.#expire();
     const { budget } = this;
     for (const debtor of [...this.#line]) {
       if (this.#claimed + GRANT > budget) return;
@@ -127,7 +147,9 @@ export class CreditBank {
       if (!account || !this.#line.has(debtor) || carried + GRANT > budget / 2) continue;
       // To the end of the line, if it still wants more.
       this.#line.delete(debtor);
-      this.#change(debtor, account, { credit: account.credit + GRANT });
+      this.#granted.delete(debtor);
+      this.#granted.add(debtor);
+      this.#change(debtor, account, { credit: account.credit + GRANT, grantedAt: this.clock.monotonic() });
       debtor.grant(GRANT);
     }
   }

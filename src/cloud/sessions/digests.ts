@@ -6,12 +6,16 @@ import { MOST_DIGESTS } from '../../link/version.js';
 import type { Store } from '../../storage/store.js';
 import { digestsOf } from '../telemetry/chains.js';
 import type { HubKey } from '../telemetry/ledger.js';
+import type { Afford } from '../telemetry/unfolding.js';
 
 /** Faults: link.protocol for a question that may not be asked. */
-export async function answerDigests(store: Store, hub: HubKey, request: DigestRequest): Promise<DigestAnswer> {
-  const { log, range } = request;
+export async function answerDigests(
+  { store, afford }: { readonly store: Store; readonly afford: Afford },
+  hub: HubKey,
+  { log, range }: DigestRequest,
+): Promise<DigestAnswer> {
   if (log.length !== 16 || !range || range.count < 1 || range.count > MOST_DIGESTS) {
     throw new LinkFault('link.protocol', `a digest request for ${range?.count ?? 0} flushes`);
   }
-  return { log, range, digests: await digestsOf(store, hub, log, range.first, range.first + range.count) };
+  return { log, range, digests: await digestsOf(store, hub, log, range.first, range.first + range.count, afford) };
 }

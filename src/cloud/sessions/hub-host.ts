@@ -27,10 +27,11 @@ import type { Author, Verdict } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 import { AckGatherer } from './acks.js';
 import { type Admitted, takeOver } from './admission.js';
-import type { HubBudget } from './budget.js';
+import type { MachineBudget } from './budget.js';
 import { PendingCommands } from './commands.js';
 import type { Debtor } from './credit.js';
 import { answerDigests } from './digests.js';
+import { Questions } from './questions.js';
 import type { SessionServices } from './services.js';
 import { putSessionRecord } from './session-record.js';
 import { recordMissingTails } from './tails.js';
@@ -61,13 +62,21 @@ export class HubHost implements CloudHost, Author, Debtor {
   /** In the order of all sessions; see SessionRegistry.take(). */
   readonly place: number;
   readonly log: Logger;
-  readonly budget: HubBudget;
+  readonly budget: MachineBudget;
   /** Why sessions fail: a hub that comes again and again must not fill a disk with it. */
   readonly complaints = {
     warn: (details: object, message: string) => this.budget.oddities.note(details, message, 'warn'),
   };
   readonly #acks = new AckGatherer((value) => this.#session?.send({ $case: 'ack', value }));
   readonly #commands = new PendingCommands();
+  readonly #questions = new Questions({
+    answer: (request, signal) => {
+      const afford = (cost: number) => this.budget.afford('digests', cost, signal);
+      return answerDigests({ store: this.services.store, afford }, this, request);
+    },
+    send: (value) => this.#session?.send({ $case: 'digestAnswer', value }),
+    onFailure: (thrown) => this.#session?.fail(thrown),
+  });
   #session: CloudSession | undefined;
   #admitted: Admitted | undefined;
   /** Of batches that have come and are not stored yet. */
@@ -162,7 +171,8 @@ export class HubHost implements CloudHost, Author, Debtor {
         this.#commands.answer(message.value);
         return undefined;
       case 'digestRequest':
-        return this.#digests(message.value);
+        this.#questions.ask(message.value);
+        return undefined;
       case 'bye':
         this.#goodbye = message.value.reason === ByeReason.SHUT_DOWN;
         this.#session?.close(ending(CloseCode.DONE, 'goodbye'));
@@ -176,6 +186,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     const wasCurrent = this.services.sessions.leave(this);
     this.services.credit.forget(this);
     this.#commands.end();
+    this.#questions.end();
     // Also when it was never up: the session that it took over from has left it the last word.
     if (wasCurrent) this.services.presence.down(this.machineId, this.#goodbye ? 'shut-down' : 'gone');
     if (!this.#admitted) return;
@@ -319,11 +330,6 @@ export class HubHost implements CloudHost, Author, Debtor {
     if (next <= Math.max(written, ledger.look(log).held.end)) return;
     const others = announced.filter((tail) => !log.equals(tail.log) && ledger.look(tail.log).held.end < tail.next);
     this.#remember({ announced: [...others, { log, next }].slice(-MOST_TAILS) });
-  }
-
-  async #digests(request: Parameters<typeof answerDigests>[2]): Promise<void> {
-    const answer = await answerDigests(this.services.store, this, request);
-    this.#session?.send({ $case: 'digestAnswer', value: answer });
   }
 
   /** The first frame of this session that is the hub's: it has the Welcome, and has written it down. */

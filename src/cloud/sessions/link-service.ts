@@ -8,21 +8,29 @@ import { ContractFault } from '../../contract/fault.js';
 import type { CallContext } from '../../contract/handlers.js';
 import { MeshCertificate } from '../../identity/certificates.js';
 import { CloudSession } from '../../link/cloud-session.js';
+import { endingOf } from '../../link/fault.js';
 import { type Ending, ending } from '../../link/pipe.js';
 import { endingOfFault, faultOfEnding, StreamPipe } from '../../link/stream-pipe.js';
 import { HubHost } from './hub-host.js';
 import type { SessionServices } from './services.js';
 import { TrunkHost } from './trunk-host.js';
 
-function machineOf(principal: Principal): MeshCertificate {
+/** Who has come, when it may come once more. Faults: contract.exhausted. */
+function machineOf(services: SessionServices, principal: Principal, expense: 'links' | 'trunks'): MeshCertificate {
   // The access rules let nobody else in; this is for the types.
   if (principal.kind !== 'machine') throw new ContractFault('contract.denied', 'only machines hold sessions');
+  try {
+    services.budgets.of(principal.machineId).spend(expense);
+  } catch (thrown) {
+    throw faultOfEnding(endingOf(thrown));
+  }
   return MeshCertificate.parse(principal.certificate);
 }
 
 /** LinkService.Link: a hub that comes directly. */
 export async function serveLink(services: SessionServices, stream: ByteStream, context: CallContext): Promise<void> {
-  const host = new HubHost(services, { connectorId: undefined, peer: machineOf(context.principal) });
+  const peer = machineOf(services, context.principal, 'links');
+  const host = new HubHost(services, { connectorId: undefined, peer });
   const { clock, random } = services;
   new CloudSession({ pipe: new StreamPipe(stream), host, clock, random, log: host.complaints });
   await stream.closed;
@@ -30,7 +38,7 @@ export async function serveLink(services: SessionServices, stream: ByteStream, c
 
 /** TrunkService.Trunk: a connector. */
 export async function serveTrunk(services: SessionServices, stream: ByteStream, context: CallContext): Promise<void> {
-  const trunk = new TrunkHost(services, machineOf(context.principal), {
+  const trunk = new TrunkHost(services, machineOf(services, context.principal, 'trunks'), {
     write: (message) => void stream.write(message),
     get bufferedBytes() {
       return stream.bufferedBytes;

@@ -5,11 +5,15 @@ import type { Clock } from '../../kernel/clock.js';
 import type { Duration, EpochMs } from '../../kernel/duration.js';
 import { type Edges, StateMachine } from '../../kernel/machine.js';
 
-export type Liveness = 'never-seen' | 'online' | 'waiting' | 'shut-down' | 'lost' | 'unreachable';
+export type Liveness = 'never-seen' | 'expected' | 'online' | 'waiting' | 'shut-down' | 'lost' | 'unreachable';
 
-/** `waiting`: its session is gone without a goodbye, and it still has time to come back. */
+/**
+ * `waiting`: its session is gone without a goodbye, and it still has time to come back. `expected`: likewise, after a start
+ * of the cloud, which does not know how it was.
+ */
 export const LIVENESS_EDGES: Edges<Liveness> = {
-  'never-seen': ['online', 'waiting'],
+  'never-seen': ['online', 'expected', 'shut-down'],
+  expected: ['online', 'lost', 'unreachable'],
   online: ['online', 'waiting', 'shut-down'],
   waiting: ['online', 'lost', 'unreachable'],
   'shut-down': ['online'],
@@ -19,6 +23,7 @@ export const LIVENESS_EDGES: Edges<Liveness> = {
 
 const STATES: { readonly [L in Liveness]: MachineState } = {
   'never-seen': MachineState.NEVER_SEEN,
+  expected: MachineState.UNKNOWN,
   online: MachineState.ONLINE,
   // Shown as it was last: a hub that changes its path is not lost.
   waiting: MachineState.ONLINE,
@@ -84,12 +89,8 @@ export class Presence {
   expect(machineId: string, lastSeen: EpochMs, shutDown: boolean): void {
     const m = this.#machine(machineId);
     m.lastSeenMs = lastSeen;
-    m.liveness.to('waiting');
+    m.liveness.to(shutDown ? 'shut-down' : 'expected');
     m.deadline = this.clock.monotonic() + this.patience;
-    if (shutDown) {
-      m.liveness.to('online');
-      m.liveness.to('shut-down');
-    }
   }
 
   up(machineId: string, facts: { path: Path; connectorId: string; software: string; clockMs: number }): void {
@@ -130,8 +131,8 @@ export class Presence {
     const connector = m.path === Path.CONNECTOR ? this.#machines.get(m.connectorId)?.liveness : undefined;
     const wayIsGone = connector?.is('lost', 'shut-down') ?? false;
     const verdict = wayIsGone ? 'unreachable' : 'lost';
-    if (m.liveness.is('waiting')) {
-      if (now >= m.deadline && !connector?.is('waiting')) m.liveness.to(verdict);
+    if (m.liveness.is('waiting', 'expected')) {
+      if (now >= m.deadline && !connector?.is('waiting', 'expected')) m.liveness.to(verdict);
     } else if (m.liveness.is('lost', 'unreachable') && m.liveness.state !== verdict) {
       m.liveness.to(verdict);
     }

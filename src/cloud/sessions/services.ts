@@ -8,7 +8,7 @@ import type { Random } from '../../kernel/random.js';
 import type { Store } from '../../storage/store.js';
 import type { Ingest } from '../telemetry/ingest.js';
 import type { Ledger } from '../telemetry/ledger.js';
-import type { HubBudgets } from './budget.js';
+import type { MachineBudgets } from './budget.js';
 import type { CreditBank } from './credit.js';
 import type { Presence } from './presence.js';
 import type { SessionRegistry } from './registry.js';
@@ -42,7 +42,7 @@ export interface SessionServices {
   readonly trunks: TrunkRegistry;
   readonly presence: Presence;
   readonly credit: CreditBank;
-  readonly budgets: HubBudgets;
+  readonly budgets: MachineBudgets;
   readonly signDesiredState: (state: DesiredState) => SignedByCloud;
   readonly clock: Clock;
   readonly random: Random;

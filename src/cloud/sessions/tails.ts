@@ -40,7 +40,7 @@ export async function recordMissingTails(
 export async function recordRetired(services: SessionServices, hub: HubKey): Promise<void> {
   const [ledger, record] = await Promise.all([services.ledger.of(hub), readSessionRecord(services.store, hub)]);
   // Nobody speaks for it any more: there is no newer session that could take over.
-  const budget = { record: () => undefined };
+  const budget = { unfold: () => undefined, record: () => undefined };
   const author: Author = { ...hub, ledger, budget, verifyKey: () => undefined, isCurrent: () => true };
   for (const [, state] of knownTails(ledger, record)) {
     for (const { first, count } of missing(state, 0)) {

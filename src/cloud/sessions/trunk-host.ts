@@ -21,6 +21,7 @@ import {
   TRUNK_CHANNEL,
   TRUNK_HEARTBEAT_MS,
 } from '../../trunk/limits.js';
+import type { MachineBudget } from './budget.js';
 import { HubHost } from './hub-host.js';
 import type { SessionServices } from './services.js';
 
@@ -82,6 +83,7 @@ export class TrunkHost {
   readonly #queue: FrameQueue;
   readonly #channels = new Map<number, Channel>();
   readonly #log: Logger;
+  readonly #budget: MachineBudget;
   #highest = TRUNK_CHANNEL;
   #greeted = false;
   #ended = false;
@@ -97,6 +99,7 @@ export class TrunkHost {
     this.machine = uuidBytes(certificate.identity.machineId);
     this.#queue = new FrameQueue(transport);
     this.#log = services.log.child({ connector: this.connectorId });
+    this.#budget = services.budgets.of(this.connectorId);
     this.#heard();
   }
 
@@ -144,9 +147,10 @@ export class TrunkHost {
       case 'envelope':
         // On a channel that has ended it has crossed the close; on one that never was opened it cannot have.
         if (id > this.#highest) throw new LinkFault('link.protocol', `channel ${id} has not been opened`);
-        return this.#channels.get(id)?.arrived(body.value);
+        // A copy: what waits to be stored must not keep the whole message, which a connector can fill with anything.
+        return this.#channels.get(id)?.arrived(Buffer.from(body.value));
       case 'close':
-        return this.#channels.get(id)?.ended(ending(body.value.code, body.value.message));
+        return this.#channels.get(id)?.ended(ending(body.value.code, shortened(body.value.message)));
       case 'heartbeat':
         this.services.presence.heartbeat(this.connectorId, {
           queuedReadings: 0,
@@ -168,7 +172,8 @@ export class TrunkHost {
   #hello(hello: TrunkHello): void {
     if (this.#greeted) throw new LinkFault('link.protocol', 'a second hello');
     if (hello.version !== 1) throw new LinkFault('link.protocol', `unknown trunk version ${hello.version}`);
-    if (hello.software.length > MAX_SELF_DESCRIPTION) {
+    const addresses = hello.lanAddresses.join();
+    if (hello.software.length > MAX_SELF_DESCRIPTION || addresses.length > 16 * MAX_SELF_DESCRIPTION) {
       throw new LinkFault('link.protocol', 'a hello that says too much of itself');
     }
     const { services, certificate } = this;
@@ -204,13 +209,15 @@ export class TrunkHost {
     const channel = new Channel(id, this.#queue, () => this.#channels.delete(id));
     this.#channels.set(id, channel);
     try {
+      this.#budget.spend('channels');
       const peer = this.#admissible(open.certificate);
       const host = new HubHost(this.services, { connectorId: this.connectorId, peer });
       const { clock, random } = this.services;
       new CloudSession({ pipe: channel, host, clock, random, log: host.complaints });
     } catch (thrown) {
       // That hub's fault, not the trunk's.
-      this.#log.warn({ address: open.address, cause: describe(thrown) }, 'hub refused');
+      const details = { address: shortened(open.address), cause: describe(thrown) };
+      this.#budget.oddities.note(details, 'hub refused', 'warn');
       channel.close(endingOf(thrown));
     }
   }
@@ -234,6 +241,9 @@ export class TrunkHost {
     });
   }
 }
+
+/** What a connector says, for the log. */
+const shortened = (text: string): string => text.slice(0, MAX_SELF_DESCRIPTION);
 
 function decodeFrames(message: Uint8Array): Frame[] {
   try {

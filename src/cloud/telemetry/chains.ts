@@ -7,13 +7,14 @@ import { chainNext, chainStart, flushDigest } from '../../telemetry/chain.js';
 import type { Flush } from '../../telemetry/reading.js';
 import { flushesOf, type HeldRange, heldRanges, isMerged, openRange } from './held.js';
 import type { HubKey } from './ledger.js';
+import type { Afford } from './unfolding.js';
 
 /** Readings digested before others have a turn. */
 const AT_ONCE = 2_048;
 
 /**
  * For each held flush of `first` … `end`-1: the chain after it (16 bytes), or where that is unknown the digest of the
- * flush alone (32 bytes).
+ * flush alone (32 bytes). Whatever has to be unfolded for that is paid for first.
  */
 export async function digestsOf(
   store: Store,
@@ -21,22 +22,30 @@ export async function digestsOf(
   log: Uint8Array,
   first: number,
   end: number,
+  afford: Afford,
 ): Promise<FlushDigest[]> {
   for (;;) {
-    const digests = await tryDigests(store, hub, log, first, end);
+    const digests = await tryDigests(store, hub, log, first, end, afford);
     if (digests) return digests;
   }
 }
 
 /** Undefined when ranges were merged meanwhile. */
-async function tryDigests(store: Store, hub: HubKey, log: Uint8Array, first: number, end: number) {
+async function tryDigests(
+  store: Store,
+  hub: HubKey,
+  log: Uint8Array,
+  first: number,
+  end: number,
+  afford: Afford,
+): Promise<FlushDigest[] | undefined> {
   const digests: FlushDigest[] = [];
   let before: Buffer | undefined;
   let heldUntil = -1;
   for (const range of await touching(store, hub, log, first, end)) {
     if (range.end > first) {
       const start = range.first === 0 ? chainStart(log) : range.first === heldUntil ? before : undefined;
-      const some = await digestRange(store, hub, range, first, end, start);
+      const some = await digestRange(store, hub, range, { first, end, start, afford });
       if (!some) return undefined;
       digests.push(...some);
     }
@@ -58,18 +67,24 @@ async function touching(store: Store, hub: HubKey, log: Uint8Array, first: numbe
   return ranges;
 }
 
+interface Asked {
+  readonly first: number;
+  readonly end: number;
+  /** The chain before the range, where it is known. */
+  readonly start: Buffer | undefined;
+  readonly afford: Afford;
+}
+
 async function digestRange(
   store: Store,
   hub: HubKey,
   range: HeldRange,
-  first: number,
-  end: number,
-  start: Buffer | undefined,
+  { first, end, start, afford }: Asked,
 ): Promise<FlushDigest[] | undefined> {
   const { chain, chainBefore } = range.entry;
   const last: FlushDigest = { flush: range.end - 1, chain: Buffer.from(chain) };
   if (first === last.flush) return [last];
-  const tables = await openRange(store, hub, range);
+  const tables = await openRange(store, hub, range, 0, afford);
   if (!tables || tables.length === 0) return tables && [];
   const placed = tables.flatMap((table) => [...table.placed()]);
   const flushes = flushesOf(range, placed);

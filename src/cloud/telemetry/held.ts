@@ -12,6 +12,7 @@ import type { Flush, Reading } from '../../telemetry/reading.js';
 import { tableKey } from '../tables.js';
 import type { HubKey } from './ledger.js';
 import { openSeries } from './series.js';
+import { type Afford, unfoldingCost } from './unfolding.js';
 
 const LOG_BYTES = 16;
 
@@ -82,6 +83,7 @@ export async function openRange(
   hub: HubKey,
   range: HeldRange,
   sensor = 0,
+  afford: Afford = forNothing,
 ): Promise<ReadingTable[] | undefined> {
   const tables = isMerged(range.entry) ? await openBlocks() : await openBatch();
   if (tables) return tables;
@@ -91,7 +93,10 @@ export async function openRange(
 
   async function openBatch(): Promise<ReadingTable[] | undefined> {
     const value = await store.get(keyOfRange(hub, 'batch', range.log, range.first));
-    return value && [unpackBatch(Signed.decode(value).content).table()];
+    if (!value) return undefined;
+    const batch = unpackBatch(Signed.decode(value).content);
+    await afford(unfoldingCost(batch.header));
+    return [batch.table()];
   }
 
   async function openBlocks(): Promise<ReadingTable[] | undefined> {
@@ -109,11 +114,14 @@ export async function openRange(
     const tables: ReadingTable[] = [];
     for (const block of blocks) {
       if (tables.length > 0) await turn();
+      await afford(unfoldingCost(block));
       tables.push(openSeries(block, range.first));
     }
     return tables;
   }
 }
+
+const forNothing = async (): Promise<void> => undefined;
 
 export interface OpenRange {
   readonly range: HeldRange;

@@ -14,10 +14,12 @@ import { tableKey } from '../tables.js';
 import { digestsOf } from './chains.js';
 import { entryOf, keyOfRange } from './held.js';
 import { type HubKey, type HubLedger, knownGap } from './ledger.js';
-import { UnfoldingRoom, unfoldedSize } from './unfolding.js';
+import { UnfoldingRoom, unfoldedSize, unfoldingCost, VERIFYING_COST } from './unfolding.js';
 
-/** How much the cloud may have to remember of one hub. */
-export interface RecordBudget {
+/** How much the cloud may have to do for one hub, and to remember of it. */
+export interface AuthorBudget {
+  /** Asked before a batch is unfolded: see unfoldingCost(). Faults: link.exhausted. */
+  unfold(cost: number): void;
   /**
    * Asked inside the commit, before something is recorded that was not there: `apart` when it is one range or gap more.
    * Faults: link.exhausted.
@@ -28,7 +30,7 @@ export interface RecordBudget {
 /** The session on whose behalf something is stored. */
 export interface Author extends HubKey {
   readonly ledger: HubLedger;
-  readonly budget: RecordBudget;
+  readonly budget: AuthorBudget;
   /** The author's key with this id, of all it ever had. */
   verifyKey(keyId: Uint8Array): VerifyKey | undefined;
   /** False once a newer session has taken over: nothing more is stored for this one. Asked inside the commit. */
@@ -78,31 +80,35 @@ export class Ingest {
   /** Faults: link.unauthentic, link.protocol, link.superseded, link.exhausted; storage faults. */
   async batch(author: Author, signed: Signed): Promise<Verdict> {
     const opened = this.#open(author, signed);
-    const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(opened.header));
-    this.#underWay += 1;
-    try {
-      // Of what waited for its turn, nothing more is unfolded once its session has ended.
-      if (!author.isCurrent()) throw superseded();
-      return await this.#store(author, signed, opened);
-    } finally {
-      this.#underWay -= 1;
-      leave();
-    }
-  }
-
-  async #store(author: Author, signed: Signed, opened: OpenBatch): Promise<Verdict> {
     const { header } = opened;
-    const entry = parse('batch', () => entryOf(opened));
     const batch: StoredBatch = {
       log: Buffer.from(header.log),
       first: header.firstFlush,
       count: header.flushCount,
       chain: Buffer.from(header.chain),
     };
+    // What comes again, and be it that a carrier repeats it, is not unfolded.
+    if (author.ledger.look(batch.log).overlaps(batch.first, batch.count)) {
+      author.budget.unfold(VERIFYING_COST);
+      return this.#compare(author, batch);
+    }
+    author.budget.unfold(unfoldingCost(header));
+    const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(header));
+    this.#underWay += 1;
+    try {
+      // Of what waited for its turn, nothing more is unfolded once its session has ended.
+      if (!author.isCurrent()) throw superseded();
+      return await this.#store(author, signed, opened, batch);
+    } finally {
+      this.#underWay -= 1;
+      leave();
+    }
+  }
+
+  async #store(author: Author, signed: Signed, opened: OpenBatch, batch: StoredBatch): Promise<Verdict> {
+    const entry = parse('batch', () => entryOf(opened));
     const { ledger, budget } = author;
     const { log, first, count } = batch;
-    if (ledger.look(log).overlaps(first, count)) return this.#compare(author, batch);
-
     const record = Signed.encode(signed).finish();
     let overtaken = false;
     await this.store.commit(() => {
@@ -175,7 +181,8 @@ export class Ingest {
     if (!author.ledger.look(log).held.contains({ first, count })) return { kind: 'conflict', batch };
     // Its boundaries may be gone, merged with others: the same chain after its last flush means the same flushes.
     const end = first + count;
-    const [held] = await digestsOf(this.store, author, log, end - 1, end);
+    const afford = async (cost: number) => author.budget.unfold(cost);
+    const [held] = await digestsOf(this.store, author, log, end - 1, end, afford);
     if (held && chain.equals(held.chain)) return { kind: 'held', batch };
     return { kind: 'conflict', batch };
   }

@@ -11,6 +11,16 @@ const VALUE = 8;
 export const unfoldedSize = ({ readingCount, valueCount }: { readingCount: number; valueCount: number }): number =>
   readingCount * READING + valueCount * VALUE;
 
+/** Verifying a batch and storing it take as much time as unfolding so many bytes. */
+export const VERIFYING_COST: number = 16 * 1024;
+
+/** What a batch costs in time, in bytes unfolded: what it is charged with. */
+export const unfoldingCost = (header: Parameters<typeof unfoldedSize>[0]): number =>
+  VERIFYING_COST + unfoldedSize(header);
+
+/** Waits, before something is unfolded, until it may cost so much; or refuses by throwing. */
+export type Afford = (cost: number) => Promise<void>;
+
 interface Waiting {
   readonly bytes: number;
   readonly begin: () => void;

@@ -4,8 +4,10 @@ import type { OpenBatch } from '../../telemetry/batch.js';
 import type { PlacedReading } from './latest.js';
 import type { HubKey } from './ledger.js';
 
-/** A watcher that is this many readings behind is ended. */
+/** A watcher that is this many readings behind is ended … */
 export const MOST_BEHIND = 10_000;
+/** … or this many values: a reading has a few, but it may have 256. */
+export const MOST_VALUES_BEHIND = 100_000;
 
 export interface WatchedReading extends PlacedReading {
   readonly hub: HubKey;
@@ -18,14 +20,19 @@ export interface WatchFilter {
 
 class Watcher {
   #queue: WatchedReading[] = [];
+  #values = 0;
   #wake: () => void = () => undefined;
   #overrun = false;
 
   constructor(readonly filter: WatchFilter) {}
 
-  push(readings: readonly WatchedReading[]): void {
+  /** `values`: how many they have. */
+  push(readings: readonly WatchedReading[], values: number): void {
     if (this.#overrun) return;
-    if (this.#queue.length + readings.length > MOST_BEHIND) {
+    const behind = this.#queue.length;
+    this.#values += values;
+    // One batch may hold more: that is nobody's delay.
+    if (behind + readings.length > MOST_BEHIND || (behind > 0 && this.#values > MOST_VALUES_BEHIND)) {
       this.#overrun = true;
       this.#queue = [];
     } else {
@@ -50,6 +57,7 @@ class Watcher {
     if (signal.aborted) return undefined;
     const readings = this.#queue;
     this.#queue = [];
+    this.#values = 0;
     return readings;
   }
 }
@@ -63,12 +71,14 @@ export class Watchers {
     });
     if (watching.length === 0) return;
     const readings: WatchedReading[] = [];
+    let values = 0;
     for (const { number: flush, readings: inFlush } of batch.flushes()) {
       inFlush.forEach((reading, position) => {
         readings.push({ hub, reading, log, flush, position });
+        values += reading.values.length;
       });
     }
-    for (const watcher of watching) watcher.push(readings);
+    for (const watcher of watching) watcher.push(readings, values);
   }
 
   /** Yields what is stored from now on until the signal is aborted; ends early, yielding 'overrun', for a slow watcher. */

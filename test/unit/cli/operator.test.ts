@@ -200,7 +200,9 @@ describe('operators', () => {
           ?.settings.filter(({ required }) => required)
           .map(({ key }) => key),
       ).to.deep.equal(['host', 'port']);
-      expect((await occ(['sensors', 'kinds', 'http'])).out).to.match(/^http: .*\nevery 1m, timeout 20s\n/);
+      expect((await occ(['sensors', 'kinds', 'http'])).out).to.match(
+        /^http: .*\nevery 1m, timeout 20s\nmetrics: connect, tls, /,
+      );
       expect((await occ(['sensors', 'kinds', 'htttp'])).code).to.equal(9);
     });
   });

@@ -1,9 +1,13 @@
 // What a connector relays for strangers: one of them cannot keep the others out.
 import { expect } from 'chai';
 import type { Sealed } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
-import { relayedEnrollment } from '../../../src/connector/lan-service.js';
+import { carriedLinks, relayedEnrollment } from '../../../src/connector/lan-service.js';
+import type { HubChannel } from '../../../src/connector/trunk-link.js';
+import type { ByteStream } from '../../../src/contract/byte-stream.js';
 import { ContractFault } from '../../../src/contract/fault.js';
+import type { CallContext } from '../../../src/contract/handlers.js';
 import { seconds } from '../../../src/kernel/duration.js';
+import { silentLogger } from '../../../src/kernel/log.js';
 import { FakeClock } from '../../support/fake-clock.js';
 
 describe('connector: relayed enrolment', () => {
@@ -53,5 +57,61 @@ describe('connector: relayed enrolment', () => {
     expect(relayed.length)
       .to.be.lessThan(50 + 60 * 10)
       .and.greaterThan(400);
+  });
+});
+
+describe('connector: sessions of hubs', () => {
+  it('are opened by one hub as often as it can need, and by the others all the same', async () => {
+    const clock = new FakeClock();
+    let opened = 0;
+    const open = (): HubChannel => {
+      opened += 1;
+      return { queuedBytes: 0, send: () => {}, close: () => {} };
+    };
+    const { link } = carriedLinks({ open, queuedBytes: 0 }, { clock, log: silentLogger });
+    const stream = { forEach: async () => {} } as unknown as ByteStream;
+    const knock = async (machineId: string): Promise<unknown> => {
+      const principal = { kind: 'machine', role: 'hub', machineId, customerId: '', certificate: Buffer.alloc(1) };
+      return link(stream, { peer: 'there', principal } as unknown as CallContext).catch((thrown) => thrown);
+    };
+    let refused: unknown;
+    for (let i = 0; i < 20_000; i++) refused = (await knock('a hub gone wild')) ?? refused;
+    expect(opened).to.equal(30);
+    expect(refused).to.include({ code: 'contract.exhausted', reason: 'EXHAUSTED' });
+    for (let hub = 0; hub < 10_000; hub++) expect(await knock(`hub ${hub}`)).to.equal(undefined);
+    await clock.advance(seconds(1));
+    expect(await knock('a hub gone wild')).to.equal(undefined);
+  });
+
+  it('may wait for the cloud with much, but not all of them at once', async () => {
+    const trunk = { queuedBytes: 0 };
+    const open = () => ({
+      queuedBytes: 0,
+      send(envelope: Uint8Array) {
+        this.queuedBytes += envelope.length;
+        trunk.queuedBytes += envelope.length;
+      },
+      close: () => {},
+    });
+    const { link } = carriedLinks(Object.assign(trunk, { open }), { clock: new FakeClock(), log: silentLogger });
+    /** How much of an endless stream is taken. */
+    const pour = async (machineId: string): Promise<number> => {
+      let taken = 0;
+      const forEach = async (take: (bytes: Buffer) => void) => {
+        for (;;) {
+          take(Buffer.alloc(32 * 1_024));
+          taken += 32;
+        }
+      };
+      const principal = { kind: 'machine', role: 'hub', machineId, customerId: '', certificate: Buffer.alloc(1) };
+      const call = link({ forEach } as unknown as ByteStream, { peer: '', principal } as unknown as CallContext);
+      expect(await call.catch((thrown) => thrown)).to.include({ reason: 'EXHAUSTED' });
+      return taken;
+    };
+    for (let hub = 0; hub < 62; hub++) expect(await pour(`hub ${hub}`)).to.be.within(4_096, 4_160);
+    expect(trunk.queuedBytes).to.be.below(256 * 1_024 * 1_024);
+    for (let hub = 62; hub < 1_000; hub++) await pour(`hub ${hub}`);
+    expect(await pour('one more')).to.be.at.most(96);
+    expect(trunk.queuedBytes).to.be.below(2 * 256 * 1_024 * 1_024);
   });
 });

@@ -6,6 +6,7 @@ import type { SensorConfig } from '../../../gen/occmesh/link/v1/link.js';
 import { systemClock } from '../../../src/kernel/clock.js';
 import { silentLogger } from '../../../src/kernel/log.js';
 import type { Measurement, Sensor, SensorKind, SensorModules } from '../../../src/sensors/kind.js';
+import { couldMatch } from '../../../src/sensors/thresholds.js';
 import { seededRandom, testSeed } from '../../support/seeded-random.js';
 
 x509.cryptoProvider.set(webcrypto);
@@ -21,7 +22,17 @@ export const realModules = (changes: Partial<SensorModules> = {}): SensorModules
 
 /** A sensor of this kind, its settings read as the scheduler reads them. */
 export function sensorOf<S>(kind: SensorKind<S>, settings: unknown = {}, changes: Partial<SensorModules> = {}): Sensor {
-  return kind.create(kind.settings.parse(settings), realModules(changes));
+  const sensor = kind.create(kind.settings.parse(settings), realModules(changes));
+  const measure = sensor.measure.bind(sensor);
+  // Whatever is measured in any test, the catalogue must know of it.
+  sensor.measure = async (signal) => {
+    const measurement = await measure(signal);
+    for (const { name } of measurement.values) {
+      if (kind.metrics?.every((metric) => !couldMatch(metric, name))) throw new Error(`the catalogue lacks ${name}`);
+    }
+    return measurement;
+  };
+  return sensor;
 }
 
 export function measure<S>(kind: SensorKind<S>, settings: unknown = {}, signal?: AbortSignal): Promise<Measurement> {

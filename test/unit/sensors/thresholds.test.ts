@@ -3,7 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { SensorFault } from '../../../src/sensors/fault.js';
-import { alarms, evaluate, parseRange, parseThreshold } from '../../../src/sensors/thresholds.js';
+import { alarms, couldMatch, evaluate, parseRange, parseThreshold } from '../../../src/sensors/thresholds.js';
 import { testSeed } from '../../support/seeded-random.js';
 
 const metric = (name: string, value: number, unit = '') => ({ name, unit, value });
@@ -94,5 +94,38 @@ describe('sensors/thresholds', () => {
   it('a threshold on what was not measured is not health', () => {
     const verdict = evaluate(thresholds(['usedd', '90', '']), [metric('used', 5)]);
     expect(verdict).to.deep.equal({ state: State.UNKNOWN, message: 'usedd was not measured' });
+  });
+
+  it('tells whether a threshold could ever match what a kind measures', () => {
+    const texts = [
+      '',
+      ...['a', 'b'].flatMap((x) => [x, ...['a', 'b'].flatMap((y) => [x + y, `${x}${y}a`, `${x}${y}b`])]),
+    ];
+    const patterns = texts.flatMap((text) => [
+      text,
+      ...Array.from({ length: text.length + 1 }, (_, i) => `${text.slice(0, i)}*${text.slice(i)}`),
+    ]);
+    // Long enough for any two of these patterns to have their common name among them.
+    const names = Array.from({ length: 2 ** 7 }, (_, n) =>
+      n.toString(2).slice(1).replaceAll('0', 'a').replaceAll('1', 'b'),
+    );
+    const hits = (pattern: string) =>
+      new Set(
+        names.filter(
+          (name) =>
+            evaluate([parseThreshold({ metric: pattern, warning: '1', critical: '' })], [metric(name, 2)]).state ===
+            State.WARNING,
+        ),
+      );
+    const all = new Map(patterns.filter((pattern) => pattern !== '').map((pattern) => [pattern, hits(pattern)]));
+    let both = 0;
+    for (const [one, of] of all) {
+      for (const [other, ofOther] of all) {
+        const common = [...of].some((name) => ofOther.has(name));
+        expect(couldMatch(one, other), `${one} and ${other}`).to.equal(common);
+        both += common ? 1 : 0;
+      }
+    }
+    expect(both).to.be.within(all.size, all.size ** 2 - 1);
   });
 });

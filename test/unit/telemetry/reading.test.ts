@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { epochMs } from '../../../src/kernel/duration.js';
 import { TelemetryFault } from '../../../src/telemetry/fault.js';
-import { canonicalOrder, checkReading, fitMessage, fitsUtf8, type Reading } from '../../../src/telemetry/reading.js';
+import { canonicalOrder, checkReading, type Reading } from '../../../src/telemetry/reading.js';
 import { anyReadings, runs } from './arbitraries.js';
 
 const good: Reading = {
@@ -63,32 +63,6 @@ describe('checkReading', () => {
     checkReading(good);
     fc.assert(
       fc.property(anyReadings(10), (readings) => readings.forEach(checkReading)),
-      runs(200),
-    );
-  });
-});
-
-describe('fitMessage', () => {
-  it('leaves a message that fits', () => {
-    for (const text of ['', 'ok', 'ä'.repeat(512), '\ufeffx']) expect(fitMessage(text)).to.equal(text);
-  });
-
-  it('cuts between two characters', () => {
-    expect(fitMessage('x'.repeat(2000))).to.equal('x'.repeat(1024));
-    expect(fitMessage(`x${'ä'.repeat(600)}`)).to.equal(`x${'ä'.repeat(511)}`);
-    expect(fitMessage(`${'x'.repeat(1023)}💥`)).to.equal('x'.repeat(1023));
-  });
-
-  it('makes anything valid, and keeps as much as it can', () => {
-    const anyText = fc.array(fc.integer({ min: 0, max: 0xffff }), { maxLength: 1500 }).map((units) => {
-      return String.fromCharCode(...units);
-    });
-    fc.assert(
-      fc.property(anyText, (text) => {
-        const fitted = fitMessage(text);
-        checkReading({ ...good, message: fitted });
-        if (!fitsUtf8(text, 1024)) expect(Buffer.byteLength(fitted)).to.be.within(1021, 1024);
-      }),
       runs(200),
     );
   });

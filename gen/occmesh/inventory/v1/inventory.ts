@@ -61,6 +61,8 @@ export enum MachineState {
   UNREACHABLE = 5,
   /** RETIRED - Its membership has ended. */
   RETIRED = 6,
+  /** UNKNOWN - The cloud has started, and gives it time to come back. It has been there before. */
+  UNKNOWN = 7,
   UNRECOGNIZED = -1,
 }
 
@@ -87,6 +89,9 @@ export function machineStateFromJSON(object: any): MachineState {
     case 6:
     case "MACHINE_STATE_RETIRED":
       return MachineState.RETIRED;
+    case 7:
+    case "MACHINE_STATE_UNKNOWN":
+      return MachineState.UNKNOWN;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -110,6 +115,8 @@ export function machineStateToJSON(object: MachineState): string {
       return "MACHINE_STATE_UNREACHABLE";
     case MachineState.RETIRED:
       return "MACHINE_STATE_RETIRED";
+    case MachineState.UNKNOWN:
+      return "MACHINE_STATE_UNKNOWN";
     case MachineState.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -355,7 +362,7 @@ export interface CreateSensorRequest {
   intervalMs: number;
   /** Default: the kind's. */
   timeoutMs: number;
-  /** Default: the kind's. */
+  /** Default: the kind's. Of metrics that the kind can measure, where these are known: those of plugins are not. */
   thresholds: Threshold[];
   /** Makes retries safe: up to 64 characters, unique to this call; optional. */
   requestId: string;
@@ -4511,7 +4518,8 @@ export type SensorServiceService = typeof SensorServiceService;
 export const SensorServiceService = {
   /**
    * Adds a sensor to a hub. Retry: with the same request_id safe; FAILED_PRECONDITION for a connector or a retired
-   * machine, ALREADY_EXISTS when the name is taken.
+   * machine, ALREADY_EXISTS when the name is taken, INVALID_ARGUMENT also for a threshold on what the kind never
+   * measures.
    */
   createSensor: {
     path: "/occmesh.inventory.v1.SensorService/CreateSensor" as const,
@@ -4571,7 +4579,8 @@ export const SensorServiceService = {
 export interface SensorServiceServer extends UntypedServiceImplementation {
   /**
    * Adds a sensor to a hub. Retry: with the same request_id safe; FAILED_PRECONDITION for a connector or a retired
-   * machine, ALREADY_EXISTS when the name is taken.
+   * machine, ALREADY_EXISTS when the name is taken, INVALID_ARGUMENT also for a threshold on what the kind never
+   * measures.
    */
   createSensor: handleUnaryCall<CreateSensorRequest, Sensor>;
   /** Sensors of one hub or of all. Retry: safe. */
@@ -4590,7 +4599,8 @@ export interface SensorServiceServer extends UntypedServiceImplementation {
 export interface SensorServiceClient extends Client {
   /**
    * Adds a sensor to a hub. Retry: with the same request_id safe; FAILED_PRECONDITION for a connector or a retired
-   * machine, ALREADY_EXISTS when the name is taken.
+   * machine, ALREADY_EXISTS when the name is taken, INVALID_ARGUMENT also for a threshold on what the kind never
+   * measures.
    */
   createSensor(
     request: CreateSensorRequest,

@@ -641,7 +641,10 @@ export interface Conflict {
   range: FlushRange | undefined;
 }
 
-/** Asks for the chain of single flushes, to find where a log parted. */
+/**
+ * Asks for the chain of single flushes, to find where a log parted. Questions are answered in turn, and whoever asks for
+ * much waits for it; at most 4,096 may wait.
+ */
 export interface DigestRequest {
   /** The log, 16 bytes. */
   log: Uint8Array;

@@ -243,7 +243,7 @@ export interface Batch {
  * DELTA_BINARY_PACKED of Apache Parquet.)
  *
  * A receiver MUST refuse columns that do not fit together: an index or a length that points outside, a message, metric
- * or shape that nothing uses, a timestamp beyond ±(2^51 - 1) ms, more than 256 metrics in a reading, more than 262,144
+ * or shape that nothing uses or that is not in order of first use, a timestamp beyond ±(2^51 - 1) ms, more than 256 metrics in a reading, more than 262,144
  * values in all.
  */
 export interface Columns {
@@ -270,7 +270,7 @@ export interface Columns {
   messageRuns: number[];
   /** Every distinct metric, in order of first use. */
   metrics: Metric[];
-  /** Every distinct shape, flattened: the number of metrics, then their indexes into `metrics`. */
+  /** Every distinct shape in order of first use, flattened: the number of metrics, then their indexes into `metrics`. */
   shapes: number[];
   /** Per series: the index of its shape, as runs. */
   shapeRuns: number[];

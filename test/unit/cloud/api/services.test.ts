@@ -43,6 +43,16 @@ describe('inventory API: limits', () => {
         ['createSensor', { machineId: hub, kind: 'cpu', intervalMs: 999 }, 'interval_ms'],
         ['createSensor', { machineId: hub, kind: 'cpu', intervalMs: 5_000, timeoutMs: 5_000 }, 'timeout_ms'],
         ['createSensor', { machineId: hub, kind: 'cpu', thresholds: threshold('9:1') }, 'thresholds[0]'],
+        [
+          'createSensor',
+          { machineId: hub, kind: 'tcp', settings: { host: 'a', port: 1 }, thresholds: threshold('9') },
+          'thresholds[0].metric',
+        ],
+        [
+          'updateSensor',
+          { id: sensor, thresholds: { thresholds: [{ metric: 'usge', warning: '9', critical: '' }] } },
+          'thresholds[0].metric',
+        ],
         ['updateSensor', { id: sensor, name: 'x'.repeat(65) }, 'name'],
         ['updateSensor', { id: sensor, intervalMs: 5_000 }, 'timeout_ms'],
         ['updateSensor', { id: sensor, timeoutMs: 0 }, 'timeout_ms'],
@@ -228,6 +238,21 @@ describe('inventory API: sensors', () => {
       expect(await api.call('createSensor', OPERATOR, quick)).to.include({ intervalMs: 5_000, timeoutMs: 4_000 });
       const named = { machineId: hub, kind: 'load', name: 'cpu' };
       expect(await faultOf(api.call('createSensor', OPERATOR, named))).to.match(/^inventory\.exists/);
+    }));
+
+  it('take thresholds on what their kind can measure, and on anything where only the plugin knows', () =>
+    withHub(async (api, machineId) => {
+      const create = (kind: string, metric: string, settings = {}) =>
+        api.call('createSensor', OPERATOR, {
+          machineId,
+          kind,
+          settings,
+          thresholds: [{ metric, warning: '1', critical: '' }],
+        });
+      for (const metric of ['/used', '/var/used', '/data*', '*', '*/free']) {
+        expect((await create('disk', metric)).thresholds[0]?.metric).to.equal(metric);
+      }
+      expect((await create('exec', 'anything at all', { program: '/usr/lib/x' })).kind).to.equal('exec');
     }));
 
   it('keep what an update does not name, and lose their thresholds only when told to', () =>

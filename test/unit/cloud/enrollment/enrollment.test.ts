@@ -1,13 +1,16 @@
 // Enrolment and renewal, from the sealed request to the sealed answer: the life of a token, and everything that a
 // request can have wrong with it.
 import { expect } from 'chai';
+import pino from 'pino';
 import { EnrollmentFailureCode as Code, EnrolAnswer, Role } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
+import { EnrollmentService } from '../../../../src/cloud/enrollment/enrollment-service.js';
 import { createCsr } from '../../../../src/identity/csr.js';
 import { sealRequest } from '../../../../src/identity/enrollment-envelope.js';
 import { SigningKey } from '../../../../src/identity/keys.js';
 import { SealingKeyPair } from '../../../../src/identity/sealing-keys.js';
 import { uuidText } from '../../../../src/identity/uuid.js';
 import { days, hours, seconds } from '../../../../src/kernel/duration.js';
+import { systemRandom } from '../../../../src/kernel/random.js';
 import { MemoryStore } from '../../../../src/storage/memory.js';
 import { codeOf, failure, membership, PEER, sendEnrol, TestCloud, TestMachine } from '../inventory/fixture.js';
 
@@ -208,6 +211,17 @@ describe('enrolment: requests that do not hold together', () => {
     const garbage = await sealRequest(cloud.sealingKey.publicKey, 'Enrol', Buffer.alloc(10, 0xff));
     const answer = await garbage.openAnswer(await cloud.enrollment.enrol(garbage.sealed, PEER));
     expect(failure(EnrolAnswer.decode(answer))).to.equal(Code.BAD_REQUEST);
+  });
+
+  it('fill no disk: whoever has a token that is used up can ask for ever', async () => {
+    await using cloud = await TestCloud.start();
+    const lines: string[] = [];
+    const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+    const { inventory, authority, sealingKey, clock } = cloud;
+    const service = new EnrollmentService({}, { inventory, authority, sealingKey, clock, random: systemRandom, log });
+    const { sealed } = await sealRequest(sealingKey.publicKey, 'Enrol', Buffer.alloc(10, 0xff));
+    for (let i = 0; i < 100; i++) await service.enrol(sealed, { peer: `192.0.2.${i}:1` });
+    expect(lines).to.have.length(30);
   });
 
   it('are too many from one source, but not for another, and not for ever', async () => {

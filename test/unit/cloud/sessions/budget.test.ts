@@ -7,8 +7,9 @@ import { GetLedgerResponse } from '../../../../gen/occmesh/readings/v1/readings.
 import { Gap, GapReason, State, Witness } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../../gen/occmesh/trunk/v1/trunk.js';
 import { ledgerOf } from '../../../../src/cloud/api/reading-service.js';
-import { BUDGET, type BudgetLimits, HubBudget } from '../../../../src/cloud/sessions/budget.js';
+import { BUDGET, type BudgetLimits, MachineBudget } from '../../../../src/cloud/sessions/budget.js';
 import { HubLedger } from '../../../../src/cloud/telemetry/ledger.js';
+import { unfoldingCost } from '../../../../src/cloud/telemetry/unfolding.js';
 import { DEFAULT_LIMITS } from '../../../../src/contract/limits.js';
 import { signContent } from '../../../../src/identity/signed.js';
 import { TAGS } from '../../../../src/identity/tags.js';
@@ -19,7 +20,7 @@ import { LinkFault } from '../../../../src/link/fault.js';
 import { HubSession, type SelfDescription } from '../../../../src/link/hub-session.js';
 import { type Ending, ending } from '../../../../src/link/pipe.js';
 import { MOST_LOGS } from '../../../../src/link/version.js';
-import { packBatch } from '../../../../src/telemetry/batch.js';
+import { openBatchHeader, packBatch } from '../../../../src/telemetry/batch.js';
 import { FakeClock, settle } from '../../../support/fake-clock.js';
 import { MemoryCarrier } from '../../../support/memory-pipe.js';
 import { seededRandom, testSeed } from '../../../support/seeded-random.js';
@@ -29,7 +30,18 @@ import { type Cast, cast, RecordingMember } from '../../link/fixtures.js';
 
 const NEVER = { burst: Number.POSITIVE_INFINITY, perSecond: 1 };
 const UNBOUNDED: BudgetLimits = {
-  rates: { sessions: NEVER, logs: NEVER, frames: NEVER, gaps: NEVER, bytes: NEVER },
+  rates: {
+    trunks: NEVER,
+    channels: NEVER,
+    links: NEVER,
+    sessions: NEVER,
+    logs: NEVER,
+    frames: NEVER,
+    gaps: NEVER,
+    bytes: NEVER,
+    unfolding: NEVER,
+    digests: NEVER,
+  },
   logs: Number.POSITIVE_INFINITY,
   pieces: Number.POSITIVE_INFINITY,
 };
@@ -230,6 +242,75 @@ describe(`sessions: what one hub may cost (seed ${testSeed})`, () => {
     expect(await flood(cloud, 20, (session, i) => send(session, logId(0), 500 + i))).to.equal(undefined);
   });
 
+  describe('batches that hold far more than their bytes', () => {
+    const values = Array.from({ length: 256 }, (_, i) => ({ name: `m${i}`, unit: '', value: 1 }));
+    const readings = Array.from({ length: 256 }, () => {
+      return { sensor: 1, takenAt: epochMs(0), state: State.OK, message: '', values };
+    });
+    const bomb = (first: number) =>
+      packBatch({ log: logId(0), firstFlush: first, chain }, [{ number: first, readings }]);
+    const cost = unfoldingCost(openBatchHeader(bomb(0)));
+    const drop = (session: HubSession, i: number): number =>
+      session.sendContent({ $case: 'batch', value: signContent(who.hub.key, TAGS.BATCH, bomb(i)) }, Lane.LIVE);
+    const unfolding = { burst: 10 * cost, perSecond: cost };
+
+    it('are counted by what they hold', async () => {
+      let bytes = 0;
+      const cloud = newCloud({ ...UNBOUNDED, rates: { ...UNBOUNDED.rates, unfolding } });
+      const why = await flood(cloud, 20, (session, i) => {
+        bytes += drop(session, i);
+      });
+      expect(why).to.include({ code: CloseCode.EXHAUSTED });
+      expect(why?.message).to.contain('too few bytes');
+      expect(bytes / 20, 'bytes each').to.be.below(cost / 100);
+      await until(async () => (await ledgerIn(cloud)).look(logId(0)).held.size === 10, 'what was paid for is stored');
+      await clock.advance(seconds(2));
+      expect(await flood(cloud, 2, (session, i) => void drop(session, 10 + i))).to.equal(undefined);
+      expect(await flood(newCloud(UNBOUNDED), 20, (session, i) => void drop(session, i)), 'control').to.equal(
+        undefined,
+      );
+    });
+
+    it('are asked for with patience: a question is short and its answer dear', async () => {
+      const asked = { $case: 'digestRequest', value: { log: logId(0), range: { first: 0, count: 8 } } } as const;
+      const answers = () => member.received_.filter(({ $case }) => $case === 'digestAnswer').length;
+      const ask = async (digests: BudgetLimits['rates']['digests']) => {
+        const cloud = newCloud({ ...UNBOUNDED, rates: { ...UNBOUNDED.rates, digests } });
+        await flood(cloud, 8, (session, i) => void drop(session, i));
+        const session = await up(cloud);
+        await until(async () => (await ledgerIn(cloud)).look(logId(0)).held.size === 8, 'all are stored');
+        for (let i = 0; i < 3; i++) session.send(asked);
+        return session;
+      };
+      const free = await ask(NEVER);
+      await until(async () => answers() === 3, 'control: without a bound they are answered at once');
+      free.close(ending(CloseCode.DONE, ''));
+
+      member.received_.length = 0;
+      const session = await ask({ burst: 10 * cost, perSecond: cost });
+      await until(async () => answers() === 1, 'the first is answered');
+      // Seven of the eight have to be unfolded: what the first one ends with is on record.
+      for (let second = 0; second < 9; second++) {
+        session.send({ $case: 'heartbeat', value: { ...member.heartbeat(), number: 100 + second } });
+        await clock.advance(seconds(1));
+        await settle();
+      }
+      expect(answers()).to.equal(2);
+      expect(member.received_.filter(({ $case }) => $case === 'heartbeatAnswer')).to.have.length.at.least(9);
+      await clock.advance(seconds(4));
+      await until(async () => answers() === 3, 'the last is answered in the end');
+      expect(session.state).to.equal('up');
+    });
+
+    it('are not asked for without end', async () => {
+      const cloud = newCloud({ ...UNBOUNDED, rates: { ...UNBOUNDED.rates, digests: { burst: 1, perSecond: 1 } } });
+      await flood(cloud, 2, (session, i) => void drop(session, i));
+      const value = { log: logId(0), range: { first: 0, count: 2 } };
+      const why = await flood(cloud, 5_000, (session) => session.send({ $case: 'digestRequest', value }));
+      expect(why).to.include({ code: CloseCode.EXHAUSTED });
+    });
+  });
+
   it('control: without bounds all of that is taken', async () => {
     const cloud = newCloud(UNBOUNDED);
     expect(await flood(cloud, 70, (session, i) => send(session, logId(i), 0))).to.equal(undefined);
@@ -245,7 +326,7 @@ describe(`sessions: what one hub may cost (seed ${testSeed})`, () => {
 describe('the budget of a hub', () => {
   it('is more than an honest one needs, however rough its days are', async () => {
     const clock = new FakeClock();
-    const budget = new HubBudget(BUDGET, { clock, log: silentLogger });
+    const budget = new MachineBudget(BUDGET, { clock, log: silentLogger });
     const ledger = new HubLedger();
     let logs = 0;
     const start = () => {
@@ -259,7 +340,9 @@ describe('the budget of a hub', () => {
       start();
       budget.spend('sessions');
       // A full log of small flushes, delivered in as many batches as it takes.
-      if (i % 288 === 0) budget.spend('bytes', 1_024 ** 3);
+      if (i % 288 !== 0) continue;
+      budget.spend('bytes', 1_024 ** 3);
+      budget.unfold(32 * 1_024 ** 3);
     }
     // A connector that comes and goes: a session in each second; heartbeats ten times a second.
     for (let i = 0; i < 600; i++) {
@@ -267,6 +350,7 @@ describe('the budget of a hub', () => {
       budget.spend('sessions');
       for (let beat = 0; beat < 10; beat++) budget.spend('frames');
       budget.spend('bytes', 100_000);
+      budget.unfold(5_000_000);
     }
     // A damaged disk: thousands of gaps at once.
     for (let i = 0; i < 10_000; i++) {
@@ -298,7 +382,7 @@ describe('the budget of a hub', () => {
 
   it('says how long to wait, and no fault of it is for ever', () => {
     const clock = new FakeClock();
-    const budget = new HubBudget(BUDGET, { clock, log: silentLogger });
+    const budget = new MachineBudget(BUDGET, { clock, log: silentLogger });
     for (const expense of ['sessions', 'logs', 'frames'] as const) {
       const spend = () => {
         for (;;) budget.spend(expense);

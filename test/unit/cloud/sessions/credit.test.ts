@@ -14,13 +14,18 @@ class Hub implements Debtor {
   sent = 0;
   inFlight: number[] = [];
 
-  constructor(readonly carrier: string) {}
-
   granted = false;
+  grantedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    readonly carrier: string,
+    private readonly clock = new FakeClock(),
+  ) {}
 
   grant(bytes: number): void {
     this.credit += bytes;
     this.granted = true;
+    this.grantedAt = this.clock.monotonic();
   }
 
   /** As a hub does: as long as there is credit, one batch more. */
@@ -47,16 +52,16 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
   it('never has more on its way than the budget, nor more than half of it on one carrier', async () => {
     const clock = new FakeClock();
     const bank = new CreditBank(clock);
-    const hubs = Array.from({ length: 60 }, (_, i) => new Hub(`carrier ${i % 3}`));
+    const hubs = Array.from({ length: 60 }, (_, i) => new Hub(`carrier ${i % 3}`, clock));
     for (const hub of hubs) {
       hub.backlog = Math.floor(random.uniform() * 3_000_000);
       bank.wants(hub, hub.backlog);
     }
+    // Credit that has not been used for long is expected no more.
+    const expected = ({ credit, backlog, grantedAt }: Hub) =>
+      clock.monotonic() < grantedAt + 3_000 ? Math.max(0, Math.min(credit, backlog)) : 0;
     const onItsWay = (some: readonly Hub[]) =>
-      some.reduce(
-        (sum, hub) => sum + hub.inFlight.reduce((a, b) => a + b, 0) + Math.max(0, Math.min(hub.credit, hub.backlog)),
-        0,
-      );
+      some.reduce((sum, hub) => sum + hub.inFlight.reduce((a, b) => a + b, 0) + expected(hub), 0);
     let grants = 0;
     for (let step = 0; step < 20_000; step++) {
       const hub = hubs[Math.floor(random.uniform() * hubs.length)];
@@ -113,6 +118,30 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
     busy.backlog = 5_000_000;
     bank.wants(busy, busy.backlog);
     expect(busy.credit).to.be.greaterThan(0);
+  });
+
+  it('is not used up by hubs that say they would send and do not, nor by those that send a little', async () => {
+    const clock = new FakeClock();
+    const bank = new CreditBank(clock);
+    const liars = Array.from({ length: 12 }, (_, i) => new Hub(`carrier ${i % 4}`));
+    const honest = new Hub('another');
+    for (const liar of liars) bank.wants(liar, 2 ** 50);
+    honest.backlog = 5_000_000;
+    bank.wants(honest, honest.backlog);
+    expect(honest.credit, 'all has been granted').to.equal(0);
+    for (let beat = 0; beat < 60; beat++) {
+      await clock.advance(seconds(1));
+      for (const liar of liars) {
+        bank.arrived(liar, 100);
+        bank.stored(liar, 100);
+        bank.wants(liar, 2 ** 50);
+      }
+      bank.wants(honest, honest.backlog);
+      while (honest.send(bank)) honest.store(bank);
+    }
+    expect(honest.sent, 'in a minute').to.equal(5_000_000);
+    // What they were granted is theirs all the same.
+    for (const liar of liars) if (liar.credit > 0) expect(bank.arrived(liar, 100_000)).to.equal(true);
   });
 
   it('comes back when a session ends, whatever was on its way', () => {

@@ -1,16 +1,24 @@
 // A connector's trunk on the cloud's side, against a connector that is mistaken or malicious: it can harm itself only.
 import { expect } from 'chai';
+import pino from 'pino';
 import { MachineState } from '../../../../gen/occmesh/inventory/v1/inventory.js';
+import { Lane } from '../../../../gen/occmesh/link/v1/link.js';
 import { CloseCode, type Frame, TrunkFrames, TrunkHello } from '../../../../gen/occmesh/trunk/v1/trunk.js';
+import { BUDGET, type BudgetLimits } from '../../../../src/cloud/sessions/budget.js';
+import { serveLink, serveTrunk } from '../../../../src/cloud/sessions/link-service.js';
 import { TrunkHost } from '../../../../src/cloud/sessions/trunk-host.js';
+import type { CallContext } from '../../../../src/contract/handlers.js';
+import type { MeshCertificate } from '../../../../src/identity/certificates.js';
 import { seconds } from '../../../../src/kernel/duration.js';
-import type { Ending } from '../../../../src/link/pipe.js';
+import { silentLogger } from '../../../../src/kernel/log.js';
+import { HubSession } from '../../../../src/link/hub-session.js';
+import type { Ending, Pipe, PipeHandlers } from '../../../../src/link/pipe.js';
 import { MAX_CHANNELS } from '../../../../src/trunk/limits.js';
 import { FakeClock, settle } from '../../../support/fake-clock.js';
 import { seededRandom, testSeed } from '../../../support/seeded-random.js';
 import { SmallCloud } from '../../../support/small-cloud.js';
 import { HUB, member, OTHER_CUSTOMER } from '../../identity/fixtures.js';
-import { type Cast, cast } from '../../link/fixtures.js';
+import { type Cast, cast, RecordingMember } from '../../link/fixtures.js';
 
 class Transport {
   readonly frames: Frame[] = [];
@@ -206,6 +214,139 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
     expect(transport.ended?.code).to.equal(CloseCode.EXHAUSTED);
     expect(clock.armed, 'all sessions have ended').to.equal(0);
   }).timeout(20_000);
+
+  describe('of a connector that opens without end', () => {
+    const lines: { msg: string; address?: string }[] = [];
+    const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    const { rates } = BUDGET;
+    const small = { ...BUDGET, rates: { ...rates, channels: { burst: 50, perSecond: 1 } } };
+    const newCloud = (budget: BudgetLimits) =>
+      new SmallCloud({ node: who.cloud, trust: who.trust, clock, random: seededRandom(testSeed), log, budget });
+    const flood = async (budget: BudgetLimits) => {
+      lines.length = 0;
+      cloud = newCloud(budget);
+      const { transport, trunk } = greet();
+      const address = 'x'.repeat(100_000);
+      for (let id = 1; id <= 200; id++) {
+        trunk.received(frame(id, { $case: 'open', value: { certificate: Buffer.from('no'), address } }));
+      }
+      await settle();
+      const codes = transport.frames.flatMap(({ body }) => (body?.$case === 'close' ? [body.value.code] : []));
+      return { transport, trunk, verified: codes.filter((code) => code === CloseCode.UNAUTHENTIC).length, codes };
+    };
+
+    it('looks at so many certificates, tells of fewer, and goes on with the others', async () => {
+      const { transport, trunk, verified, codes } = await flood(small);
+      expect(codes).to.have.length(200);
+      expect(verified).to.equal(50);
+      expect(codes.slice(50).every((code) => code === CloseCode.EXHAUSTED)).to.equal(true);
+      expect(lines.filter(({ msg }) => msg === 'hub refused')).to.have.length(30);
+      expect(Math.max(...lines.map((line) => JSON.stringify(line).length))).to.be.below(3_000);
+      await clock.advance(seconds(1));
+      trunk.received(open(201));
+      await settle();
+      expect(transport.countOf('envelope', 201)).to.equal(1);
+      trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+      const control = await flood(BUDGET);
+      expect(control.verified, 'control').to.equal(200);
+      control.trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+    });
+
+    it('ends it for more addresses than a machine has', () => {
+      const transport = new Transport();
+      const trunk = new TrunkHost(cloud.services, who.connector.certificate, transport);
+      trunk.received(hello({ lanAddresses: Array.from({ length: 1_000 }, (_, i) => `198.51.100.10:${i}00`) }));
+      expect(transport.ended?.code).to.equal(CloseCode.PROTOCOL);
+    });
+  });
+
+  it('comes again as often as somebody can need, and so does a hub on its own', async () => {
+    const once = { burst: 3, perSecond: 1 };
+    const budget = { ...BUDGET, rates: { ...BUDGET.rates, trunks: once, links: once } };
+    cloud = new SmallCloud({ node: who.cloud, trust: who.trust, clock, random: seededRandom(testSeed), budget });
+    const stream = {
+      ...{
+        peer: 'here',
+        bufferedBytes: 0,
+        closed: Promise.resolve(undefined),
+        write: () => true,
+        pause() {},
+        resume() {},
+      },
+      ...{ drained: async () => {}, forEach: async () => {}, end: () => {}, close: () => {} },
+      async *[Symbol.asyncIterator]() {},
+    };
+    const visits = async (serve: typeof serveTrunk, { certificate }: { certificate: MeshCertificate }) => {
+      const { machineId, customerId, role } = certificate.identity;
+      const machine = { kind: 'machine', role, machineId, customerId, certificate: certificate.der };
+      const context = { principal: { ...machine, keyId: certificate.key.keyId } } as CallContext;
+      const results: unknown[] = [];
+      for (let i = 0; i < 5; i++) {
+        results.push(
+          await serve(cloud.services, stream, context).catch(({ code, reason, retryAfter }) => [
+            code,
+            reason,
+            retryAfter > 0,
+          ]),
+        );
+      }
+      return results;
+    };
+    const refused = ['contract.exhausted', 'EXHAUSTED', true];
+    const expected = [undefined, undefined, undefined, refused, refused];
+    expect(await visits(serveTrunk, who.connector)).to.deep.equal(expected);
+    expect(await visits(serveLink, who.hub)).to.deep.equal(expected);
+    await clock.advance(seconds(60));
+  });
+
+  it('keeps of a message only what waits, whatever the connector has filled it with', async () => {
+    const kept: Uint8Array[] = [];
+    cloud.services.ingest.batch = (_author, { content }) => {
+      kept.push(content);
+      return new Promise(() => undefined);
+    };
+    const { transport, trunk } = greet();
+    trunk.received(open(1));
+    await settle();
+    let up: PipeHandlers | undefined;
+    const pass = () => {
+      for (const { channel, body } of transport.frames.splice(0)) {
+        if (channel === 1 && body?.$case === 'envelope') up?.message(body.value);
+      }
+    };
+    const pipe: Pipe = {
+      listen: (handlers) => {
+        up = handlers;
+      },
+      send: (value) => {
+        const frames: Frame[] = [{ channel: 1, body: { $case: 'envelope', value } }];
+        // A field that nobody knows, with 64 KiB in it.
+        trunk.received(
+          Buffer.concat([
+            TrunkFrames.encode({ frames }).finish(),
+            Buffer.from([0x12, 0x80, 0x80, 0x04]),
+            Buffer.alloc(65_536),
+          ]),
+        );
+      },
+      queuedBytes: 0,
+      drained: async () => undefined,
+      close: () => undefined,
+    };
+    const member = new RecordingMember(who.hub, who.trust, clock);
+    const session = new HubSession({ pipe, member, clock, nonce: Buffer.alloc(32), log: silentLogger });
+    pass();
+    await settle();
+    pass();
+    await settle();
+    expect(session.state).to.equal('up');
+    const signed = { content: Buffer.alloc(300), signature: Buffer.alloc(64), keyId: Buffer.alloc(8) };
+    for (let i = 0; i < 5; i++) session.sendContent({ $case: 'batch', value: signed }, Lane.LIVE);
+    expect(kept).to.have.length(5);
+    for (const { buffer } of kept) expect(buffer.byteLength).to.be.below(10_000);
+    trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+    session.close({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+  });
 
   it('is ended by a connector that asks and never reads', async () => {
     const { transport, trunk } = greet();

@@ -64,7 +64,7 @@ describe('cloud: bounds of what a hub makes it keep', () => {
   it('unfolds batches one after the other when they are large, whatever they take on the wire', async () => {
     const key = SigningKey.generate();
     const ledger = new HubLedger();
-    const budget = { record: () => undefined };
+    const budget = { unfold: () => undefined, record: () => undefined };
     const author = (): Author => ({ ...hub, ledger, budget, verifyKey: () => key.publicKey, isCurrent: () => true });
     const batch = (first: number) => {
       const values = Array.from({ length: 64 }, (_, n) => ({ name: `v${n}`, unit: '', value: 0 }));

@@ -7,6 +7,7 @@ import { type Author, Ingest } from '../../../../src/cloud/telemetry/ingest.js';
 import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
 import { type HubLedger, Ledger } from '../../../../src/cloud/telemetry/ledger.js';
 import { queryReadings } from '../../../../src/cloud/telemetry/query.js';
+import { VERIFYING_COST } from '../../../../src/cloud/telemetry/unfolding.js';
 import { MOST_BEHIND, Watchers } from '../../../../src/cloud/telemetry/watch.js';
 import { SigningKey } from '../../../../src/identity/keys.js';
 import { signContent } from '../../../../src/identity/signed.js';
@@ -49,7 +50,7 @@ describe('cloud: ingest', () => {
     author = {
       ...hub,
       ledger,
-      budget: { record: () => undefined },
+      budget: { unfold: () => undefined, record: () => undefined },
       verifyKey: (keyId) => (key.publicKey.keyId.equals(keyId) ? key.publicKey : undefined),
       isCurrent: () => isCurrent,
     };
@@ -112,6 +113,18 @@ describe('cloud: ingest', () => {
     expect(verdicts.map(({ kind }) => kind).sort()).to.deep.equal(['held', 'stored']);
     expect((await ingest.batch(author, signed)).kind).to.equal('held');
     expect(await stored()).to.deep.equal([0, 1]);
+  });
+
+  it('does not unfold again what comes again: whoever has recorded it can send it for ever', async () => {
+    const values = Array.from({ length: 256 }, (_, i) => ({ name: `m${i}`, unit: '', value: 1 }));
+    const [reading] = flush(0).readings;
+    if (!reading) throw new RangeError('a flush without readings');
+    const signed = batch([{ number: 0, readings: Array.from({ length: 256 }, () => ({ ...reading, values })) }]);
+    const costs: number[] = [];
+    const budget = { unfold: (cost: number) => void costs.push(cost), record: () => undefined };
+    for (let i = 0; i < 3; i++) await ingest.batch({ ...author, budget }, signed);
+    expect(costs[0]).to.be.above(500_000);
+    expect(costs.slice(1)).to.deep.equal([VERIFYING_COST, VERIFYING_COST]);
   });
 
   it('calls everything else that overlaps a conflict, and stores nothing of it', async () => {
@@ -234,5 +247,25 @@ describe('cloud: ingest', () => {
     stop.abort();
     expect((await nobody).done).to.equal(true);
     expect((await mine.next()).done).to.equal(true);
+  });
+
+  it('counts what a watcher is behind in values, too', async () => {
+    const watchers = new Watchers();
+    const stop = new AbortController();
+    const values = Array.from({ length: 256 }, (_, i) => ({ name: `m${i}`, unit: '', value: 1 }));
+    const large = flush(0).readings.flatMap((reading) => Array.from({ length: 1_024 }, () => ({ ...reading, values })));
+    const stored = () => watchers.stored(hub, LOG, { flushes: () => [{ number: 0, readings: large }] });
+    const keeping = watchers.watch({}, stop.signal);
+    const slow = watchers.watch({}, stop.signal);
+    const first = slow.next();
+    for (let i = 0; i < 3; i++) {
+      const next = keeping.next();
+      await settle();
+      stored();
+      expect((await next).value).to.have.length(1_024);
+    }
+    expect((await first).value).to.have.length(1_024);
+    expect((await slow.next()).value).to.equal('overrun');
+    stop.abort();
   });
 });

@@ -14,7 +14,7 @@ export interface WalkModules {
   readonly merger: Merger;
   readonly steps: Steps;
   readonly signal?: AbortSignal;
-  /** Ranges looked at together, at least 2; default: AT_ONCE. */
+  /** Ranges looked at together, at least 3; default: AT_ONCE. */
   readonly atOnce?: number;
 }
 
@@ -42,10 +42,17 @@ export async function mergeHub(modules: WalkModules, hub: HubKey, anyway = false
     const isWhole = ranges.length < atOnce;
     if (ranges.length === 0 || signal?.aborted) return merges;
     merges += await mergeAll(modules, hub, ranges, anyway);
-    const last = ranges.at(-1) as HeldRange;
-    // The last one again, as it is now: the next ones may follow it.
-    from = isWhole ? { log: rangeOf(last.log).until, first: 0 } : last;
+    from = isWhole ? { log: rangeOf((ranges[0] as HeldRange).log).until, first: 0 } : resumeAt(ranges);
   }
+}
+
+/** Where to go on: at the range before those at the end that may still be merged with what follows. */
+function resumeAt(ranges: readonly HeldRange[]): HeldRange {
+  const isOpen = (at: number) => !ranges[at]?.entry.settled && ranges[at]?.end === ranges[at + 1]?.first;
+  let before = ranges.length - 2;
+  while (before > 0 && isOpen(before)) before -= 1;
+  // Not at the first one again, unless others have been merged into it.
+  return ranges[Math.max(0, before > 0 ? before : ranges.length - 2)] as HeldRange;
 }
 
 /** Ranges of one log, at most so many. */

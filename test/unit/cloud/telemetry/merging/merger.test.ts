@@ -70,6 +70,13 @@ describe(`merging (seed ${testSeed})`, () => {
     expect(await telemetry.query()).to.deep.equal(log.placed());
   });
 
+  it('passes by what is settled, however much of it there is', async () => {
+    await add(logOf(40), Array(40).keys());
+    expect(await mergeHub({ ...walkOf(store, [2]), atOnce: 5 }, HUB)).to.equal(20);
+    expect(await spans()).to.deep.equal(Array.from({ length: 20 }, (_, i) => [2 * i, 2, 2, true]));
+    expect(await mergeHub({ ...walkOf(store, [2]), atOnce: 3 }, HUB), 'nothing to do, and it ends').to.equal(0);
+  });
+
   it('writes a reading again once for each step at most, however many there are', async () => {
     const log = logOf(500, [1]);
     let rewritten = 0;

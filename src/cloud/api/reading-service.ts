@@ -9,7 +9,6 @@ import type {
   LostRange,
   QueryReadingsRequest,
   QueryReadingsResponse,
-  Reading,
   WatchReadingsRequest,
   WatchReadingsResponse,
 } from '../../../gen/occmesh/readings/v1/readings.js';
@@ -27,11 +26,8 @@ import type { Watchers } from '../telemetry/watch.js';
 import { LatestPages } from './latest-page.js';
 import { page } from './paging.js';
 import { bucketsToProto, requireBuckets } from './reading-buckets.js';
-import { toProto } from './reading-message.js';
+import { MessageFiller, toProto } from './reading-message.js';
 import { type Call, View } from './tenancy.js';
-
-/** Readings in one message of a stream. */
-const PAGE = 1_000;
 
 export interface ReadingServiceModules {
   readonly inventory: Inventory;
@@ -64,16 +60,17 @@ export class ReadingService {
     const until = request.untilMs === 0 ? Number.POSITIVE_INFINITY : request.untilMs;
     if (until <= request.fromMs) throw new ApiFault('api.invalid', 'must be after from_ms', { field: 'until_ms' });
     const query = { sensor: request.sensor, from: request.fromMs, until };
-    let some: Reading[] = [];
+    const messages = new MessageFiller();
     for await (const found of queryReadings(this.modules.store, keyOf(machine), query)) {
       call.signal.throwIfAborted();
       this.#requireToken(view);
-      for (const placed of found) some.push(toProto(machine.id, placed));
-      if (some.length < PAGE) continue;
-      yield { readings: some };
-      some = [];
+      for (const placed of found) {
+        const readings = messages.add(toProto(machine.id, placed));
+        if (readings) yield { readings };
+      }
     }
-    if (some.length > 0) yield { readings: some };
+    const readings = messages.take();
+    if (readings) yield { readings };
   }.bind(this);
 
   readonly aggregateReadings = async function* (
@@ -106,6 +103,7 @@ export class ReadingService {
       ...(customer === undefined ? {} : { customer: uuidBytes(customer) }),
       ...(machine === undefined ? {} : { machine: uuidBytes(machine.id) }),
     };
+    const messages = new MessageFiller();
     for await (const stored of this.modules.watchers.watch(filter, call.signal)) {
       if (stored === 'overrun') {
         throw new ApiFault('api.exhausted', 'too far behind: read faster, or watch less', {
@@ -113,10 +111,12 @@ export class ReadingService {
         });
       }
       this.#requireToken(view);
-      for (let at = 0; at < stored.length; at += PAGE) {
-        const readings = stored.slice(at, at + PAGE).map((watched) => toProto(uuidText(watched.hub.machine), watched));
-        yield { readings };
+      for (const watched of stored) {
+        const readings = messages.add(toProto(uuidText(watched.hub.machine), watched));
+        if (readings) yield { readings };
       }
+      const readings = messages.take();
+      if (readings) yield { readings };
     }
   }.bind(this);
 

@@ -79,19 +79,25 @@ export class LatestReadings {
 
 /** Twice what a hub may have at a time. The numbers come from the hub, and there are four thousand million of them. */
 const MOST_SENSORS = 2_000;
+/** Of all of them together: a reading has a few, but it may have 256. */
+const MOST_VALUES = 16_384;
 
 /** The latest readings of one hub. */
 class HubSensors {
   readonly #readings = new Map<number, PlacedReading>();
   /** Their numbers, ascending; undefined when another has come or gone. */
   #order: readonly number[] | undefined;
+  #values = 0;
 
   take(placed: PlacedReading): void {
     const { sensor } = placed.reading;
     const known = this.#readings.get(sensor);
     if (known && !isLater(placed, known)) return;
-    if (!known) this.#makeRoom();
+    if (known) this.#forget(sensor, known);
+    this.#makeRoom(placed);
     this.#readings.set(sensor, placed);
+    this.#values += placed.reading.values.length;
+    if (!known) this.#order = undefined;
   }
 
   sorted(): PlacedReading[] {
@@ -99,12 +105,19 @@ class HubSensors {
     return this.#order.map((sensor) => this.#readings.get(sensor) as PlacedReading);
   }
 
-  /** For one more sensor. */
-  #makeRoom(): void {
-    this.#order = undefined;
-    if (this.#readings.size < MOST_SENSORS) return;
-    const [first] = this.#readings.keys();
-    if (first !== undefined) this.#readings.delete(first);
+  /** Those that have been silent for longest go. */
+  #makeRoom({ reading }: PlacedReading): void {
+    for (const [sensor, placed] of this.#readings) {
+      const fits = this.#values + reading.values.length <= MOST_VALUES;
+      if (fits && this.#readings.size < MOST_SENSORS) return;
+      this.#forget(sensor, placed);
+      this.#order = undefined;
+    }
+  }
+
+  #forget(sensor: number, { reading }: PlacedReading): void {
+    this.#readings.delete(sensor);
+    this.#values -= reading.values.length;
   }
 }
 

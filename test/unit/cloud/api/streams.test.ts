@@ -1,7 +1,10 @@
 // Streams of readings end with the token that opened them.
 import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import { WatchReadingsResponse } from '../../../../gen/occmesh/readings/v1/readings.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { MAX_PAGE_BYTES } from '../../../../src/cloud/api/paging.js';
+import { MessageFiller, toProto } from '../../../../src/cloud/api/reading-message.js';
 import { ReadingService } from '../../../../src/cloud/api/reading-service.js';
 import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
 import { Ledger } from '../../../../src/cloud/telemetry/ledger.js';
@@ -49,6 +52,31 @@ describe('cloud: streams of readings', () => {
     expect((await next()).value?.readings).to.have.length(1);
     await cloud.inventory.tokens.revoke(token.id);
     expect(await faultOf(next())).to.equal('api.unauthenticated');
+  });
+
+  it('come in messages that are not too large, however large the readings are', async () => {
+    const filler = new MessageFiller();
+    const name = (n: number) => `${n}`.padStart(128, 'ü');
+    const values = Array.from({ length: 256 }, (_, n) => ({ name: name(n), unit: 'ü'.repeat(32), value: Math.PI }));
+    const reading = toProto('x'.repeat(36), {
+      reading: {
+        sensor: 2 ** 32 - 1,
+        takenAt: epochMs(2 ** 51 - 1),
+        state: State.UNKNOWN,
+        message: 'ü'.repeat(512),
+        values,
+      },
+      ...{ log: Buffer.alloc(16, 1), flush: Number.MAX_SAFE_INTEGER, position: 4_095 },
+    });
+    const messages = Array.from({ length: 100 }, () => filler.add(reading)).filter((full) => full !== undefined);
+    messages.push(filler.take() ?? []);
+    expect(messages.flat()).to.have.length(100);
+    for (const readings of messages) {
+      expect(WatchReadingsResponse.encode({ readings }).finish().length).to.be.within(1, MAX_PAGE_BYTES);
+    }
+    const small = { ...reading, message: '', values: [] };
+    const full = Array.from({ length: 1_001 }, () => filler.add(small)).filter((some) => some !== undefined);
+    expect(full.map(({ length }) => length)).to.deep.equal([1_000]);
   });
 
   it('nor to that of one that has expired', async () => {

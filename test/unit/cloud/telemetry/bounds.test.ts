@@ -40,6 +40,20 @@ describe('cloud: bounds of what a hub makes it keep', () => {
     expect(kept[0]?.reading.sensor).to.equal(8_000);
   });
 
+  it('keeps no more latest values of a hub than honest ones have, and the newest of them', () => {
+    const latest = new LatestReadings();
+    const values = Array.from({ length: 256 }, (_, n) => ({ name: `v${n}`, unit: '', value: 0 }));
+    for (let flush = 0; flush < 3; flush++) {
+      const placed = Array.from({ length: 1_000 }, (_, sensor) => {
+        return { reading: { ...reading(sensor), values }, flush, position: sensor };
+      });
+      latest.stored(hub, log, { latest: () => placed });
+    }
+    const kept = latest.of(hub);
+    expect(kept.map((placed) => placed.reading.sensor)).to.deep.equal(Array.from({ length: 64 }, (_, i) => 936 + i));
+    expect(kept.every(({ flush }) => flush === 2)).to.equal(true);
+  });
+
   it('remembers of logs that were announced and nothing else the last ones', () => {
     const ledger = new HubLedger();
     const id = (n: number) => {

@@ -31,6 +31,8 @@ export interface Outlet {
   drained(): Promise<void>;
   /** Returns the bytes that travel; 0 when the session is over. */
   sendContent(message: UpMessage, lane: Lane): number;
+  /** Says how much waits. */
+  report(): void;
 }
 
 export interface DeliveryOptions {
@@ -57,6 +59,8 @@ export class Delivery {
   /** Where live begins in the open log; flushes of later logs are all live. */
   #live: { log: string; next: number };
   #credit = 0;
+  /** Backlog has been sent since the cloud was last told how much is left: it would keep credit for what is sent already. */
+  #mustReport = false;
   #flushesPerBatch = 64;
   #pumping = false;
   #again = false;
@@ -150,8 +154,11 @@ export class Delivery {
     const { session } = this.modules;
     while (!this.#isOver) {
       if (session.queuedBytes >= CARRIER_AHEAD) await session.drained();
-      else if (!(await this.#sendLive()) && !(await this.#sendBackfill())) return;
+      else if (!(await this.#sendLive()) && !(await this.#sendBackfill())) break;
     }
+    if (!this.#mustReport || this.#isOver) return;
+    this.#mustReport = false;
+    session.report();
   }
 
   async #sendLive(): Promise<boolean> {
@@ -204,6 +211,7 @@ export class Delivery {
         return true;
       }
       this.#credit -= this.#send(log, batch, Lane.BACKFILL);
+      this.#mustReport = true;
       return true;
     }
     return false;

@@ -144,6 +144,11 @@ export class HubSession {
     return envelope.length;
   }
 
+  /** Tells the cloud at once how things are, and not only when the next sign of life is due. */
+  report(): void {
+    this.send({ $case: 'heartbeat', value: { ...this.modules.member.heartbeat(), number: this.#beats } });
+  }
+
   close(why: Ending): void {
     this.modules.pipe.close(why);
     this.#finish(why);
@@ -230,7 +235,7 @@ export class HubSession {
       return;
     }
     this.#beats += 1;
-    this.send({ $case: 'heartbeat', value: { ...this.modules.member.heartbeat(), number: this.#beats } });
+    this.report();
   }
 
   #fail(thrown: unknown): void {

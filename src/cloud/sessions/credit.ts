@@ -1,6 +1,6 @@
-// Credit for backlogs: how many bytes of BACKFILL may be on their way to the cloud, in all and per trunk. About one
-// second of what was stored of late, so that a queue never holds a live reading up for longer; newest first is the
-// hub's part.
+// Credit for backlogs: how many bytes of BACKFILL may be on their way to the cloud, in all and per trunk. About a quarter
+// of a second of what was stored of late, so that a queue never holds a live reading up for longer; newest first is the
+// hub's part. A hub says at once when its credit is used up or nothing more waits: little credit goes a long way then.
 //
 // Credit once granted cannot be taken back, but a hub that has nothing left to send will not use it: only what a hub
 // both may and would send counts against the budget, so that unused credit of many keeps nobody waiting. Nor does it count
@@ -8,11 +8,14 @@
 import type { Clock } from '../../kernel/clock.js';
 import { seconds } from '../../kernel/duration.js';
 
-/** Bytes granted at a time to one hub. */
-const GRANT = 256 * 1024;
+/** Bytes granted at a time to one hub: some ten thousand readings. */
+const GRANT = 16 * 1024;
+/** A hub may send a batch as soon as it has any credit, and a batch may have a single large flush. */
+const LARGEST_BATCH = 288 * 1024;
 /** Whoever has not used a grant by then may still use it, but has it for nothing: a slow line, or a lie. */
-const GRANT_COUNTS = seconds(3);
-const SMALLEST_BUDGET = 2 * 1024 * 1024;
+const GRANT_COUNTS = seconds(1);
+const SECONDS_AHEAD = 0.25;
+const SMALLEST_BUDGET = 256 * 1024;
 const LARGEST_BUDGET = 64 * 1024 * 1024;
 /** Weight of the newest second in the running mean of throughput. */
 const NEWEST_WEIGHT = 0.3;
@@ -55,7 +58,7 @@ export class CreditBank {
 
   /** Bytes that may be on their way altogether; one carrier may have half of it. */
   get budget(): number {
-    return Math.min(LARGEST_BUDGET, Math.max(SMALLEST_BUDGET, this.#throughput));
+    return Math.min(LARGEST_BUDGET, Math.max(SMALLEST_BUDGET, this.#throughput * SECONDS_AHEAD));
   }
 
   /** Bytes that count as being on their way. */
@@ -71,10 +74,10 @@ export class CreditBank {
     this.#grantAll();
   }
 
-  /** A BACKFILL envelope has come. False when the hub has sent more than one grant beyond its credit. */
+  /** A BACKFILL envelope has come. False when the hub has sent more than a batch beyond its credit. */
   arrived(debtor: Debtor, bytes: number): boolean {
     const account = this.#accounts.get(debtor);
-    if (!account || account.credit - bytes < -GRANT) return false;
+    if (!account || account.credit - bytes < -LARGEST_BATCH) return false;
     const { credit, storing, wanted } = account;
     this.#change(debtor, account, {
       credit: credit - bytes,

@@ -72,7 +72,9 @@ async function measure(plan: Plan, batch: number, size: Size, context: BenchCont
     const logs = (await load.logSize()) - emptyLogs;
     await site.stop();
     const store = (await compactedSize(site.store)) - plan.storeSize;
+    const own = process.cpuUsage();
     await compact(dirname(site.store), { clock, log: silentLogger });
+    const { user, system } = process.cpuUsage(own);
     const merged = (await folderSize(site.store)) - plan.storeSize;
 
     const perMillion = (role: keyof RoleCpu) => ((cpu[role] - before.cpu[role]) * 1e6) / count;
@@ -83,6 +85,8 @@ async function measure(plan: Plan, batch: number, size: Size, context: BenchCont
       { figure: 'CPU per million, connector', unit: 's', value: ofConnector },
       { figure: 'CPU per million, cloud', unit: 's', value: ofCloud },
       { figure: 'CPU per million, all roles', unit: 's', value: ofHubs + ofConnector + ofCloud },
+      // What the cloud does in the background, for the most part later.
+      { figure: 'CPU per million, cloud, to merge all', unit: 's', value: (user + system) / stored },
       { figure: 'on the wire per reading', unit: 'bytes', value: (wire - before.wire) / count },
       { figure: 'in the logs of the hubs per reading', unit: 'bytes', value: logs / stored },
       { figure: 'in the cloud store per reading', unit: 'bytes', value: store / stored },

@@ -488,7 +488,10 @@ export interface Credit {
 
 /** Sign of life, every Welcome.heartbeat_ms. A path is up only while these are answered. */
 export interface Heartbeat {
-  /** Counts up within the session. */
+  /**
+   * Counts up within the session. One that is sent in between, since credit is used up or nothing more waits, has the
+   * number of the one before.
+   */
   number: number;
   /** The open log, 16 bytes; empty before the first flush. */
   log: Uint8Array;

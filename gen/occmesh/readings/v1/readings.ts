@@ -111,7 +111,7 @@ export interface QueryReadingsRequest {
 
 /** Some of the readings. */
 export interface QueryReadingsResponse {
-  /** At most 5,000. */
+  /** At most 1,000 and 1 MiB; at least one. */
   readings: Reading[];
 }
 

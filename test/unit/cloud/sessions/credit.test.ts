@@ -59,7 +59,7 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
     }
     // Credit that has not been used for long is expected no more.
     const expected = ({ credit, backlog, grantedAt }: Hub) =>
-      clock.monotonic() < grantedAt + 3_000 ? Math.max(0, Math.min(credit, backlog)) : 0;
+      clock.monotonic() < grantedAt + 1_000 ? Math.max(0, Math.min(credit, backlog)) : 0;
     const onItsWay = (some: readonly Hub[]) =>
       some.reduce((sum, hub) => sum + hub.inFlight.reduce((a, b) => a + b, 0) + expected(hub), 0);
     let grants = 0;
@@ -97,7 +97,7 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
     }
     let rounds = 0;
     while (hubs.some(({ backlog }) => backlog > 0)) {
-      expect(rounds++, 'rounds').to.be.lessThan(2_000);
+      expect(rounds++, 'rounds').to.be.lessThan(4_000);
       for (const hub of hubs) while (hub.send(bank));
       const amounts = hubs.map(({ sent }) => sent);
       expect(Math.max(...amounts) - Math.min(...amounts)).to.be.at.most(2 * 256 * KIB + 2 * BATCH);
@@ -123,13 +123,13 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
   it('is not used up by hubs that say they would send and do not, nor by those that send a little', async () => {
     const clock = new FakeClock();
     const bank = new CreditBank(clock);
-    const liars = Array.from({ length: 12 }, (_, i) => new Hub(`carrier ${i % 4}`));
+    const liars = Array.from({ length: 24 }, (_, i) => new Hub(`carrier ${i % 4}`));
     const honest = new Hub('another');
     for (const liar of liars) bank.wants(liar, 2 ** 50);
     honest.backlog = 5_000_000;
     bank.wants(honest, honest.backlog);
     expect(honest.credit, 'all has been granted').to.equal(0);
-    for (let beat = 0; beat < 60; beat++) {
+    for (let beat = 0; beat < 120; beat++) {
       await clock.advance(seconds(1));
       for (const liar of liars) {
         bank.arrived(liar, 100);
@@ -139,7 +139,7 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
       bank.wants(honest, honest.backlog);
       while (honest.send(bank)) honest.store(bank);
     }
-    expect(honest.sent, 'in a minute').to.equal(5_000_000);
+    expect(honest.sent, 'in two minutes').to.equal(5_000_000);
     // What they were granted is theirs all the same.
     for (const liar of liars) if (liar.credit > 0) expect(bank.arrived(liar, 100_000)).to.equal(true);
   });
@@ -171,17 +171,17 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
     expect(other.credit).to.be.greaterThan(0);
   });
 
-  it('notices backlog that was never granted: one grant beyond is an overshoot, more is not', () => {
+  it('notices backlog that was never granted: a batch beyond is an overshoot, more is not', () => {
     const bank = new CreditBank(new FakeClock());
     const hub = new Hub('x');
     expect(bank.arrived(hub, 1), 'nothing granted at all').to.equal(false);
     bank.wants(hub, 10_000_000);
     let sent = 0;
     while (bank.arrived(hub, BATCH)) sent += BATCH;
-    expect(sent).to.be.within(hub.credit, hub.credit + 256 * KIB);
+    expect(sent).to.be.within(hub.credit, hub.credit + 288 * KIB);
   });
 
-  it('grows with what is stored in a second, up to 64 MiB, and falls again', async () => {
+  it('grows with what is stored in a quarter of a second, up to 64 MiB, and falls again', async () => {
     const clock = new FakeClock();
     const bank = new CreditBank(clock);
     const hub = new Hub('x');
@@ -194,7 +194,7 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
       }
     };
     await pass(10_000_000);
-    expect(bank.budget).to.be.within(9_000_000, 10_100_000);
+    expect(bank.budget).to.be.within(9_000_000 / 4, 10_100_000 / 4);
     await pass(1_000_000_000);
     expect(bank.budget).to.equal(64 * 1_024 * KIB);
     await pass(0);

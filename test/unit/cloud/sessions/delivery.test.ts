@@ -90,6 +90,20 @@ describe(`delivery (seed ${testSeed})`, () => {
     carrier.cut();
   });
 
+  it('is over for the cloud as soon as nothing more waits: credit that is left is free for others at once', async () => {
+    const cloud = newCloud();
+    await using hub = await newHub();
+    await hub.write(range(1, 1_000), 20);
+    const { carrier } = await hub.up(cloud);
+    // Nobody moves the clock: no sign of life is due.
+    await until(() => hub.wal.queuedReadings === 0, 'delivery of everything');
+    await settle();
+    expect(cloud.services.credit.claimed).to.equal(0);
+    expect(downOf(carrier).filter(({ $case }) => $case === 'credit').length, 'grants').to.be.at.least(1);
+    await expectExactlyOnce(cloud, who.hub, hub.history);
+    carrier.cut();
+  });
+
   it('takes flushes from before the session for backlog, also in the log that is open', async () => {
     const cloud = newCloud();
     await using hub = await newHub();

@@ -11,7 +11,8 @@ export class IllegalTransition extends Fault<'kernel.illegal-transition'> {
 }
 
 export class StateMachine<State extends string> {
-  readonly #listeners = new Set<(to: State, from: State) => void>();
+  /** Made for the first of them: there are many machines, and few have any. */
+  #listeners: Set<(to: State, from: State) => void> | undefined;
   #state: State;
 
   constructor(
@@ -35,12 +36,13 @@ export class StateMachine<State extends string> {
     const from = this.#state;
     if (!this.edges[from].includes(next)) throw new IllegalTransition(this.name, from, next);
     this.#state = next;
-    for (const listener of [...this.#listeners]) listener(next, from);
+    for (const listener of [...(this.#listeners ?? [])]) listener(next, from);
   }
 
   /** Calls `listener` after every change, until the returned function is called. */
   onChange(listener: (to: State, from: State) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    const listeners = this.#listeners ?? new Set();
+    this.#listeners = listeners.add(listener);
+    return () => listeners.delete(listener);
   }
 }

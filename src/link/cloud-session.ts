@@ -35,6 +35,7 @@ export const CLOUD_SESSION_EDGES: Edges<CloudSessionState> = {
 };
 
 const ID_BYTES = 16;
+const NOTHING = new Uint8Array(0);
 /** A peer that has not said Hello by then gives up its place. */
 const HELLO_LIMIT = seconds(20);
 
@@ -72,7 +73,7 @@ export interface CloudSessionModules {
 
 export class CloudSession {
   readonly #state = new StateMachine<CloudSessionState>('cloud session', CLOUD_SESSION_EDGES, 'awaiting-hello');
-  readonly #challenge: Uint8Array;
+  #challenge: Uint8Array;
   readonly #inbox: Inbox;
   #timer: Timer | undefined;
   #sealer: FrameSealer | undefined;
@@ -177,6 +178,7 @@ export class CloudSession {
     const answer = encodeDown({ $case: 'welcome', value });
     const input = welcomeInput(this.#challenge, helloBytes, answer);
     pipe.send(signedEnvelope(answer, host.key.sign(input)), Lane.CONTROL);
+    this.#challenge = NOTHING;
     host.up(this, hello);
   }
 

@@ -82,15 +82,19 @@ const WORDS: { readonly [E in Expense]: string } = {
 const LONG: Duration = minutes(5);
 
 export class MachineBudget implements AuthorBudget {
-  /** What this machine is the cause of, in the log: no more than it takes to understand it. */
-  readonly oddities: Oddities;
   readonly #buckets = new Map<Expense, TokenBucket>();
+  #oddities: Oddities | undefined;
 
   constructor(
     private readonly limits: BudgetLimits,
-    private readonly modules: { readonly clock: Clock; readonly log: Logger },
-  ) {
-    this.oddities = new Oddities(modules);
+    private readonly modules: { readonly clock: Clock; readonly newLog: () => Logger },
+  ) {}
+
+  /** What this machine is the cause of, in the log: no more than it takes to understand it. */
+  get oddities(): Oddities {
+    const { clock, newLog } = this.modules;
+    this.#oddities ??= new Oddities({ clock, log: newLog() });
+    return this.#oddities;
   }
 
   /** Faults: link.exhausted, with the time to wait. */
@@ -144,7 +148,7 @@ export class MachineBudgets {
     let budget = this.#machines.get(machineId);
     if (!budget) {
       const { clock, log } = this.modules;
-      budget = new MachineBudget(this.limits, { clock, log: log.child({ machine: machineId }) });
+      budget = new MachineBudget(this.limits, { clock, newLog: () => log.child({ machine: machineId }) });
       this.#machines.set(machineId, budget);
     }
     return budget;

@@ -61,7 +61,6 @@ export class HubHost implements CloudHost, Author, Debtor {
   readonly peer: MeshCertificate;
   /** In the order of all sessions; see SessionRegistry.take(). */
   readonly place: number;
-  readonly log: Logger;
   readonly budget: MachineBudget;
   /** Why sessions fail: a hub that comes again and again must not fill a disk with it. */
   readonly complaints = {
@@ -69,14 +68,8 @@ export class HubHost implements CloudHost, Author, Debtor {
   };
   readonly #acks = new AckGatherer((value) => this.#session?.send({ $case: 'ack', value }));
   readonly #commands = new PendingCommands();
-  readonly #questions = new Questions({
-    answer: (request, signal) => {
-      const afford = (cost: number) => this.budget.afford('digests', cost, signal);
-      return answerDigests({ store: this.services.store, afford }, this, request);
-    },
-    send: (value) => this.#session?.send({ $case: 'digestAnswer', value }),
-    onFailure: (thrown) => this.#session?.fail(thrown),
-  });
+  /** Few ever ask, and a cloud has a host for every hub. */
+  #questions: Questions | undefined;
   #session: CloudSession | undefined;
   #admitted: Admitted | undefined;
   /** Of batches that have come and are not stored yet. */
@@ -98,7 +91,6 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.customer = uuidBytes(identity.customerId);
     this.machine = uuidBytes(identity.machineId);
     this.carrier = from.connectorId ?? `direct/${identity.machineId}`;
-    this.log = services.log.child({ hub: identity.machineId });
     this.budget = services.budgets.of(identity.machineId);
     this.#heardAt = services.clock.monotonic();
   }
@@ -171,6 +163,7 @@ export class HubHost implements CloudHost, Author, Debtor {
         this.#commands.answer(message.value);
         return undefined;
       case 'digestRequest':
+        this.#questions ??= this.#newQuestions();
         this.#questions.ask(message.value);
         return undefined;
       case 'bye':
@@ -186,12 +179,17 @@ export class HubHost implements CloudHost, Author, Debtor {
     const wasCurrent = this.services.sessions.leave(this);
     this.services.credit.forget(this);
     this.#commands.end();
-    this.#questions.end();
+    this.#questions?.end();
     // Also when it was never up: the session that it took over from has left it the last word.
     if (wasCurrent) this.services.presence.down(this.machineId, this.#goodbye ? 'shut-down' : 'gone');
     if (!this.#admitted) return;
     this.log.info({ code: CloseCode[why.code], reason: why.message, goodbye: this.#goodbye }, 'hub session ended');
     if (wasCurrent) this.#remember({ lastSeenMs: this.services.clock.now(), shutDown: this.#goodbye });
+  }
+
+  /** Made when there is something to say: it is larger than all the rest of a session that has nothing to say. */
+  get log(): Logger {
+    return this.services.log.child({ hub: this.machineId });
   }
 
   // ── Author and Debtor ──────────────────────────────────────────────────────────────────────────────────────────
@@ -330,6 +328,17 @@ export class HubHost implements CloudHost, Author, Debtor {
     if (next <= Math.max(written, ledger.look(log).held.end)) return;
     const others = announced.filter((tail) => !log.equals(tail.log) && ledger.look(tail.log).held.end < tail.next);
     this.#remember({ announced: [...others, { log, next }].slice(-MOST_TAILS) });
+  }
+
+  #newQuestions(): Questions {
+    return new Questions({
+      answer: (request, signal) => {
+        const afford = (cost: number) => this.budget.afford('digests', cost, signal);
+        return answerDigests({ store: this.services.store, afford }, this, request);
+      },
+      send: (value) => this.#session?.send({ $case: 'digestAnswer', value }),
+      onFailure: (thrown) => this.#session?.fail(thrown),
+    });
   }
 
   /** The first frame of this session that is the hub's: it has the Welcome, and has written it down. */

@@ -3,6 +3,7 @@
 // lets ten thousand hubs come back at once. Whether its key has been revoked is asked by whoever lets the hub in.
 import { claimedIdentity, MeshCertificate, type TrustBundle } from '../identity/certificates.js';
 import { IdentityFault } from '../identity/fault.js';
+import { keep } from '../kernel/bytes.js';
 import type { Clock } from '../kernel/clock.js';
 import { LinkFault } from '../link/fault.js';
 import type { Machines } from './inventory/machines.js';
@@ -38,7 +39,7 @@ export class HubTrust {
     const record = machines.get(identity.machineId);
     if (record?.role !== 'hub' || record.certificateIssuer === undefined) return undefined;
     if (clock.now() > record.certificateExpiresAtMs || !bundle.hasAuthority(record.certificateIssuer)) return undefined;
-    const bytes = Buffer.from(der);
+    const bytes = keep(der);
     if (bytes.toString('base64') !== record.certificate) return undefined;
     // Of the keys that the machine has had, the one that the certificate is for.
     const key = machines.verifyKeys(record.id).find(({ spki }) => bytes.includes(spki));

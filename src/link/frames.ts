@@ -11,6 +11,7 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 import { TAGS, tagged } from '../identity/tags.js';
+import { keep } from '../kernel/bytes.js';
 import { LinkFault } from './fault.js';
 
 export type Direction = 'U' | 'D';
@@ -36,10 +37,9 @@ export class SessionKeyPair {
   /** Throws link.protocol when `theirs` is no X25519 key that one may agree with. */
   agree(theirs: Uint8Array, session: Uint8Array): FrameKeys {
     const secret = this.#secret(theirs);
-    // Copied: a small Buffer takes a part of one that many share, and far less than one of its own.
     const key = (direction: Direction) => {
       const info = tagged(TAGS.LINK_FRAME, Buffer.from(direction));
-      return Buffer.from(new Uint8Array(hkdfSync('sha256', secret, session, info, KEY_BYTES)));
+      return keep(new Uint8Array(hkdfSync('sha256', secret, session, info, KEY_BYTES)));
     };
     return { U: key('U'), D: key('D') };
   }

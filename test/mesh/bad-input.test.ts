@@ -238,16 +238,16 @@ describe('bad input', () => {
         expect(ending.message).to.match(words);
       });
 
-      it('a frame with a bad signature ends its session', async () => {
+      it('a frame with a wrong MAC ends its session', async () => {
         const ending = await meddled((envelope) => {
           if (!isFrame(envelope)) return [envelope];
           const message = Envelope.decode(envelope);
           const payload = Buffer.from(message.payload);
           payload[payload.length - 1] = (payload.at(-1) ?? 0) ^ 1;
           return [Envelope.encode({ ...message, payload }).finish()];
-        }, /signature of frame 1/);
+        }, /MAC of frame 1/);
         expect(CloseCode[ending.code]).to.equal('UNAUTHENTIC');
-        expect(ending.message).to.match(/signature of frame 1 does not verify/);
+        expect(ending.message).to.match(/MAC of frame 1 does not verify/);
       });
 
       it('a frame that comes twice ends its session', async () => {

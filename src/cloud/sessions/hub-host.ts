@@ -16,6 +16,7 @@ import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import type { VerifyKey } from '../../identity/keys.js';
 import { uuidBytes } from '../../identity/uuid.js';
+import { keep } from '../../kernel/bytes.js';
 import type { Duration } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
@@ -88,8 +89,8 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.key = services.node.key;
     this.certificate = services.node.certificate;
     this.machineId = identity.machineId;
-    this.customer = uuidBytes(identity.customerId);
-    this.machine = uuidBytes(identity.machineId);
+    this.customer = keep(uuidBytes(identity.customerId));
+    this.machine = keep(uuidBytes(identity.machineId));
     this.carrier = from.connectorId ?? `direct/${identity.machineId}`;
     this.budget = services.budgets.of(identity.machineId);
     this.#heardAt = services.clock.monotonic();
@@ -314,7 +315,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     const { services } = this;
     services.presence.heartbeat(this.machineId, beat);
     services.credit.wants(this, beat.backlogBytes);
-    if (beat.log.length === 16 && beat.next > 0) this.#announce(Buffer.from(beat.log), beat.next);
+    if (beat.log.length === 16 && beat.next > 0) this.#announce(keep(beat.log), beat.next);
     this.#session?.send({ $case: 'heartbeatAnswer', value: { number: beat.number, clockMs: services.clock.now() } });
     return undefined;
   }

@@ -124,7 +124,9 @@ export class Ingest {
       ];
     });
     if (overtaken) return this.#compare(author, batch);
-    for (const listener of this.#listeners) listener(author, log, opened);
+    // The ledger's own name of the log: whoever keeps it keeps nothing more by that.
+    const { id } = ledger.log(log);
+    for (const listener of this.#listeners) listener(author, id, opened);
     return { kind: 'stored', batch };
   }
 

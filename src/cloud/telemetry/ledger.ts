@@ -4,6 +4,7 @@
 import type { Holding } from '../../../gen/occmesh/link/v1/link.js';
 import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
 import { Gap, type GapReason, Signed, type Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { keep } from '../../kernel/bytes.js';
 import { rangeOf, readU64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
 import { RangeSet } from '../../telemetry/ranges.js';
@@ -61,7 +62,7 @@ export class LogState {
 
   /** Records a stored batch. */
   hold(first: number, entry: { flushCount: number; readingCount: number; chain: Uint8Array }): void {
-    if (first + entry.flushCount >= this.held.end) this.chain = Buffer.from(entry.chain);
+    if (first + entry.flushCount >= this.held.end) this.chain = keep(entry.chain);
     const before = this.held.rangeCount;
     this.held.add({ first, count: entry.flushCount });
     this.tally.pieces += this.held.rangeCount - before;
@@ -135,7 +136,7 @@ export class HubLedger {
     const name = nameOf(id);
     const known = this.logs.get(name);
     if (known) return known;
-    const state = this.#announced.get(name) ?? new LogState(Buffer.from(id), this.#tally);
+    const state = this.#announced.get(name) ?? new LogState(keep(id), this.#tally);
     this.#announced.delete(name);
     this.logs.set(name, state);
     return state;
@@ -144,7 +145,7 @@ export class HubLedger {
   /** To be read; empty when nothing is known of it. */
   look(id: Uint8Array): LogState {
     const name = nameOf(id);
-    return this.logs.get(name) ?? this.#announced.get(name) ?? new LogState(Buffer.from(id), this.#tally);
+    return this.logs.get(name) ?? this.#announced.get(name) ?? new LogState(keep(id), this.#tally);
   }
 
   /** The hub says that every flush of the log below `next` is durable there. */

@@ -1,4 +1,4 @@
-// Bytes that are kept for long. A small Buffer usually is a part of 8 KiB that many share, and those stay in memory as long
+// Bytes that are kept for long. A small Buffer usually is a part of 8 or 64 KiB that many share, and those stay in memory as long
 // as one of them does: what ten thousand sessions keep for themselves must not be such a part.
 
 /** A copy that shares memory with nothing else. */

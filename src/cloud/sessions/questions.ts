@@ -2,6 +2,7 @@
 // short, and its answer may take everything that the hub has ever sent to be unfolded and hashed. Who asks for much waits
 // for it, without losing its session; nothing else of the session waits.
 import type { DigestAnswer, DigestRequest } from '../../../gen/occmesh/link/v1/link.js';
+import { keep } from '../../kernel/bytes.js';
 import { LinkFault } from '../../link/fault.js';
 
 /** A hub asks all that it has to ask at once, a question for each range that it still has. */
@@ -25,7 +26,7 @@ export class Questions {
   ask({ log, range }: DigestRequest): void {
     if (this.#waiting.length >= MOST_WAITING) throw new LinkFault('link.exhausted', 'too many digest requests at once');
     // A copy: what was decoded is a part of the whole message in which it came, and would keep that.
-    this.#waiting.push({ log: Buffer.from(log), range });
+    this.#waiting.push({ log: keep(log), range });
     if (!this.#busy) void this.#work();
   }
 

@@ -4,6 +4,7 @@ import { Lane } from '../../../gen/occmesh/link/v1/link.js';
 import { CloseCode, type Frame, type Open, TrunkFrames, type TrunkHello } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import { uuidBytes } from '../../identity/uuid.js';
+import { keep } from '../../kernel/bytes.js';
 import type { Timer } from '../../kernel/clock.js';
 import { milliseconds } from '../../kernel/duration.js';
 import { describe, toError } from '../../kernel/fault.js';
@@ -148,7 +149,7 @@ export class TrunkHost {
         // On a channel that has ended it has crossed the close; on one that never was opened it cannot have.
         if (id > this.#highest) throw new LinkFault('link.protocol', `channel ${id} has not been opened`);
         // A copy: what waits to be stored must not keep the whole message, which a connector can fill with anything.
-        return this.#channels.get(id)?.arrived(Buffer.from(body.value));
+        return this.#channels.get(id)?.arrived(keep(body.value));
       case 'close':
         return this.#channels.get(id)?.ended(ending(body.value.code, shortened(body.value.message)));
       case 'heartbeat':

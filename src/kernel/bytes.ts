@@ -1,5 +1,5 @@
-// Bytes that are kept for long. A small Buffer usually is a part of 8 or 64 KiB that many share, and those stay in memory as long
-// as one of them does: what ten thousand sessions keep for themselves must not be such a part.
+// Bytes that are kept for long. A small Buffer usually is a part of 8 or 64 KiB that many share, and those stay in memory
+// as long as one of them does: what ten thousand sessions keep for themselves must not be such a part.
 
 /** A copy that shares memory with nothing else. */
 export function keep(bytes: Uint8Array): Buffer {

@@ -27,7 +27,7 @@ export const TARGETS: readonly Target[] = [
   { part: 'footprint', figure: 'CPU of a hub', ...less(0.5, 0.2) },
   { part: 'scale', figure: 'cloud memory per hub', ...less(8, 3) },
   { part: 'scale', figure: 'sessions back after a cloud restart', at: '10,000 sessions', ...less(120, 45) },
-  { part: 'query', figure: 'latest p99', ...less(100, 50) },
+  { part: 'query', figure: 'latest of all sensors longest', ...less(100, 50) },
   { part: 'query', figure: 'buckets p99', ...less(20, 10) },
 ];
 

@@ -4,13 +4,12 @@ import {
   ByeReason,
   type Heartbeat,
   type Hello,
-  Lane,
+  type Lane,
   type LogSummary,
   Outcome,
   Path,
   type Result,
 } from '../../../gen/occmesh/link/v1/link.js';
-import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
@@ -32,15 +31,12 @@ import type { MachineBudget } from './budget.js';
 import { PendingCommands } from './commands.js';
 import type { Debtor } from './credit.js';
 import { answerDigests } from './digests.js';
+import { Intake, LIVE_WINDOW_BYTES } from './intake.js';
 import { Questions } from './questions.js';
 import type { SessionServices } from './services.js';
-import { putSessionRecord } from './session-record.js';
+import { SessionNotes } from './session-notes.js';
 import { recordMissingTails } from './tails.js';
 
-/** Bytes of LIVE batches a hub may have unacknowledged. */
-export const LIVE_WINDOW_BYTES: number = 256 * 1024;
-/** Announced tails that are remembered of one hub. */
-const MOST_TAILS = 256;
 /** A hub whose readings could not be stored comes back after so many milliseconds. */
 const STORE_RETRY_MS = 5_000;
 
@@ -72,10 +68,9 @@ export class HubHost implements CloudHost, Author, Debtor {
   /** Few ever ask, and a cloud has a host for every hub. */
   #questions: Questions | undefined;
   #session: CloudSession | undefined;
+  readonly #intake: Intake;
   #admitted: Admitted | undefined;
-  /** Of batches that have come and are not stored yet. */
-  #liveBytes = 0;
-  #confirmed = false;
+  #notes: SessionNotes | undefined;
   #goodbye = false;
   #heardAt: Duration;
 
@@ -93,6 +88,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.machine = keep(uuidBytes(identity.machineId));
     this.carrier = from.connectorId ?? `direct/${identity.machineId}`;
     this.budget = services.budgets.of(identity.machineId);
+    this.#intake = new Intake(services.credit, this);
     this.#heardAt = services.clock.monotonic();
   }
 
@@ -117,6 +113,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.budget.spend('sessions');
     const admitted = await takeOver(services, this, session, hello);
     this.#admitted = admitted;
+    this.#notes = new SessionNotes(services, this, admitted);
     const { before, record, verdict } = admitted;
     const generations = { presented: hello.generation, issued: before.issuedGeneration };
     if (verdict === 'older') {
@@ -154,7 +151,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     if (message.$case === 'gap') return this.#gap(message.value);
     this.budget.spend('frames');
     this.#heardAt = this.services.clock.monotonic();
-    this.#confirm();
+    this.#notes?.confirm();
     switch (message.$case) {
       case 'heartbeat':
         return this.#heartbeat(message.value);
@@ -185,7 +182,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     if (wasCurrent) this.services.presence.down(this.machineId, this.#goodbye ? 'shut-down' : 'gone');
     if (!this.#admitted) return;
     this.log.info({ code: CloseCode[why.code], reason: why.message, goodbye: this.#goodbye }, 'hub session ended');
-    if (wasCurrent) this.#remember({ lastSeenMs: this.services.clock.now(), shutDown: this.#goodbye });
+    if (wasCurrent) this.#notes?.write({ lastSeenMs: this.services.clock.now(), shutDown: this.#goodbye });
   }
 
   /** Made when there is something to say: it is larger than all the rest of a session that has nothing to say. */
@@ -254,32 +251,13 @@ export class HubHost implements CloudHost, Author, Debtor {
   // Batches are stored side by side: the next one is taken in while this one's commit is under way.
   #batch(signed: Parameters<SessionServices['ingest']['batch']>[1], lane: Lane, bytes: number): undefined {
     this.budget.spend('bytes', bytes);
-    const over = this.#arrived(lane, bytes);
+    const over = this.#intake.arrived(lane, bytes);
     this.services.ingest
       .batch(this, signed)
       .then((verdict) => this.#judged(verdict))
       .catch((thrown) => this.#failed(thrown))
       .finally(over);
     return undefined;
-  }
-
-  /** Counts bytes in; what is returned counts them out. */
-  #arrived(lane: Lane, bytes: number): () => void {
-    const { credit } = this.services;
-    if (lane === Lane.LIVE) {
-      // The hub counts until the acknowledgement has come, this only until the batch is stored: a hub that keeps to its
-      // window is far below it. One more window for a carrier that delivers twice.
-      if (this.#liveBytes + bytes > 2 * LIVE_WINDOW_BYTES) {
-        throw new LinkFault('link.exhausted', 'more LIVE bytes than the window allows');
-      }
-      this.#liveBytes += bytes;
-      return () => {
-        this.#liveBytes -= bytes;
-      };
-    }
-    if (lane !== Lane.BACKFILL) throw new LinkFault('link.protocol', 'a batch outside LIVE and BACKFILL');
-    if (!credit.arrived(this, bytes)) throw new LinkFault('link.exhausted', 'more BACKFILL bytes than were granted');
-    return () => credit.stored(this, bytes);
   }
 
   #judged({ kind, batch }: Verdict): void {
@@ -315,20 +293,9 @@ export class HubHost implements CloudHost, Author, Debtor {
     const { services } = this;
     services.presence.heartbeat(this.machineId, beat);
     services.credit.wants(this, beat.backlogBytes);
-    if (beat.log.length === 16 && beat.next > 0) this.#announce(keep(beat.log), beat.next);
+    if (beat.log.length === 16 && beat.next > 0) this.#notes?.announce(beat.log, beat.next);
     this.#session?.send({ $case: 'heartbeatAnswer', value: { number: beat.number, clockMs: services.clock.now() } });
     return undefined;
-  }
-
-  /** Written down only where the ledger does not say as much already: that is when somebody could miss it. */
-  #announce(log: Buffer, next: number): void {
-    const { ledger } = this;
-    const announced = this.#admitted?.record.announced ?? [];
-    ledger.announce(log, next);
-    const written = announced.find((tail) => log.equals(tail.log))?.next ?? 0;
-    if (next <= Math.max(written, ledger.look(log).held.end)) return;
-    const others = announced.filter((tail) => !log.equals(tail.log) && ledger.look(tail.log).held.end < tail.next);
-    this.#remember({ announced: [...others, { log, next }].slice(-MOST_TAILS) });
   }
 
   #newQuestions(): Questions {
@@ -340,24 +307,6 @@ export class HubHost implements CloudHost, Author, Debtor {
       send: (value) => this.#session?.send({ $case: 'digestAnswer', value }),
       onFailure: (thrown) => this.#session?.fail(thrown),
     });
-  }
-
-  /** The first frame of this session that is the hub's: it has the Welcome, and has written it down. */
-  #confirm(): void {
-    if (this.#confirmed || !this.#admitted) return;
-    this.#confirmed = true;
-    this.#remember({ confirmedGeneration: this.#admitted.record.issuedGeneration });
-  }
-
-  /** Not awaited: what it records is a help, not a promise. */
-  #remember(change: Partial<SessionRecord>): void {
-    const admitted = this.#admitted;
-    if (!admitted) return;
-    admitted.record = { ...admitted.record, ...change };
-    const { record } = admitted;
-    this.services.store
-      .commit(() => (this.services.sessions.mayRemember(this) ? [putSessionRecord(this, record)] : undefined))
-      .catch((thrown) => this.log.warn({ cause: describe(thrown) }, 'session record not written'));
   }
 
   #welcome(logs: readonly LogSummary[], generation: number, { quarantined }: Admitted): Admission['welcome'] {

@@ -142,10 +142,9 @@ async function measure(site: Site, from: EpochMs, load: string, size: Size, cont
     return filled === buckets ? count : Number.NaN;
   };
   const page = Math.min(1_000, sensors);
-  const all = `latest of all ${sensors.toLocaleString('en')}`;
   const asked = [
-    { figure: 'latest', calls: size.calls, ask: () => latest(page), expected: page },
-    { figure: all, calls: size.fewCalls, ask: allLatest, expected: sensors },
+    { figure: 'a page of the latest', calls: size.calls, ask: () => latest(page), expected: page },
+    { figure: 'latest of all sensors', calls: size.fewCalls, ask: allLatest, expected: sensors },
     { figure: 'buckets', calls: size.calls, ask: inBuckets, expected: values },
     { figure: 'raw', calls: size.fewCalls, ask: raw, expected: values },
   ];

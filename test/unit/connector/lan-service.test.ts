@@ -1,6 +1,7 @@
 // What a connector relays for strangers: one of them cannot keep the others out.
 import { expect } from 'chai';
 import type { Sealed } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
+import { Lane } from '../../../gen/occmesh/link/v1/link.js';
 import { carriedLinks, relayedEnrollment } from '../../../src/connector/lan-service.js';
 import type { HubChannel } from '../../../src/connector/trunk-link.js';
 import type { ByteStream } from '../../../src/contract/byte-stream.js';
@@ -8,7 +9,9 @@ import { ContractFault } from '../../../src/contract/fault.js';
 import type { CallContext } from '../../../src/contract/handlers.js';
 import { seconds } from '../../../src/kernel/duration.js';
 import { silentLogger } from '../../../src/kernel/log.js';
+import { bareEnvelope } from '../../../src/link/envelope.js';
 import { FakeClock } from '../../support/fake-clock.js';
+import { looksInside } from '../../support/looks-inside.js';
 
 describe('connector: relayed enrolment', () => {
   const SEALED: Sealed = { encapsulatedKey: new Uint8Array(32), ciphertext: new Uint8Array(1) };
@@ -81,6 +84,36 @@ describe('connector: sessions of hubs', () => {
     for (let hub = 0; hub < 10_000; hub++) expect(await knock(`hub ${hub}`)).to.equal(undefined);
     await clock.advance(seconds(1));
     expect(await knock('a hub gone wild')).to.equal(undefined);
+  });
+
+  it('are passed on as they come, both ways, and nobody looks inside', async () => {
+    const [up, down]: [Uint8Array[], Uint8Array[]] = [[], []];
+    let toHub: (bytes: Uint8Array) => void = () => undefined;
+    const open = (_: unknown, handlers: { envelope(bytes: Uint8Array): void }) => {
+      toHub = handlers.envelope;
+      return { queuedBytes: 0, send: (bytes: Uint8Array) => void up.push(bytes), close: () => {} };
+    };
+    const { link } = carriedLinks({ open, queuedBytes: 0 }, { clock: new FakeClock(), log: silentLogger });
+    // An envelope, and what is none.
+    const said = [bareEnvelope(Lane.LIVE, Buffer.from([1])), Uint8Array.of(0x08, 0x02, 0xff)].map(Buffer.from);
+    const stream = {
+      bufferedBytes: 0,
+      write: (bytes: Uint8Array) => down.push(bytes),
+      forEach: async (take: (bytes: Buffer) => void) => {
+        for (const bytes of said) take(bytes);
+        for (const bytes of said) toHub(bytes);
+      },
+    } as unknown as ByteStream;
+    const principal = {
+      kind: 'machine',
+      role: 'hub',
+      machineId: 'a hub',
+      customerId: '',
+      certificate: Buffer.alloc(1),
+    };
+    const looks = await looksInside(() => link(stream, { peer: '', principal } as unknown as CallContext));
+    expect(looks).to.equal(0);
+    expect([up, down]).to.deep.equal([said, said]);
   });
 
   it('may wait for the cloud with much, but not all of them at once', async () => {

@@ -1,7 +1,6 @@
 // The connector's end of the trunk: against a scripted cloud, and against the real one with real hubs.
 import { expect } from 'chai';
-import { Envelope, Lane, LinkDown, LinkUp } from '../../../gen/occmesh/link/v1/link.js';
-import { Batch, Signed } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { Envelope, Lane } from '../../../gen/occmesh/link/v1/link.js';
 import { CloseCode, type Frame, TrunkFrames, TrunkHello, TrunkWelcome } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import { TrunkHost } from '../../../src/cloud/sessions/trunk-host.js';
 import {
@@ -18,6 +17,7 @@ import { bareEnvelope, decodeEnvelope, encodeUp, peekLane } from '../../../src/l
 import { type Ending, ending, type Pipe, type PipeHandlers } from '../../../src/link/pipe.js';
 import { FakeClock, settle } from '../../support/fake-clock.js';
 import { expectExactlyOnce } from '../../support/judge-delivery.js';
+import { looksInside } from '../../support/looks-inside.js';
 import { seededRandom, testSeed } from '../../support/seeded-random.js';
 import { SmallCloud } from '../../support/small-cloud.js';
 import { SmallHub } from '../../support/small-hub.js';
@@ -69,27 +69,6 @@ class ScriptedStream implements TrunkStream {
   kinds(): (string | undefined)[] {
     return this.sent.map(({ body }) => body?.$case);
   }
-}
-
-/** How often whatever hub and cloud say to one another is read or written, while `action` runs. */
-async function looksInside(action: () => Promise<unknown>): Promise<number> {
-  let count = 0;
-  const restore = [Envelope, LinkUp, LinkDown, Signed, Batch].map((type: { encode: unknown; decode: unknown }) => {
-    const { encode, decode } = type;
-    const counting = (original: unknown) =>
-      function (this: unknown, ...args: unknown[]) {
-        count += 1;
-        return Reflect.apply(original as () => unknown, this, args);
-      };
-    Object.assign(type, { encode: counting(encode), decode: counting(decode) });
-    return () => Object.assign(type, { encode, decode });
-  });
-  try {
-    await action();
-  } finally {
-    for (const again of restore) again();
-  }
-  return count;
 }
 
 const OPEN = { certificate: Buffer.from('certificate'), address: 'here' };

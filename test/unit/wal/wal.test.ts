@@ -1,5 +1,5 @@
 // The log over a store in memory: what it promises while nothing breaks, and when writes fail.
-import { readFile, writeFile } from 'node:fs/promises';
+import { open as openFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Gap, GapReason } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
@@ -10,6 +10,7 @@ import { chainNext } from '../../../src/telemetry/chain.js';
 import { WalFault } from '../../../src/wal/fault.js';
 import type { Wal } from '../../../src/wal/wal.js';
 import { FakeClock } from '../../support/fake-clock.js';
+import { until } from '../../support/until.js';
 import { ALL, chainStart, idOf, MACHINE, mortal, openWal, readAll, readings, temporaryDirectory } from './support.js';
 
 const bound = (store: MemoryStore): Store => ({
@@ -68,6 +69,34 @@ describe('Wal', () => {
     expect(store.writes - before, 'written down later').to.equal(1);
     await wal.append(readings(4));
     expect(store.writes - before, 'with the next flush').to.equal(2);
+  });
+
+  it('syncs the mark once for all that was written within a second, and at the end', async () => {
+    const probe = await openFile(join(directory.path, 'probe'), 'w');
+    const type = Object.getPrototypeOf(probe) as { datasync(): Promise<void> };
+    await probe.close();
+    const { datasync } = type;
+    let syncs = 0;
+    type.datasync = function (this: unknown) {
+      syncs += 1;
+      return Reflect.apply(datasync, this, []);
+    };
+    try {
+      const wal = await open();
+      await append(wal, 20);
+      expect(syncs, 'nobody waits for it').to.equal(0);
+      await clock.advance(seconds(1));
+      await until(() => syncs === 1, 'the mark is synced');
+      await clock.advance(seconds(60));
+      await wal.stop();
+      expect(syncs, 'nothing was written since').to.equal(1);
+      const again = await restarted();
+      await again.append(readings(1));
+      await again.stop();
+      expect(syncs, 'at the end').to.equal(2);
+    } finally {
+      type.datasync = datasync;
+    }
   });
 
   it('numbers flushes from 0, chains them, and tells listeners before the append resolves', async () => {

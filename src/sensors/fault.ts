@@ -15,6 +15,8 @@ export type SensorFaultCode =
   | 'sensor.pattern'
   /** A program may not be run, for reasons of security. */
   | 'sensor.refused'
+  /** A secret is missing, void for this target, or cannot be opened. */
+  | 'sensor.secret'
   /** The run took longer than the configuration allows. */
   | 'sensor.timeout'
   /** The sensor has been removed, or its scheduler has ended. */

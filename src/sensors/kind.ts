@@ -23,8 +23,39 @@ export interface SensorDescription<S> {
    * The names of all that it can measure, each with at most one `*` for any characters. Absent: only what it runs knows.
    */
   readonly metrics?: readonly string[];
+  /** The passwords that it may be given. Absent: none, ever. */
+  readonly secrets?: SecretsDescription<S>;
   /** What a new sensor gets unless its creator says otherwise. */
   readonly defaults: { readonly interval: Duration; readonly timeout: Duration; readonly thresholds: Threshold[] };
+}
+
+export interface SecretsDescription<S> {
+  /** By field, lower case: `password`, `token`, … */
+  readonly fields: Readonly<Record<string, SecretField>>;
+  /**
+   * Whoever learns the secrets of a sensor with these settings: host, port, user and everything else that decides it. A
+   * secret is sealed for this target and is void for any other.
+   */
+  target(settings: S): SecretTarget;
+}
+
+export interface SecretField {
+  /** One line for people. */
+  readonly summary: string;
+  /** The sensor cannot run without it. */
+  readonly required: boolean;
+}
+
+export type SecretTarget = Readonly<Record<string, string>>;
+
+/** The secrets of one run. */
+export interface Secrets {
+  /**
+   * The plaintext, UTF-8; undefined when none has been entered. It is wiped when the run is over: keep neither it nor a
+   * string made of it. Throws `sensor.secret` when there is one that must not be used (it was entered for another
+   * target, or cannot be opened), and when a required one is missing.
+   */
+  get(field: string): Promise<Buffer | undefined>;
 }
 
 export interface SensorKind<S> extends SensorDescription<S> {
@@ -41,7 +72,7 @@ export interface Sensor {
    * and settles soon; where silence is a verdict (a server that does not answer), it may still resolve with that
    * verdict if the signal's reason has the code `sensor.timeout`.
    */
-  measure(signal: AbortSignal): Promise<Measurement>;
+  measure(signal: AbortSignal, secrets: Secrets): Promise<Measurement>;
   /** Called once, after the last run. */
   close?(): Promise<void>;
 }

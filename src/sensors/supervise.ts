@@ -6,6 +6,7 @@ import { type Duration, formatDuration, milliseconds } from '../kernel/duration.
 import { describe } from '../kernel/fault.js';
 import { SensorFault } from './fault.js';
 import type { Measurement, Sensor } from './kind.js';
+import { NO_SECRETS, type SecretSource } from './secrets.js';
 
 /** How long a sensor has after the timeout to say what the silence means. */
 const LAST_WORD = milliseconds(100);
@@ -20,8 +21,14 @@ export interface SupervisedRun {
 
 const unknown = (message: string): Measurement => ({ values: [], state: State.UNKNOWN, message });
 
-/** Starts a run. `lifetime` aborts when its result is no longer wanted. */
-export function supervise(sensor: Sensor, timeout: Duration, clock: Clock, lifetime: AbortSignal): SupervisedRun {
+/** Starts a run. `lifetime` aborts when its result is no longer wanted. Secrets live for as long as the run does. */
+export function supervise(
+  sensor: Sensor,
+  timeout: Duration,
+  clock: Clock,
+  lifetime: AbortSignal,
+  source: SecretSource = NO_SECRETS,
+): SupervisedRun {
   const control = new AbortController();
   const { promise: outcome, resolve, reject } = withResolvers<Measurement>();
   let hasEnded = false;
@@ -40,12 +47,14 @@ export function supervise(sensor: Sensor, timeout: Duration, clock: Clock, lifet
   lifetime.addEventListener('abort', onLifetime, { once: true });
 
   const run = async () => {
+    const secrets = source.forRun();
     try {
-      const measurement = await sensor.measure(control.signal);
+      const measurement = await sensor.measure(control.signal, secrets);
       resolve(measurement);
     } catch (thrown) {
       resolve(unknown(describe(control.signal.aborted ? control.signal.reason : thrown)));
     } finally {
+      secrets.wipe();
       hasEnded = true;
     }
   };

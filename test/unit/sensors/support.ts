@@ -5,7 +5,8 @@ import * as x509 from '@peculiar/x509';
 import type { SensorConfig } from '../../../gen/occmesh/link/v1/link.js';
 import { systemClock } from '../../../src/kernel/clock.js';
 import { silentLogger } from '../../../src/kernel/log.js';
-import type { Measurement, Sensor, SensorKind, SensorModules } from '../../../src/sensors/kind.js';
+import type { Measurement, Secrets, Sensor, SensorKind, SensorModules } from '../../../src/sensors/kind.js';
+import { NO_SECRETS } from '../../../src/sensors/secrets.js';
 import { couldMatch } from '../../../src/sensors/thresholds.js';
 import { seededRandom, testSeed } from '../../support/seeded-random.js';
 
@@ -20,23 +21,42 @@ export const realModules = (changes: Partial<SensorModules> = {}): SensorModules
   ...changes,
 });
 
+/** The plaintexts of a run, by field. */
+export const secretsOf = (fields: Readonly<Record<string, string>>): Secrets => ({
+  get: async (field) => (fields[field] === undefined ? undefined : Buffer.from(fields[field])),
+});
+
+/** A sensor that may be measured without secrets. */
+interface TestSensor extends Sensor {
+  measure(signal: AbortSignal, secrets?: Secrets): Promise<Measurement>;
+}
+
 /** A sensor of this kind, its settings read as the scheduler reads them. */
-export function sensorOf<S>(kind: SensorKind<S>, settings: unknown = {}, changes: Partial<SensorModules> = {}): Sensor {
+export function sensorOf<S>(
+  kind: SensorKind<S>,
+  settings: unknown = {},
+  changes: Partial<SensorModules> = {},
+): TestSensor {
   const sensor = kind.create(kind.settings.parse(settings), realModules(changes));
   const measure = sensor.measure.bind(sensor);
   // Whatever is measured in any test, the catalogue must know of it.
-  sensor.measure = async (signal) => {
-    const measurement = await measure(signal);
+  sensor.measure = async (signal, secrets = NO_SECRETS.forRun()) => {
+    const measurement = await measure(signal, secrets);
     for (const { name } of measurement.values) {
       if (kind.metrics?.every((metric) => !couldMatch(metric, name))) throw new Error(`the catalogue lacks ${name}`);
     }
     return measurement;
   };
-  return sensor;
+  return sensor as TestSensor;
 }
 
-export function measure<S>(kind: SensorKind<S>, settings: unknown = {}, signal?: AbortSignal): Promise<Measurement> {
-  return sensorOf(kind, settings).measure(signal ?? new AbortController().signal);
+export function measure<S>(
+  kind: SensorKind<S>,
+  settings: unknown = {},
+  signal: AbortSignal = new AbortController().signal,
+  secrets?: Secrets,
+): Promise<Measurement> {
+  return sensorOf(kind, settings).measure(signal, secrets);
 }
 
 /** Value by name; NaN when it was not measured, which fails every comparison. */

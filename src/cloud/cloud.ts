@@ -1,5 +1,6 @@
 // The cloud: one store, one listener, and the services on it. This file puts the parts together and ends them in
 // reverse order; what they do stands in their folders.
+import { SensorState } from '../../gen/occmesh/inventory/v1/inventory.js';
 import { DesiredState } from '../../gen/occmesh/link/v1/link.js';
 import type { GrpcListener } from '../contract/listener.js';
 import { openAuthority } from '../identity/authority-folder.js';
@@ -149,7 +150,9 @@ export class Cloud implements Stoppable {
       (signal) => merging.run(hubsOf(inventory), signal),
       (error) => log.error({ cause: describe(error) }, 'merging has ended: readings stay as they were stored'),
     );
-    const parts = { services, inventory, authority, keys, certificate, latest, watchers };
+    const maintenance = { covers: () => false };
+    const states = { of: () => ({ state: SensorState.INITIALISING, attempt: 0, flapping: false }) };
+    const parts = { services, inventory, authority, keys, certificate, latest, watchers, states, maintenance };
     const { listener, publicAddress } = await serve(options, parts, scope);
     await writeOperatorFiles(directory, inventory, publicAddress);
     log.info({ address: listener.address, public: publicAddress, mesh }, 'cloud is up');

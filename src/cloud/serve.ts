@@ -23,6 +23,7 @@ import { ending } from '../link/pipe.js';
 import { CustomerService } from './api/customer-service.js';
 import { MachineService } from './api/machine-service.js';
 import { OperationsService } from './api/operations-service.js';
+import type { InMaintenance, SensorStates } from './api/ports.js';
 import { ReadingService } from './api/reading-service.js';
 import { SensorService } from './api/sensor-service.js';
 import { TokenService } from './api/token-service.js';
@@ -55,6 +56,8 @@ export interface ServeModules {
   readonly certificate: NodeCertificate;
   readonly latest: LatestReadings;
   readonly watchers: Watchers;
+  readonly states: SensorStates;
+  readonly maintenance: InMaintenance;
 }
 
 /** Resolves when it listens, with where machines and people reach it. Faults: contract.port-*. */
@@ -63,7 +66,7 @@ export async function serve(
   modules: ServeModules,
   scope: Scope,
 ): Promise<{ readonly listener: GrpcListener; readonly publicAddress: string }> {
-  const { services, inventory, authority, keys, certificate, latest, watchers } = modules;
+  const { services, inventory, authority, keys, certificate, latest, watchers, states, maintenance } = modules;
   const { clock, random, log, store, ledger, presence, sessions } = services;
   const { directory } = options;
   const trust = authority.bundle;
@@ -92,8 +95,11 @@ export async function serve(
   listener.add(TrunkServiceService, { trunk: (stream, context) => serveTrunk(services, stream, context) });
   listener.add(EnrollmentServiceService, new EnrollmentService(options, enrollment));
   listener.add(CustomerServiceService, new CustomerService(inventory));
-  listener.add(MachineServiceService, new MachineService({ inventory, presence }));
-  listener.add(SensorServiceService, new SensorService({ inventory, commands: commandsOver(sessions) }));
+  listener.add(MachineServiceService, new MachineService({ inventory, presence, maintenance }));
+  listener.add(
+    SensorServiceService,
+    new SensorService({ inventory, commands: commandsOver(sessions), states, maintenance }),
+  );
   listener.add(TokenServiceService, new TokenService({ inventory, mesh }));
   const getLatest = encodedAnswers(ReadingServiceService.getLatest);
   const readings = new ReadingService({ inventory, store, ledger, latest, watchers });

@@ -4,7 +4,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { writeFileDurably, writeSecretFile } from '../identity/key-file.js';
-import { uuidBytes } from '../identity/uuid.js';
+import { uuidBytes, uuidText } from '../identity/uuid.js';
 import { epochMs } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
@@ -46,8 +46,10 @@ export async function recall(
       key: { customer: uuidBytes(machine.customerId), machine: uuidBytes(machine.id) },
     }));
   for (const { machine, key } of machines) {
-    const { lastSeenMs, shutDown } = await readSessionRecord(services.store, key);
-    if (lastSeenMs > 0) services.presence.expect(machine.id, epochMs(lastSeenMs), shutDown);
+    const { lastSeenMs, shutDown, connectorId } = await readSessionRecord(services.store, key);
+    if (lastSeenMs === 0) continue;
+    const connector = connectorId.length === 0 ? '' : uuidText(connectorId);
+    services.presence.expect(machine.id, { lastSeen: epochMs(lastSeenMs), shutDown, connectorId: connector });
   }
   scope.run(
     async (signal) => {

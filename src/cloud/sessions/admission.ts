@@ -2,12 +2,15 @@
 // issued, durably.
 import type { Hello } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
+import { uuidBytes } from '../../identity/uuid.js';
 import type { CloudSession } from '../../link/cloud-session.js';
 import { LinkFault } from '../../link/fault.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 import type { HubHost } from './hub-host.js';
 import type { SessionServices } from './services.js';
 import { type GenerationVerdict, judgeGeneration, putSessionRecord, readSessionRecord } from './session-record.js';
+
+const NONE = new Uint8Array(0);
 
 export interface Admitted {
   readonly ledger: HubLedger;
@@ -43,6 +46,7 @@ export async function takeOver(
     confirmedGeneration: verdict === 'older' ? before.confirmedGeneration : hello.generation,
     lastSeenMs: clock.now(),
     shutDown: false,
+    connectorId: host.from.connectorId === undefined ? NONE : uuidBytes(host.from.connectorId),
   };
   await store.commit(() => {
     if (!host.isCurrent()) throw new LinkFault('link.superseded', 'a newer session of this hub has taken over');

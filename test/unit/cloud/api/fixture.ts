@@ -6,6 +6,7 @@ import {
   MachineServiceService,
   MachineState,
   SensorServiceService,
+  SensorState,
   TokenServiceService,
 } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Outcome, Path, type Result } from '../../../../gen/occmesh/link/v1/link.js';
@@ -54,6 +55,7 @@ export const SILENT: MachinePresence = {
   clockOffsetMs: 0,
   software: '',
   hubCount: 0,
+  connectorLost: false,
 };
 
 export class TestApi implements AsyncDisposable {
@@ -101,9 +103,20 @@ export class TestApi implements AsyncDisposable {
         return this.result;
       },
     };
+    const maintenance = { covers: () => false };
+    const states = { of: () => ({ state: SensorState.INITIALISING, attempt: 0, flapping: false }) };
     const customers: Implementation<typeof CustomerServiceService> = new CustomerService(inventory);
-    const machines: Implementation<typeof MachineServiceService> = new MachineService({ inventory, presence });
-    const sensors: Implementation<typeof SensorServiceService> = new SensorService({ inventory, commands });
+    const machines: Implementation<typeof MachineServiceService> = new MachineService({
+      inventory,
+      presence,
+      maintenance,
+    });
+    const sensors: Implementation<typeof SensorServiceService> = new SensorService({
+      inventory,
+      commands,
+      states,
+      maintenance,
+    });
     const tokens: Implementation<typeof TokenServiceService> = new TokenService({ inventory, mesh: this.mesh });
     return { ...customers, ...machines, ...sensors, ...tokens };
   }

@@ -14,6 +14,7 @@ import { cloudPaths } from './cloud-files.js';
 import type { Inventory } from './inventory/inventory.js';
 import type { SessionServices } from './sessions/services.js';
 import { readSessionRecord } from './sessions/session-record.js';
+import type { SensorStates } from './states/sensor-states.js';
 import type { LatestReadings } from './telemetry/latest.js';
 
 /** More changes than a hub can have seen between a backup and its restore. */
@@ -36,7 +37,7 @@ export async function afterRestore(directory: string, inventory: Inventory, log:
 export async function recall(
   inventory: Inventory,
   services: SessionServices,
-  latest: LatestReadings,
+  { latest, states }: { latest: LatestReadings; states: SensorStates },
   scope: Scope,
 ): Promise<void> {
   const machines = [...inventory.machines.all()]
@@ -59,6 +60,7 @@ export async function recall(
         const sensors = new Set([...inventory.sensors.of(machine.id)].map(({ number }) => number));
         // What comes in meanwhile is later, and stays.
         await latest.load(key, services.store, sensors);
+        for (const { reading } of latest.of(key)) states.recall(machine.id, reading);
       }
     },
     (error) => services.log.error({ cause: describe(error) }, 'latest readings could not be read back'),

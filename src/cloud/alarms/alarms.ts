@@ -75,9 +75,7 @@ export class Alarms {
   /** Something about it may have changed: it is looked at soon. */
   touch(subject: Subject): void {
     this.#touched.set(subjectName(subject), subject);
-    this.#settling ??= this.#settle().finally(() => {
-      this.#settling = undefined;
-    });
+    this.#settling ??= this.#settle();
   }
 
   /** Resolves when everything that was touched has been looked at, or could not be written down. */
@@ -130,10 +128,12 @@ export class Alarms {
     return changed;
   }
 
+  /** Never rejects. */
   async #settle(): Promise<void> {
     // Whoever touches many touches them in one turn; they share a commit.
     await undefined;
-    while (this.#touched.size > 0) {
+    let couldWrite = true;
+    while (couldWrite && this.#touched.size > 0) {
       const batch = [...this.#touched.values()].slice(0, AT_ONCE);
       for (const subject of batch) this.#touched.delete(subjectName(subject));
       try {
@@ -144,9 +144,11 @@ export class Alarms {
       } catch (thrown) {
         this.modules.log.error({ cause: describe(thrown) }, 'alarms could not be written down; tried again');
         for (const subject of batch) this.#touched.set(subjectName(subject), subject);
-        return;
+        couldWrite = false;
       }
     }
+    // Not in a later turn: whatever is touched from now on starts anew.
+    this.#settling = undefined;
   }
 
   /** Inside a transaction. */

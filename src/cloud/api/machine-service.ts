@@ -73,7 +73,7 @@ export class MachineService {
       queuedAgeMs: now.queuedAgeMs,
       clockOffsetMs: now.clockOffsetMs,
       software: now.software || machine.info.software,
-      hubCount: now.hubCount,
+      hubCount: machine.role === 'connector' ? now.hubCount : 0,
       lanAddresses: [...machine.lanAddresses],
       quarantined: machine.quarantined !== undefined,
       maySleep: machine.maySleep ?? false,

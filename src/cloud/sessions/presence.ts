@@ -87,7 +87,12 @@ export class Presence {
 
   of(machineId: string): PresenceFacts {
     const m = this.#machine(machineId);
+    const count = () => this.#countBehind(machineId, 'online');
     return {
+      /** Counted when it is asked for. */
+      get hubCount() {
+        return count();
+      },
       state: STATES[m.liveness],
       path: m.path,
       connectorId: m.connectorId,
@@ -96,8 +101,6 @@ export class Presence {
       queuedAgeMs: m.queuedAgeMs,
       clockOffsetMs: m.clockOffsetMs,
       software: m.software,
-      // Asked of every machine there is: of hubs it is not counted.
-      hubCount: m.path === Path.UNSPECIFIED ? this.#countBehind(machineId, 'online') : 0,
       connectorLost: m.path === Path.DIRECT && this.#machines.get(m.formerConnectorId)?.liveness === 'lost',
     };
   }

@@ -1,6 +1,11 @@
-// All services of inventory.v1 on one test cloud, called as the edge calls them: requests and answers pass through their
+// All services of inventory.v1 and events.v1 on one test cloud, called as the edge calls them: requests and answers pass through their
 // encodings, so that a test sees what a client would.
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import {
+  AlarmServiceService,
+  EventServiceService,
+  MaintenanceServiceService,
+} from '../../../../gen/occmesh/events/v1/events.js';
 import {
   CustomerServiceService,
   MachineServiceService,
@@ -11,16 +16,29 @@ import {
 } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Outcome, Path, type Result } from '../../../../gen/occmesh/link/v1/link.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { AlarmService } from '../../../../src/cloud/api/alarm-service.js';
 import { CustomerService } from '../../../../src/cloud/api/customer-service.js';
+import { EventService } from '../../../../src/cloud/api/event-service.js';
 import { MachineService } from '../../../../src/cloud/api/machine-service.js';
+import { MaintenanceService } from '../../../../src/cloud/api/maintenance-service.js';
 import type { Commands, MachinePresence, MeshFacts } from '../../../../src/cloud/api/ports.js';
 import { SensorService } from '../../../../src/cloud/api/sensor-service.js';
 import { TokenService } from '../../../../src/cloud/api/token-service.js';
+import { Monitoring } from '../../../../src/cloud/monitoring.js';
+import { Presence } from '../../../../src/cloud/sessions/presence.js';
 import type { Principal } from '../../../../src/contract/access.js';
 import type { CallContext, Implementation } from '../../../../src/contract/handlers.js';
+import { seconds } from '../../../../src/kernel/duration.js';
+import { silentLogger } from '../../../../src/kernel/log.js';
+import { systemRandom } from '../../../../src/kernel/random.js';
+import { Scope } from '../../../../src/kernel/scope.js';
 import { TestCloud } from '../inventory/fixture.js';
 
+const { listEvents } = EventServiceService;
 export const DEFINITIONS = {
+  ...AlarmServiceService,
+  ...MaintenanceServiceService,
+  listEvents,
   ...CustomerServiceService,
   ...MachineServiceService,
   ...SensorServiceService,
@@ -63,10 +81,19 @@ export class TestApi implements AsyncDisposable {
   readonly commands: [machine: string, sensor: number][] = [];
   result: Result = { commandId: 1, outcome: Outcome.DONE, message: 'fine', state: State.OK };
 
-  private constructor(readonly cloud: TestCloud) {}
+  private constructor(
+    readonly cloud: TestCloud,
+    readonly monitoring: Monitoring,
+    private readonly scope: Scope,
+  ) {}
 
   static async start(): Promise<TestApi> {
-    return new TestApi(await TestCloud.start());
+    const cloud = await TestCloud.start();
+    const { store, inventory, clock } = cloud;
+    const scope = new Scope();
+    const presence = new Presence(clock, seconds(45));
+    const modules = { store, inventory, presence, clock, random: systemRandom, log: silentLogger };
+    return new TestApi(cloud, await Monitoring.open(modules, scope), scope);
   }
 
   get mesh(): MeshFacts {
@@ -90,12 +117,14 @@ export class TestApi implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.scope.stop();
     await this.cloud[Symbol.asyncDispose]();
   }
 
   /** Made anew for each call, because a restart of the cloud changes the inventory. That they fit is for the compiler. */
   #services(): Implementation<typeof DEFINITIONS> {
-    const { inventory } = this.cloud;
+    const { inventory, clock } = this.cloud;
+    const { alarms, events, maintenances } = this.monitoring;
     const presence = { of: (id: string) => this.presence.get(id) ?? SILENT };
     const commands: Commands = {
       runSensor: async (machine, sensor) => {
@@ -118,7 +147,13 @@ export class TestApi implements AsyncDisposable {
       maintenance,
     });
     const tokens: Implementation<typeof TokenServiceService> = new TokenService({ inventory, mesh: this.mesh });
-    return { ...customers, ...machines, ...sensors, ...tokens };
+    const unreachableBehind = () => 0;
+    const alarming = new AlarmService({ inventory, alarms, maintenance: maintenances, unreachableBehind, clock });
+    const alarm: Implementation<typeof AlarmServiceService> = alarming;
+    const mending = new MaintenanceService({ inventory, maintenances, clock });
+    const mend: Implementation<typeof MaintenanceServiceService> = mending;
+    const { listEvents } = new EventService({ inventory, events });
+    return { ...alarm, ...mend, listEvents, ...customers, ...machines, ...sensors, ...tokens };
   }
 }
 

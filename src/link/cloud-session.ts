@@ -59,6 +59,8 @@ export interface CloudHost {
   up(session: CloudSession, hello: Hello): void;
   /** A message of the hub; batches and gaps are for the host to verify, all else is verified. */
   received(session: CloudSession, message: UpMessage, lane: Lane, bytes: number): Promise<void> | undefined;
+  /** Told why the session fails. */
+  warn(details: object, message: string): void;
   /** The session has ended; called once, also when it never was up. */
   ended(session: CloudSession, why: Ending): void;
 }
@@ -68,8 +70,6 @@ export interface CloudSessionModules {
   readonly host: CloudHost;
   readonly clock: Clock;
   readonly random: Random;
-  /** Told why sessions fail. */
-  readonly log: { warn(details: object, message: string): void };
 }
 
 /** What both ends have from the handshake on. */
@@ -129,7 +129,7 @@ export class CloudSession {
   /** Ends the session because of a fault: the hub is told its code, the log its cause. */
   fail(thrown: unknown): void {
     if (this.#state.is('ended')) return;
-    this.modules.log.warn({ cause: describe(thrown) }, 'session ended by the cloud');
+    this.modules.host.warn({ cause: describe(thrown) }, 'session ended by the cloud');
     this.close(endingOf(thrown));
   }
 
@@ -182,7 +182,7 @@ export class CloudSession {
     const keys = keyPair.agree(hello.sessionKey, sessionId(this.#challenge, helloBytes));
     const { welcome } = await host.admit(this, hello);
     if (!this.#state.is('admitting')) return;
-    this.#timer?.disarm();
+    this.#disarm();
     this.#agreed = { sealer: new FrameSealer(keys.D), opener: new FrameOpener(keys.U), implied: new Implied(hub) };
     this.#state.to('up');
     const value = { ...welcome, certificate: host.certificate, sessionKey: keyPair.publicKey };
@@ -193,10 +193,15 @@ export class CloudSession {
     host.up(this, hello);
   }
 
+  #disarm(): void {
+    this.#timer?.disarm();
+    this.#timer = undefined;
+  }
+
   #finish(why: Ending): void {
     if (this.#state.is('ended')) return;
     this.#state.to('ended');
-    this.#timer?.disarm();
+    this.#disarm();
     this.#inbox.close();
     this.modules.host.ended(this, why);
   }

@@ -204,12 +204,9 @@ export class ReadingTable {
 
   #valuesOf(series: Series, index: number): MetricValue[] {
     const { shape, from, to } = series;
-    const values: MetricValue[] = [];
-    let at = series.values + index - from;
-    for (const { name, unit } of shape) {
-      values.push({ name, unit, value: this.#values[at] as number });
-      at += to - from;
-    }
-    return values;
+    const first = series.values + index - from;
+    return shape.map(({ name, unit }, metric) => {
+      return { name, unit, value: this.#values[first + metric * (to - from)] as number };
+    });
   }
 }

@@ -2,6 +2,7 @@
 // issued, durably.
 import type { Hello } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
+import type { MeshCertificate } from '../../identity/certificates.js';
 import type { CloudSession } from '../../link/cloud-session.js';
 import { LinkFault } from '../../link/fault.js';
 import type { HubLedger } from '../telemetry/ledger.js';
@@ -13,21 +14,26 @@ export interface Admitted {
   readonly ledger: HubLedger;
   /** As it is in the store now. */
   record: SessionRecord;
-  /** As it was before this session. */
+  readonly quarantined: boolean;
+}
+
+/** What matters only at that moment. */
+interface TakenOver extends Admitted {
+  /** The record as it was before this session. */
   readonly before: SessionRecord;
   readonly verdict: GenerationVerdict;
-  readonly quarantined: boolean;
 }
 
 /** Faults: link.going-away when the session has ended meanwhile, link.superseded; inventory.*, storage.*. */
 export async function takeOver(
   services: SessionServices,
   host: HubHost,
+  peer: MeshCertificate,
   session: CloudSession,
   hello: Hello,
-): Promise<Admitted> {
+): Promise<TakenOver> {
   const { store, sessions, clock } = services;
-  const known = await services.inventory.admit(host.peer);
+  const known = await services.inventory.admit(peer);
   // A session that ended while the inventory was asked must not take the place of one that lives.
   if (session.state !== 'admitting') throw new LinkFault('link.going-away', 'the session ended while it was admitted');
   // From here on nothing of an older session is stored: its commits ask isCurrent().

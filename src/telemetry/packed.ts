@@ -79,9 +79,16 @@ function reserve(): void {
 /** The `count` integers of a column; `name` is for messages. Throws telemetry.malformed unless it holds exactly these. */
 export function unpack(name: string, bytes: Uint8Array, count: number): Float64Array {
   const values = new Float64Array(count);
+  unpackInto(name, bytes, values);
+  return values;
+}
+
+/** As unpack, as many as `values` takes. */
+export function unpackInto(name: string, bytes: Uint8Array, values: Float64Array): void {
+  const { length } = values;
   let at = 0;
-  for (let from = 0; from < count; from += FRAME) {
-    const size = Math.min(FRAME, count - from);
+  for (let from = 0; from < length; from += FRAME) {
+    const size = Math.min(FRAME, length - from);
     let zigzag = 0;
     for (let factor = 1, more = true; more; factor *= 0x80) {
       const byte = bytes[at++];
@@ -99,7 +106,6 @@ export function unpack(name: string, bytes: Uint8Array, count: number): Float64A
     at = end;
   }
   if (at !== bytes.length) throw malformed(`${name} is too long`);
-  return values;
 }
 
 /** Most frames: what has been read of the bytes and not been used yet fits 32 bits. */

@@ -1,5 +1,6 @@
 // The sensor port: what a kind of sensor is, what it is given and what it hands back. Kinds are in kinds/, their list in
-// registry.ts, their descriptions (for whoever configures but never measures) in catalogue.ts.
+// registry.ts, their descriptions (for whoever configures but never measures) in catalogue/, listed in catalogue.ts.
+// Settings are not secret; unknown ones are refused, so that a misspelt one is noticed.
 import type { z } from 'zod';
 import type { Threshold } from '../../gen/occmesh/link/v1/link.js';
 import type { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
@@ -28,6 +29,9 @@ export interface SensorDescription<S> {
   /** What a new sensor gets unless its creator says otherwise. */
   readonly defaults: { readonly interval: Duration; readonly timeout: Duration; readonly thresholds: Threshold[] };
 }
+
+/** Of kinds that have none. */
+export type NoSettings = Record<string, never>;
 
 export interface SecretsDescription<S> {
   /** By field, lower case: `password`, `token`, … */

@@ -1,12 +1,11 @@
 // Kind `exec`: a monitoring plugin. Exit code 0 to 3 is the state, the first line the message, what follows a `|` are
 // the values. https://www.monitoring-plugins.org/doc/guidelines.html
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
-import { CATALOGUE } from '../catalogue.js';
+import { exec as description, type ExecSettings } from '../catalogue/exec.js';
 import { SensorFault, unsupported } from '../fault.js';
 import type { ExecPolicy, Measurement, SensorKind } from '../kind.js';
 import { parsePerfdata } from '../perfdata.js';
 import { type ProgramResult, runProgram } from '../program.js';
-import type { ExecSettings } from '../settings.js';
 import { trustedFile } from '../trusted-file.js';
 
 /** Where packages of the monitoring plugins put them: what a machine allows unless its owner says otherwise. */
@@ -53,7 +52,7 @@ function userFor(policy: ExecPolicy, ownUid: number) {
 }
 
 export const exec: SensorKind<ExecSettings> = {
-  ...CATALOGUE.exec,
+  ...description,
   spawns: true,
   create: ({ program, args }, { clock, platform, exec: policy }) => ({
     async measure(signal) {

@@ -1,11 +1,10 @@
 // Kind `http`: fetches a web address, follows redirects within bounds, and compares status and body with what is
 // expected. Values are of the last exchange: `connect`, `tls`, `first-byte`, `total`, `status`, `size`.
-import { CATALOGUE } from '../catalogue.js';
+import { http as description, type HttpSettings } from '../catalogue/http.js';
 import { exchange, type HttpRequest, type HttpResponse } from '../http-fetch.js';
 import type { Measurement, SensorKind, SensorModules } from '../kind.js';
 import { matchAll } from '../matcher.js';
 import { critical, verdictOn } from '../network-verdict.js';
-import type { HttpSettings } from '../settings.js';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
@@ -85,6 +84,6 @@ async function measure(settings: HttpSettings, modules: SensorModules, signal: A
 }
 
 export const http: SensorKind<HttpSettings> = {
-  ...CATALOGUE.http,
+  ...description,
   create: (settings, modules) => ({ measure: (signal) => measure(settings, modules, signal) }),
 };

@@ -1,0 +1,32 @@
+// Fields that settings of several kinds have in common.
+import { z } from 'zod';
+
+/** No leading dash, so that no program takes a host for an option. */
+export const host = z
+  .string()
+  .max(253)
+  .regex(/^[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$/, 'must be a host name or an IP address');
+
+export const port = z.int().min(1).max(65_535);
+
+export const pattern = z
+  .string()
+  .min(1)
+  .max(256)
+  .refine((text) => {
+    try {
+      new RegExp(text);
+      return true;
+    } catch {
+      return false;
+    }
+  }, 'must be a regular expression');
+
+const pemCertificates = z.string().max(65_536).includes('-----BEGIN CERTIFICATE-----');
+
+/** Whom to believe at the other end of a TLS connection. */
+export const ca = pemCertificates
+  .optional()
+  .describe('Certificate authorities to trust instead of the public ones, PEM');
+export const verifyTls = z.boolean().default(true).describe("The server's certificate must be valid");
+export const serverName = host.optional().describe('Name to ask for and to verify; default the host');

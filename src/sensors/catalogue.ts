@@ -4,6 +4,7 @@
 import { certificate } from './catalogue/certificate.js';
 import { cpu } from './catalogue/cpu.js';
 import { disk } from './catalogue/disk.js';
+import { dns } from './catalogue/dns.js';
 import { exec } from './catalogue/exec.js';
 import { http } from './catalogue/http.js';
 import { load } from './catalogue/load.js';
@@ -26,6 +27,7 @@ export const CATALOGUE = {
   certificate,
   ping,
   exec,
+  dns,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

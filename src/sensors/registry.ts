@@ -1,8 +1,10 @@
 // All kinds of sensors, with the code that measures. Only hubs import this.
+
 import type { SensorKind } from './kind.js';
 import { certificate } from './kinds/certificate.js';
 import { cpu } from './kinds/cpu.js';
 import { disk } from './kinds/disk.js';
+import { dns } from './kinds/dns.js';
 import { exec } from './kinds/exec.js';
 import { http } from './kinds/http.js';
 import { load } from './kinds/load.js';
@@ -24,6 +26,7 @@ const ALL: readonly SensorKind<unknown>[] = [
   certificate,
   ping,
   exec,
+  dns,
 ] as SensorKind<unknown>[];
 
 export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

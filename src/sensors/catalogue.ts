@@ -6,8 +6,10 @@ import { cpu } from './catalogue/cpu.js';
 import { disk } from './catalogue/disk.js';
 import { dns } from './catalogue/dns.js';
 import { exec } from './catalogue/exec.js';
+import { file } from './catalogue/file.js';
 import { http } from './catalogue/http.js';
 import { load } from './catalogue/load.js';
+import { log } from './catalogue/log.js';
 import { memory } from './catalogue/memory.js';
 import { network } from './catalogue/network.js';
 import { ping } from './catalogue/ping.js';
@@ -28,6 +30,8 @@ export const CATALOGUE = {
   ping,
   exec,
   dns,
+  file,
+  log,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

@@ -6,8 +6,10 @@ import { cpu } from './kinds/cpu.js';
 import { disk } from './kinds/disk.js';
 import { dns } from './kinds/dns.js';
 import { exec } from './kinds/exec.js';
+import { file } from './kinds/file.js';
 import { http } from './kinds/http.js';
 import { load } from './kinds/load.js';
+import { log } from './kinds/log.js';
 import { memory } from './kinds/memory.js';
 import { network } from './kinds/network.js';
 import { ping } from './kinds/ping.js';
@@ -27,6 +29,8 @@ const ALL: readonly SensorKind<unknown>[] = [
   ping,
   exec,
   dns,
+  file,
+  log,
 ] as SensorKind<unknown>[];
 
 export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

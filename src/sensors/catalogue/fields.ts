@@ -30,3 +30,8 @@ export const ca = pemCertificates
   .describe('Certificate authorities to trust instead of the public ones, PEM');
 export const verifyTls = z.boolean().default(true).describe("The server's certificate must be valid");
 export const serverName = host.optional().describe('Name to ask for and to verify; default the host');
+
+export const filePath = z
+  .string()
+  .max(1_024)
+  .regex(/^(?:\/|[A-Za-z]:[\\/])[^\0]*$/, 'must be an absolute path');

@@ -4,6 +4,7 @@
 import { certificate } from './catalogue/certificate.js';
 import { cpu } from './catalogue/cpu.js';
 import { disk } from './catalogue/disk.js';
+import { diskIo } from './catalogue/disk-io.js';
 import { dns } from './catalogue/dns.js';
 import { exec } from './catalogue/exec.js';
 import { file } from './catalogue/file.js';
@@ -32,6 +33,7 @@ export const CATALOGUE = {
   dns,
   file,
   log,
+  'disk-io': diskIo,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

@@ -4,6 +4,7 @@ import type { SensorKind } from './kind.js';
 import { certificate } from './kinds/certificate.js';
 import { cpu } from './kinds/cpu.js';
 import { disk } from './kinds/disk.js';
+import { diskIo } from './kinds/disk-io.js';
 import { dns } from './kinds/dns.js';
 import { exec } from './kinds/exec.js';
 import { file } from './kinds/file.js';
@@ -31,6 +32,7 @@ const ALL: readonly SensorKind<unknown>[] = [
   dns,
   file,
   log,
+  diskIo,
 ] as SensorKind<unknown>[];
 
 export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

@@ -15,6 +15,7 @@ import { memory } from './catalogue/memory.js';
 import { network } from './catalogue/network.js';
 import { ping } from './catalogue/ping.js';
 import { process } from './catalogue/process.js';
+import { systemd } from './catalogue/systemd.js';
 import { tcp } from './catalogue/tcp.js';
 import type { SensorDescription } from './kind.js';
 
@@ -34,6 +35,7 @@ export const CATALOGUE = {
   file,
   log,
   'disk-io': diskIo,
+  systemd,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

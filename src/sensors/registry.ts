@@ -15,6 +15,7 @@ import { memory } from './kinds/memory.js';
 import { network } from './kinds/network.js';
 import { ping } from './kinds/ping.js';
 import { processKind } from './kinds/process.js';
+import { systemd } from './kinds/systemd.js';
 import { tcp } from './kinds/tcp.js';
 
 const ALL: readonly SensorKind<unknown>[] = [
@@ -33,6 +34,7 @@ const ALL: readonly SensorKind<unknown>[] = [
   file,
   log,
   diskIo,
+  systemd,
 ] as SensorKind<unknown>[];
 
 export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

@@ -3,6 +3,8 @@ import type {
   CreateSensorRequest,
   DeleteSensorRequest,
   DeleteSensorResponse,
+  ListSensorKindsRequest,
+  ListSensorKindsResponse,
   ListSensorsRequest,
   ListSensorsResponse,
   RunSensorRequest,
@@ -16,6 +18,7 @@ import type { SensorRecord } from '../inventory/records.js';
 import { sensorId } from '../inventory/tables.js';
 import { page } from './paging.js';
 import type { Commands } from './ports.js';
+import { sensorKinds } from './sensor-kinds.js';
 import {
   requireInterval,
   requireKind,
@@ -29,6 +32,12 @@ import { optionalName, requireName, requireRequestId } from './validation.js';
 
 export class SensorService {
   constructor(private readonly modules: { inventory: Inventory; commands: Commands }) {}
+
+  readonly listSensorKinds = async (_: ListSensorKindsRequest, call: Call): Promise<ListSensorKindsResponse> => {
+    // The same for everybody, but for nobody who is none.
+    this.#view(call);
+    return { kinds: sensorKinds() };
+  };
 
   readonly createSensor = async (request: CreateSensorRequest, call: Call): Promise<Sensor> => {
     const machine = this.#view(call).machine('machine_id', request.machineId);

@@ -25,6 +25,7 @@ const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
   updateMachine: ({ machine }) => [{ id: machine, name: 'mine' }],
   retireMachine: ({ machine }) => [{ id: machine }],
   releaseMachine: ({ machine }) => [{ id: machine }],
+  listSensorKinds: () => [],
   createSensor: ({ machine }) => [
     { machineId: machine, kind: 'cpu' },
     { machineId: machine, kind: 'cpu', requestId: 'known' },
@@ -58,8 +59,12 @@ function nonexistent(cloud: TestCloud): Target {
 
 describe('inventory API: tenancy', () => {
   it('looks at every RPC', () => {
-    expect(RPCS).to.have.length(16);
-    expect(RPCS.filter((rpc) => NAMING[rpc](ANY).length === 0)).to.deep.equal(['createCustomer', 'listCustomers']);
+    expect(RPCS).to.have.length(17);
+    expect(RPCS.filter((rpc) => NAMING[rpc](ANY).length === 0)).to.deep.equal([
+      'createCustomer',
+      'listCustomers',
+      'listSensorKinds',
+    ]);
   });
 
   for (const rpc of RPCS.filter((one) => NAMING[one](ANY).length > 0)) {

@@ -14,6 +14,7 @@ import { log } from './catalogue/log.js';
 import { memory } from './catalogue/memory.js';
 import { network } from './catalogue/network.js';
 import { ping } from './catalogue/ping.js';
+import { postgresql } from './catalogue/postgresql.js';
 import { process } from './catalogue/process.js';
 import { systemd } from './catalogue/systemd.js';
 import { tcp } from './catalogue/tcp.js';
@@ -36,6 +37,7 @@ export const CATALOGUE = {
   log,
   'disk-io': diskIo,
   systemd,
+  postgresql,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

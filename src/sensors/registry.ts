@@ -14,6 +14,7 @@ import { log } from './kinds/log.js';
 import { memory } from './kinds/memory.js';
 import { network } from './kinds/network.js';
 import { ping } from './kinds/ping.js';
+import { postgresql } from './kinds/postgresql.js';
 import { processKind } from './kinds/process.js';
 import { systemd } from './kinds/systemd.js';
 import { tcp } from './kinds/tcp.js';
@@ -35,6 +36,7 @@ const ALL: readonly SensorKind<unknown>[] = [
   log,
   diskIo,
   systemd,
+  postgresql,
 ] as SensorKind<unknown>[];
 
 export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

@@ -35,3 +35,28 @@ export const filePath = z
   .string()
   .max(1_024)
   .regex(/^(?:\/|[A-Za-z]:[\\/])[^\0]*$/, 'must be an absolute path');
+
+export const tls = z
+  .boolean()
+  .default(true)
+  .describe('Encrypt the connection; without it, everybody on the way can read the password');
+
+/** Whoever logs in somewhere. */
+export const user = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(/^[^\p{Cc}]+$/u, 'must be one line');
+
+/**
+ * One statement that only reads. Its transaction is read-only as well, but that keeps from neither files nor programs
+ * (INTO OUTFILE, COPY TO PROGRAM): so no other statement, and INTO nowhere, not even in a text.
+ */
+export const query = z
+  .string()
+  .max(4_096)
+  .regex(/^\s*(?:SELECT|WITH|SHOW|VALUES|TABLE)\b/i, 'must begin with SELECT, WITH, SHOW, VALUES or TABLE')
+  .regex(/^(?!.*\bINTO\b)/is, 'must not contain INTO')
+  .regex(/^(?!.*\0)/s, 'must be text')
+  .optional()
+  .describe('One statement; the numbers in the first row of its result are measured. Without it only the login');

@@ -16,6 +16,7 @@ import { network } from './catalogue/network.js';
 import { ping } from './catalogue/ping.js';
 import { postgresql } from './catalogue/postgresql.js';
 import { process } from './catalogue/process.js';
+import { redis } from './catalogue/redis.js';
 import { systemd } from './catalogue/systemd.js';
 import { tcp } from './catalogue/tcp.js';
 import type { SensorDescription } from './kind.js';
@@ -38,6 +39,7 @@ export const CATALOGUE = {
   'disk-io': diskIo,
   systemd,
   postgresql,
+  redis,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

@@ -16,6 +16,7 @@ import { network } from './kinds/network.js';
 import { ping } from './kinds/ping.js';
 import { postgresql } from './kinds/postgresql.js';
 import { processKind } from './kinds/process.js';
+import { redis } from './kinds/redis.js';
 import { systemd } from './kinds/systemd.js';
 import { tcp } from './kinds/tcp.js';
 
@@ -37,6 +38,7 @@ const ALL: readonly SensorKind<unknown>[] = [
   diskIo,
   systemd,
   postgresql,
+  redis,
 ] as SensorKind<unknown>[];
 
 export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

@@ -1,6 +1,6 @@
 // A connection for a library that speaks a service's protocol: opened, timed, bounded and ended here, so that whatever the
 // library does, the server's answer is no larger than a sensor has use for, and no socket outlives its run.
-import { connect, type Socket } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '../kernel/clock.js';
@@ -12,6 +12,14 @@ import { round } from './rounding.js';
 
 /** Of all that a server says in one run. */
 const MAX_ANSWER = 1_048_576;
+
+const tooMuch = () => new Error('the server says more than 1 MiB');
+
+/** For libraries that insist on a socket of their own: as option `read` of net.connect(), bounds what it receives. */
+export function boundedRead(this: Socket, size: number): void {
+  if (this.bytesRead > MAX_ANSWER) this.destroy(tooMuch());
+  else Socket.prototype._read.call(this, size);
+}
 
 /** Looks to libraries like the socket that it stands for; never handed over to the TLS of the platform unseen. */
 export class ServiceSocket extends Duplex {
@@ -40,7 +48,7 @@ export class ServiceSocket extends Duplex {
 
   #take(chunk: Buffer): void {
     this.#received += chunk.length;
-    if (this.#received > MAX_ANSWER) this.destroy(new Error('the server says more than 1 MiB'));
+    if (this.#received > MAX_ANSWER) this.destroy(tooMuch());
     else if (!this.push(chunk)) this.raw.pause();
   }
 

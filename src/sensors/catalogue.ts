@@ -12,6 +12,7 @@ import { http } from './catalogue/http.js';
 import { load } from './catalogue/load.js';
 import { log } from './catalogue/log.js';
 import { memory } from './catalogue/memory.js';
+import { mysql } from './catalogue/mysql.js';
 import { network } from './catalogue/network.js';
 import { ping } from './catalogue/ping.js';
 import { postgresql } from './catalogue/postgresql.js';
@@ -40,6 +41,7 @@ export const CATALOGUE = {
   systemd,
   postgresql,
   redis,
+  mysql,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

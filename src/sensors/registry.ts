@@ -12,6 +12,7 @@ import { http } from './kinds/http.js';
 import { load } from './kinds/load.js';
 import { log } from './kinds/log.js';
 import { memory } from './kinds/memory.js';
+import { mysql } from './kinds/mysql.js';
 import { network } from './kinds/network.js';
 import { ping } from './kinds/ping.js';
 import { postgresql } from './kinds/postgresql.js';
@@ -39,6 +40,7 @@ const ALL: readonly SensorKind<unknown>[] = [
   systemd,
   postgresql,
   redis,
+  mysql,
 ] as SensorKind<unknown>[];
 
 export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

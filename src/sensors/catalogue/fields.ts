@@ -7,6 +7,8 @@ export const host = z
   .max(253)
   .regex(/^[A-Za-z0-9_:][A-Za-z0-9_.:%-]*$/, 'must be a host name or an IP address');
 
+export const isAddress = (text: string): boolean => z.union([z.ipv4(), z.ipv6()]).safeParse(text).success;
+
 export const port = z.int().min(1).max(65_535);
 
 export const pattern = z

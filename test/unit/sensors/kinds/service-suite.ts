@@ -76,7 +76,7 @@ export function serviceSuite<S>(suite: ServiceSuite<S>): void {
 
   it('its secret is void for whoever else could learn it', () => {
     const of = (changes: object) => {
-      const settings = kind.settings.parse({ host, ...ways[0], ...changes });
+      const settings = kind.settings.parse({ host: 'a.example', ...ways[0], ...changes });
       return JSON.stringify(kind.secrets?.target(settings));
     };
     const own = of({});

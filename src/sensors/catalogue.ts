@@ -18,6 +18,7 @@ import { ping } from './catalogue/ping.js';
 import { postgresql } from './catalogue/postgresql.js';
 import { process } from './catalogue/process.js';
 import { redis } from './catalogue/redis.js';
+import { smtp } from './catalogue/smtp.js';
 import { systemd } from './catalogue/systemd.js';
 import { tcp } from './catalogue/tcp.js';
 import type { SensorDescription } from './kind.js';
@@ -42,6 +43,7 @@ export const CATALOGUE = {
   postgresql,
   redis,
   mysql,
+  smtp,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

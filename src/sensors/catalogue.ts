@@ -19,6 +19,7 @@ import { postgresql } from './catalogue/postgresql.js';
 import { process } from './catalogue/process.js';
 import { redis } from './catalogue/redis.js';
 import { smtp } from './catalogue/smtp.js';
+import { snmp } from './catalogue/snmp.js';
 import { systemd } from './catalogue/systemd.js';
 import { tcp } from './catalogue/tcp.js';
 import type { SensorDescription } from './kind.js';
@@ -44,6 +45,7 @@ export const CATALOGUE = {
   redis,
   mysql,
   smtp,
+  snmp,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

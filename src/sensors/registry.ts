@@ -19,6 +19,7 @@ import { postgresql } from './kinds/postgresql.js';
 import { processKind } from './kinds/process.js';
 import { redis } from './kinds/redis.js';
 import { smtp } from './kinds/smtp.js';
+import { snmp } from './kinds/snmp.js';
 import { systemd } from './kinds/systemd.js';
 import { tcp } from './kinds/tcp.js';
 
@@ -43,6 +44,7 @@ const ALL: readonly SensorKind<unknown>[] = [
   redis,
   mysql,
   smtp,
+  snmp,
 ] as SensorKind<unknown>[];
 
 export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

@@ -20,6 +20,7 @@ import { process } from './catalogue/process.js';
 import { redis } from './catalogue/redis.js';
 import { smtp } from './catalogue/smtp.js';
 import { snmp } from './catalogue/snmp.js';
+import { ssh } from './catalogue/ssh.js';
 import { systemd } from './catalogue/systemd.js';
 import { tcp } from './catalogue/tcp.js';
 import type { SensorDescription } from './kind.js';
@@ -46,6 +47,7 @@ export const CATALOGUE = {
   mysql,
   smtp,
   snmp,
+  ssh,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

@@ -20,6 +20,7 @@ import { processKind } from './kinds/process.js';
 import { redis } from './kinds/redis.js';
 import { smtp } from './kinds/smtp.js';
 import { snmp } from './kinds/snmp.js';
+import { ssh } from './kinds/ssh.js';
 import { systemd } from './kinds/systemd.js';
 import { tcp } from './kinds/tcp.js';
 
@@ -45,6 +46,7 @@ const ALL: readonly SensorKind<unknown>[] = [
   mysql,
   smtp,
   snmp,
+  ssh,
 ] as SensorKind<unknown>[];
 
 export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

@@ -19,6 +19,7 @@ export const realModules = (changes: Partial<SensorModules> = {}): SensorModules
   platform: process.platform,
   exec: { directories: [] },
   watch: { directories: [] },
+  ssh: { commands: {} },
   ...changes,
 });
 

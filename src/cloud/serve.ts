@@ -9,6 +9,7 @@ import {
 import { LinkServiceService, type Result } from '../../gen/occmesh/link/v1/link.js';
 import { OperationsServiceService } from '../../gen/occmesh/operations/v1/operations.js';
 import { ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
+import { SecretServiceService } from '../../gen/occmesh/secrets/v1/secrets.js';
 import { CloseCode, TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { loadDescriptors } from '../contract/descriptors.js';
 import { ApiFault } from '../contract/fault.js';
@@ -24,6 +25,7 @@ import { CustomerService } from './api/customer-service.js';
 import { MachineService } from './api/machine-service.js';
 import { OperationsService } from './api/operations-service.js';
 import { ReadingService } from './api/reading-service.js';
+import { SecretService } from './api/secret-service.js';
 import { SensorService } from './api/sensor-service.js';
 import { TokenService } from './api/token-service.js';
 import { authenticator } from './authenticate.js';
@@ -94,6 +96,7 @@ export async function serve(
   listener.add(CustomerServiceService, new CustomerService(inventory));
   listener.add(MachineServiceService, new MachineService({ inventory, presence }));
   listener.add(SensorServiceService, new SensorService({ inventory, commands: commandsOver(sessions) }));
+  listener.add(SecretServiceService, new SecretService({ inventory, random }));
   listener.add(TokenServiceService, new TokenService({ inventory, mesh }));
   const getLatest = encodedAnswers(ReadingServiceService.getLatest);
   const readings = new ReadingService({ inventory, store, ledger, latest, watchers });

@@ -83,6 +83,7 @@ export class DesiredStateKeeper {
       runningVersion: this.#running?.version ?? 0,
       error,
       failures,
+      secretFailures: [],
     });
     // An older one that a carrier held back, or the same again.
     const newest = Math.max(this.#seen, this.#floor);

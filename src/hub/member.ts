@@ -100,6 +100,7 @@ export class Member implements HubMember {
       path: this.path,
       software: modules.software,
       previousEnd: shared.previousEnd,
+      sealingKeys: [],
     };
   }
 

@@ -62,6 +62,7 @@ export class TokenService {
       role: request.role,
       expiresAtMs: token.expiresAtMs,
       connectors,
+      machineId: new Uint8Array(0),
     });
     return { token: tokenOf(token), text };
   };
@@ -133,5 +134,6 @@ function tokenOf(token: TokenRecord): Token {
     uses: enrollment ? token.uses : 0,
     used: enrollment ? token.used : 0,
     revoked: token.revokedAtMs !== undefined,
+    machineId: '',
   };
 }

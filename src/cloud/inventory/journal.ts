@@ -4,9 +4,6 @@ import { TABLES } from '../tables.js';
 import type { Pending } from './table.js';
 import { damaged, type Tables } from './tables.js';
 
-const FIRST = Math.min(TABLES.customer, TABLES.machine, TABLES.sensor, TABLES.token, TABLES.request);
-const LAST = Math.max(TABLES.customer, TABLES.machine, TABLES.sensor, TABLES.token, TABLES.request);
-
 export class Journal {
   readonly #stopListening: () => void;
 
@@ -53,6 +50,7 @@ export class Journal {
   /** Reads everything anew. Faults: inventory.damaged, storage.damaged. */
   async load(): Promise<void> {
     const rows = new Map<number, unknown[]>(this.tables.list.map((table) => [TABLES[table.name], []]));
+    const [first, last] = [Math.min(...rows.keys()), Math.max(...rows.keys())];
     // Customers are found by leaping from one key prefix to the next, so that their telemetry, which lies between, is
     // not read. Keys that begin with 0x00 are the store's own.
     const end = Buffer.alloc(17, 0xff);
@@ -63,8 +61,8 @@ export class Journal {
         customer = entry.key.subarray(0, 16);
       if (!customer) break;
       const range = {
-        from: Buffer.concat([customer, Buffer.of(FIRST)]),
-        until: Buffer.concat([customer, Buffer.of(LAST + 1)]),
+        from: Buffer.concat([customer, Buffer.of(first)]),
+        until: Buffer.concat([customer, Buffer.of(last + 1)]),
       };
       for await (const entry of this.store.entries(range)) rows.get(entry.key[16] ?? 0)?.push(parse(entry));
       from = Buffer.concat([customer, Buffer.of(0xff)]);

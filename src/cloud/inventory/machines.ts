@@ -10,6 +10,7 @@ import { notFound } from './faults.js';
 import type { Journal } from './journal.js';
 import type { MachineRecord, MachineRole } from './records.js';
 import type { MachineRevocation, Revocations } from './revocations.js';
+import { removeSecrets } from './secret-fields.js';
 import { machineGroup, type Tables } from './tables.js';
 
 export interface MachineModules {
@@ -85,7 +86,14 @@ export class Machines {
     const customer = machine && this.#tables.customers.get(machine.customerId);
     if (!machine || !customer) return undefined;
     const connectors = lanAddressesOf(this.#tables.machines.group(machineGroup(customer.id, 'connector')));
-    return renderDesiredState({ machine, customer, sensors: this.#tables.sensors.group(id), connectors });
+    const { sensors, secrets } = this.#tables;
+    return renderDesiredState({
+      machine,
+      customer,
+      sensors: sensors.group(id),
+      secrets: secrets.group(id),
+      connectors,
+    });
   }
 
   /** Called with a hub's id when its desired state has another version, or when its quarantine has ended. */
@@ -154,6 +162,8 @@ export function retireIn(tables: Tables, id: string, now: EpochMs): void {
   const machine = tables.machines.latest(id);
   if (!machine || !inUse(machine)) return;
   tables.machines.put({ ...machine, retiredAtMs: now });
+  // Nobody can use them any more.
+  removeSecrets(tables, id);
   if (machine.lanAddresses.length > 0) bumpHubs(tables, machine.customerId, () => true);
 }
 

@@ -50,6 +50,8 @@ export const machineSchema = z.object({
   retiredAtMs: time.optional(),
   /** Why nothing is given out to it. */
   quarantined: z.string().optional(),
+  /** It has been asked to replace its sealing key. */
+  rotating: z.literal(true).optional(),
   /** Absent: as the customer says. */
   directAllowed: z.boolean().optional(),
   /** Version of its desired state; rises for ever. */
@@ -59,6 +61,10 @@ export const machineSchema = z.object({
     version: z.int().nonnegative(),
     error: z.string(),
     failures: z.array(z.object({ sensor: z.int(), error: z.string() })),
+    /** Secrets that it will not use; `problem` is a link.v1.SecretProblem. */
+    secretFailures: z
+      .array(z.object({ sensor: z.int(), field: z.string(), version: z.int(), problem: z.int() }))
+      .optional(),
   }),
   /** Of a connector: where hubs reach it, host:port, sorted. */
   lanAddresses: z.array(z.string()),
@@ -90,6 +96,26 @@ export const sensorSchema = z.object({
   paused: z.boolean(),
 });
 export type SensorRecord = Readonly<z.infer<typeof sensorSchema>>;
+
+/** A secret of a sensor. Its plaintext is in no record. */
+export const secretSchema = z.object({
+  v: z.literal(1),
+  machineId: id,
+  /** Its machine's customer: part of the key. */
+  customerId: id,
+  /** The sensor's number. */
+  sensor: z.int().positive(),
+  field: z.string(),
+  version: z.int().positive(),
+  /** Whoever it was entered for. */
+  target: z.record(z.string(), z.string()),
+  enteredAtMs: time,
+  /** As it goes to the hub; gone once it is void. `keyId`: of the sealing key, hex. */
+  sealed: z.object({ keyId: z.string(), encapsulatedKey: base64, ciphertext: base64 }).optional(),
+  /** Why it must be entered again. */
+  void: z.enum(['target-changed', 'key-lost']).optional(),
+});
+export type SecretRecord = Readonly<z.infer<typeof secretSchema>>;
 
 const tokenBase = {
   v: z.literal(1),

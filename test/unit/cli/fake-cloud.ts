@@ -301,6 +301,7 @@ export class FakeCloud implements Stoppable {
       updateMachine: this.#answer('updateMachine', machineOf),
       retireMachine: this.#answer('retireMachine', machineOf),
       releaseMachine: this.#answer('releaseMachine', machineOf),
+      rotateSealingKey: this.#answer('rotateSealingKey', machineOf),
     });
     const sensorOf = ({ id: wanted }: { id: string }) => one(known.sensors, wanted);
     listener.add(SensorServiceService, {

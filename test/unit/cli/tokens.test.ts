@@ -159,6 +159,7 @@ describe('secrets and arguments', () => {
       role: Role.HUB,
       expiresAtMs: 1,
       connectors: [],
+      machineId: Buffer.alloc(0),
     };
     const text = formatEnrollmentToken(token);
     const folder = await temporaryFolder(scope);

@@ -71,6 +71,7 @@ export const sensorConfig = (changes: Partial<SensorConfig> & { number: number }
   timeoutMs: 10_000,
   thresholds: [],
   paused: false,
+  secrets: [],
   ...changes,
 });
 

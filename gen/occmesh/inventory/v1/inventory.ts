@@ -272,6 +272,8 @@ export interface Machine {
   lanAddresses: string[];
   /** Something is wrong with its identity: it was rolled back or cloned. Data is kept, nothing is given out. */
   quarantined: boolean;
+  /** Of a hub: it has been asked to replace its sealing key, and has not yet. */
+  rotating: boolean;
 }
 
 /** Asks for machines. */
@@ -315,6 +317,12 @@ export interface RetireMachineRequest {
 /** Ends a quarantine. */
 export interface ReleaseMachineRequest {
   /** Which. */
+  id: string;
+}
+
+/** Has a sealing key replaced. */
+export interface RotateSealingKeyRequest {
+  /** Which hub. */
   id: string;
 }
 
@@ -472,6 +480,8 @@ export interface Token {
   used: number;
   /** It was ended. */
   revoked: boolean;
+  /** For enrolment: the machine that may come back with it; empty for new ones. */
+  machineId: string;
 }
 
 /** Makes an enrolment token. */
@@ -488,6 +498,12 @@ export interface CreateEnrollmentTokenRequest {
   connectors: string[];
   /** For people. */
   name: string;
+  /**
+   * For this machine to come back after a reinstallation: it keeps its id, its sensors and its history, its old keys are
+   * revoked, its secrets must be entered again. Customer and role are the machine's and may be left out; a connector's
+   * token brings back its embedded hub, too. One use. Optional.
+   */
+  machineId: string;
 }
 
 /** The token. */
@@ -1114,6 +1130,7 @@ function createBaseMachine(): Machine {
     hubCount: 0,
     lanAddresses: [],
     quarantined: false,
+    rotating: false,
   };
 }
 
@@ -1187,6 +1204,9 @@ export const Machine: MessageFns<Machine> = {
     }
     if (message.quarantined !== false) {
       writer.uint32(184).bool(message.quarantined);
+    }
+    if (message.rotating !== false) {
+      writer.uint32(192).bool(message.rotating);
     }
     return writer;
   },
@@ -1388,6 +1408,14 @@ export const Machine: MessageFns<Machine> = {
             message.quarantined = reader.bool();
             continue;
           }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.rotating = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1485,6 +1513,7 @@ export const Machine: MessageFns<Machine> = {
         ? object.lan_addresses.map((e: any) => globalThis.String(e))
         : [],
       quarantined: isSet(object.quarantined) ? globalThis.Boolean(object.quarantined) : false,
+      rotating: isSet(object.rotating) ? globalThis.Boolean(object.rotating) : false,
     };
   },
 
@@ -1559,6 +1588,9 @@ export const Machine: MessageFns<Machine> = {
     if (message.quarantined !== false) {
       obj.quarantined = message.quarantined;
     }
+    if (message.rotating !== false) {
+      obj.rotating = message.rotating;
+    }
     return obj;
   },
 
@@ -1592,6 +1624,7 @@ export const Machine: MessageFns<Machine> = {
     message.hubCount = object.hubCount ?? 0;
     message.lanAddresses = object.lanAddresses?.map((e) => e) || [];
     message.quarantined = object.quarantined ?? false;
+    message.rotating = object.rotating ?? false;
     return message;
   },
 };
@@ -2052,6 +2085,73 @@ export const ReleaseMachineRequest: MessageFns<ReleaseMachineRequest> = {
   },
   fromPartial(object: DeepPartial<ReleaseMachineRequest>): ReleaseMachineRequest {
     const message = createBaseReleaseMachineRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseRotateSealingKeyRequest(): RotateSealingKeyRequest {
+  return { id: "" };
+}
+
+export const RotateSealingKeyRequest: MessageFns<RotateSealingKeyRequest> = {
+  encode(message: RotateSealingKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateSealingKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateSealingKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RotateSealingKeyRequest {
+    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+  },
+
+  toJSON(message: RotateSealingKeyRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RotateSealingKeyRequest>): RotateSealingKeyRequest {
+    return RotateSealingKeyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateSealingKeyRequest>): RotateSealingKeyRequest {
+    const message = createBaseRotateSealingKeyRequest();
     message.id = object.id ?? "";
     return message;
   },
@@ -3300,6 +3400,7 @@ function createBaseToken(): Token {
     uses: 0,
     used: 0,
     revoked: false,
+    machineId: "",
   };
 }
 
@@ -3337,6 +3438,9 @@ export const Token: MessageFns<Token> = {
     }
     if (message.revoked !== false) {
       writer.uint32(88).bool(message.revoked);
+    }
+    if (message.machineId !== "") {
+      writer.uint32(98).string(message.machineId);
     }
     return writer;
   },
@@ -3442,6 +3546,14 @@ export const Token: MessageFns<Token> = {
             message.revoked = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.machineId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3479,6 +3591,11 @@ export const Token: MessageFns<Token> = {
       uses: isSet(object.uses) ? globalThis.Number(object.uses) : 0,
       used: isSet(object.used) ? globalThis.Number(object.used) : 0,
       revoked: isSet(object.revoked) ? globalThis.Boolean(object.revoked) : false,
+      machineId: isSet(object.machineId)
+        ? globalThis.String(object.machineId)
+        : isSet(object.machine_id)
+        ? globalThis.String(object.machine_id)
+        : "",
     };
   },
 
@@ -3517,6 +3634,9 @@ export const Token: MessageFns<Token> = {
     if (message.revoked !== false) {
       obj.revoked = message.revoked;
     }
+    if (message.machineId !== "") {
+      obj.machineId = message.machineId;
+    }
     return obj;
   },
 
@@ -3536,12 +3656,13 @@ export const Token: MessageFns<Token> = {
     message.uses = object.uses ?? 0;
     message.used = object.used ?? 0;
     message.revoked = object.revoked ?? false;
+    message.machineId = object.machineId ?? "";
     return message;
   },
 };
 
 function createBaseCreateEnrollmentTokenRequest(): CreateEnrollmentTokenRequest {
-  return { customerId: "", role: 0, uses: 0, lifetimeMs: 0, connectors: [], name: "" };
+  return { customerId: "", role: 0, uses: 0, lifetimeMs: 0, connectors: [], name: "", machineId: "" };
 }
 
 export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenRequest> = {
@@ -3563,6 +3684,9 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
     }
     if (message.name !== "") {
       writer.uint32(50).string(message.name);
+    }
+    if (message.machineId !== "") {
+      writer.uint32(58).string(message.machineId);
     }
     return writer;
   },
@@ -3628,6 +3752,14 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
             message.name = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.machineId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3658,6 +3790,11 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
         ? object.connectors.map((e: any) => globalThis.String(e))
         : [],
       name: isSet(object.name) ? globalThis.String(object.name) : "",
+      machineId: isSet(object.machineId)
+        ? globalThis.String(object.machineId)
+        : isSet(object.machine_id)
+        ? globalThis.String(object.machine_id)
+        : "",
     };
   },
 
@@ -3681,6 +3818,9 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
     if (message.name !== "") {
       obj.name = message.name;
     }
+    if (message.machineId !== "") {
+      obj.machineId = message.machineId;
+    }
     return obj;
   },
 
@@ -3695,6 +3835,7 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
     message.lifetimeMs = object.lifetimeMs ?? 0;
     message.connectors = object.connectors?.map((e) => e) || [];
     message.name = object.name ?? "";
+    message.machineId = object.machineId ?? "";
     return message;
   },
 };
@@ -4418,6 +4559,21 @@ export const MachineServiceService = {
     responseSerialize: (value: Machine): Buffer => Buffer.from(Machine.encode(value).finish()),
     responseDeserialize: (value: Buffer): Machine => Machine.decode(value),
   },
+  /**
+   * Has a hub replace its sealing key and seal its secrets anew; it goes on when the hub is there, however often anybody
+   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, afterwards it begins another
+   * one. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
+   */
+  rotateSealingKey: {
+    path: "/occmesh.inventory.v1.MachineService/RotateSealingKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateSealingKeyRequest): Buffer =>
+      Buffer.from(RotateSealingKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateSealingKeyRequest => RotateSealingKeyRequest.decode(value),
+    responseSerialize: (value: Machine): Buffer => Buffer.from(Machine.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Machine => Machine.decode(value),
+  },
 } as const;
 
 export interface MachineServiceServer extends UntypedServiceImplementation {
@@ -4432,6 +4588,12 @@ export interface MachineServiceServer extends UntypedServiceImplementation {
   retireMachine: handleUnaryCall<RetireMachineRequest, Machine>;
   /** Ends the quarantine of a machine whose clone has been dealt with. Retry: safe. */
   releaseMachine: handleUnaryCall<ReleaseMachineRequest, Machine>;
+  /**
+   * Has a hub replace its sealing key and seal its secrets anew; it goes on when the hub is there, however often anybody
+   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, afterwards it begins another
+   * one. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
+   */
+  rotateSealingKey: handleUnaryCall<RotateSealingKeyRequest, Machine>;
 }
 
 export interface MachineServiceClient extends Client {
@@ -4498,6 +4660,26 @@ export interface MachineServiceClient extends Client {
   ): ClientUnaryCall;
   releaseMachine(
     request: ReleaseMachineRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Machine) => void,
+  ): ClientUnaryCall;
+  /**
+   * Has a hub replace its sealing key and seal its secrets anew; it goes on when the hub is there, however often anybody
+   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, afterwards it begins another
+   * one. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
+   */
+  rotateSealingKey(
+    request: RotateSealingKeyRequest,
+    callback: (error: ServiceError | null, response: Machine) => void,
+  ): ClientUnaryCall;
+  rotateSealingKey(
+    request: RotateSealingKeyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Machine) => void,
+  ): ClientUnaryCall;
+  rotateSealingKey(
+    request: RotateSealingKeyRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Machine) => void,

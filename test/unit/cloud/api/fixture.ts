@@ -1,4 +1,4 @@
-// All services of inventory.v1 on one test cloud, called as the edge calls them: requests and answers pass through their
+// All services of inventory.v1 and secrets.v1 on one test cloud, called as the edge calls them: requests and answers pass through their
 // encodings, so that a test sees what a client would.
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import {
@@ -9,20 +9,24 @@ import {
   TokenServiceService,
 } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Outcome, Path, type Result } from '../../../../gen/occmesh/link/v1/link.js';
+import { SecretServiceService } from '../../../../gen/occmesh/secrets/v1/secrets.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CustomerService } from '../../../../src/cloud/api/customer-service.js';
 import { MachineService } from '../../../../src/cloud/api/machine-service.js';
 import type { Commands, MachinePresence, MeshFacts } from '../../../../src/cloud/api/ports.js';
+import { SecretService } from '../../../../src/cloud/api/secret-service.js';
 import { SensorService } from '../../../../src/cloud/api/sensor-service.js';
 import { TokenService } from '../../../../src/cloud/api/token-service.js';
 import type { Principal } from '../../../../src/contract/access.js';
 import type { CallContext, Implementation } from '../../../../src/contract/handlers.js';
+import { systemRandom } from '../../../../src/kernel/random.js';
 import { TestCloud } from '../inventory/fixture.js';
 
 export const DEFINITIONS = {
   ...CustomerServiceService,
   ...MachineServiceService,
   ...SensorServiceService,
+  ...SecretServiceService,
   ...TokenServiceService,
 };
 export type Rpc = keyof typeof DEFINITIONS;
@@ -104,8 +108,9 @@ export class TestApi implements AsyncDisposable {
     const customers: Implementation<typeof CustomerServiceService> = new CustomerService(inventory);
     const machines: Implementation<typeof MachineServiceService> = new MachineService({ inventory, presence });
     const sensors: Implementation<typeof SensorServiceService> = new SensorService({ inventory, commands });
+    const secrets: Implementation<typeof SecretServiceService> = new SecretService({ inventory, random: systemRandom });
     const tokens: Implementation<typeof TokenServiceService> = new TokenService({ inventory, mesh: this.mesh });
-    return { ...customers, ...machines, ...sensors, ...tokens };
+    return { ...customers, ...machines, ...sensors, ...secrets, ...tokens };
   }
 }
 

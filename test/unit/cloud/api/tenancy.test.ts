@@ -1,11 +1,12 @@
-// Tenancy: for every RPC of inventory.v1, what belongs to another customer is answered exactly like what does not exist,
+// Tenancy: for every RPC of inventory.v1 and secrets.v1, what belongs to another customer is answered exactly like what does not exist,
 // and stays as it was. A new RPC without a row in this table does not compile.
 import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import { Role } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
+import { sensorId } from '../../../../src/cloud/inventory/tables.js';
 import { uuidText } from '../../../../src/identity/uuid.js';
 import { systemRandom, uuid7 } from '../../../../src/kernel/random.js';
-import type { TestCloud } from '../inventory/fixture.js';
+import { NO_REQUEST, type TestCloud } from '../inventory/fixture.js';
 import { adminOf, DEFINITIONS, faultOf, OPERATOR, type Rpc, readerOf, TestApi } from './fixture.js';
 
 /** What a request can name. */
@@ -25,6 +26,7 @@ const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
   updateMachine: ({ machine }) => [{ id: machine, name: 'mine' }],
   retireMachine: ({ machine }) => [{ id: machine }],
   releaseMachine: ({ machine }) => [{ id: machine }],
+  rotateSealingKey: ({ machine }) => [{ id: machine }],
   createSensor: ({ machine }) => [
     { machineId: machine, kind: 'cpu' },
     { machineId: machine, kind: 'cpu', requestId: 'known' },
@@ -33,6 +35,16 @@ const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
   updateSensor: ({ sensor }) => [{ id: sensor, paused: true }],
   deleteSensor: ({ sensor }) => [{ id: sensor }],
   runSensor: ({ sensor }) => [{ id: sensor }],
+  prepareSecret: ({ sensor }) => [{ sensorId: sensor, field: 'token' }],
+  putSecret: ({ sensor }) => [
+    { sensorId: sensor, field: 'token', secret: { $case: 'plaintext', value: Buffer.from('hunter2') } },
+  ],
+  listSecrets: ({ customer, machine, sensor }) => [
+    { customerId: customer },
+    { machineId: machine },
+    { sensorId: sensor },
+  ],
+  deleteSecret: ({ sensor }) => [{ sensorId: sensor, field: 'token' }],
   createEnrollmentToken: ({ customer }) => [{ customerId: customer, role: Role.HUB }],
   createApiToken: ({ customer }) => [{ customerId: customer, caller: Caller.CUSTOMER_READER }],
   listTokens: ({ customer }) => [{ customerId: customer }],
@@ -48,7 +60,15 @@ async function populated(cloud: TestCloud, name: string): Promise<Target> {
   const { record } = await cloud.enrolled(customer, 'hub');
   const wanted = { caller: Caller.CUSTOMER_READER, customerId: customer, lifetimeMs: 0, name: '' } as const;
   const { token } = await cloud.inventory.tokens.createApi(wanted);
-  return { customer, machine: record.id, sensor: `${record.id}/1`, token: token.id };
+  const web = {
+    kind: 'http',
+    settings: { url: 'https://web.example/', auth: 'bearer' },
+    thresholds: [],
+    paused: false,
+  };
+  const timing = { intervalMs: 60_000, timeoutMs: 20_000 };
+  const sensor = await cloud.inventory.sensors.create(record.id, { ...web, ...timing }, NO_REQUEST);
+  return { customer, machine: record.id, sensor: sensorId(record.id, sensor.number), token: token.id };
 }
 
 function nonexistent(cloud: TestCloud): Target {
@@ -58,7 +78,7 @@ function nonexistent(cloud: TestCloud): Target {
 
 describe('inventory API: tenancy', () => {
   it('looks at every RPC', () => {
-    expect(RPCS).to.have.length(16);
+    expect(RPCS).to.have.length(21);
     expect(RPCS.filter((rpc) => NAMING[rpc](ANY).length === 0)).to.deep.equal(['createCustomer', 'listCustomers']);
   });
 

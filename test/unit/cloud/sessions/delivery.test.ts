@@ -481,6 +481,8 @@ describe(`delivery (seed ${testSeed})`, () => {
       connectors: [],
       lingerMs: 0,
       displayName: '',
+      sealingKey: Buffer.alloc(0),
+      rotateSealingKey: false,
     });
     cloud.inventory.states.set(machineId, state(3));
     await using hub = await newHub();

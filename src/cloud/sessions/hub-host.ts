@@ -8,12 +8,15 @@ import {
   type LogSummary,
   Outcome,
   Path,
+  Resealed,
   type Result,
 } from '../../../gen/occmesh/link/v1/link.js';
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import type { VerifyKey } from '../../identity/keys.js';
+import { verifySigned } from '../../identity/signed.js';
+import { TAGS } from '../../identity/tags.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import { keep } from '../../kernel/bytes.js';
 import type { Duration } from '../../kernel/duration.js';
@@ -128,6 +131,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     }
     await recordMissingTails(services, this, before, hello.logs);
     await services.inventory.raiseConfigVersion(this.machineId, hello.configVersion);
+    if (!admitted.quarantined) await services.inventory.announceSealing(this.machineId, hello.sealingKeys);
     return { welcome: this.#welcome(hello.logs, record.issuedGeneration, admitted) };
   }
 
@@ -164,6 +168,8 @@ export class HubHost implements CloudHost, Author, Debtor {
         this.#questions ??= this.#newQuestions();
         this.#questions.ask(message.value);
         return undefined;
+      case 'resealed':
+        return this.#resealed(message.value);
       case 'bye':
         this.#goodbye = message.value.reason === ByeReason.SHUT_DOWN;
         this.#session?.close(ending(CloseCode.DONE, 'goodbye'));
@@ -289,6 +295,19 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.#session?.send({ $case: 'gapAck', value: { log, range } });
   }
 
+  /** Whoever answers a wish that has been fulfilled, or is out of date, is sent what holds now by other means. */
+  async #resealed(signed: Parameters<SessionServices['ingest']['gap']>[1]): Promise<void> {
+    if (this.quarantined) return;
+    const key = this.verifyKey(signed.keyId);
+    if (!key || !verifySigned(key, TAGS.RESEALED, signed)) {
+      throw new LinkFault('link.unauthentic', 'what was sealed anew is not signed by this hub');
+    }
+    const content = decodeResealed(signed.content);
+    if (!this.machine.equals(content.machineId)) throw new LinkFault('link.unauthentic', "another hub's secrets");
+    const taken = await this.services.inventory.takeResealed(this.machineId, content);
+    if (taken) this.log.info({ secrets: content.secrets.length }, 'sealing key replaced');
+  }
+
   #heartbeat(beat: Heartbeat): undefined {
     const { services } = this;
     services.presence.heartbeat(this.machineId, beat);
@@ -322,5 +341,13 @@ export class HubHost implements CloudHost, Author, Debtor {
       quarantined,
       software: services.software,
     };
+  }
+}
+
+function decodeResealed(content: Uint8Array): Resealed {
+  try {
+    return Resealed.decode(content);
+  } catch (cause) {
+    throw new LinkFault('link.protocol', 'what was sealed anew cannot be read', { cause });
   }
 }

@@ -20,7 +20,7 @@ interface SettingInfo {
 export function addKinds(group: Command, terminal: Terminal): void {
   const command = group
     .command('kinds [kind]')
-    .description('What can be measured; with a kind, its metrics and settings')
+    .description('What can be measured; with a kind, its metrics, settings and secrets')
     .option('--json', 'print JSON instead of text');
   command.action((wanted: string | undefined, { json = false }: { json?: boolean }) => {
     const kinds = wanted === undefined ? Object.values(CATALOGUE).map(general) : [known(wanted)];
@@ -56,8 +56,12 @@ function plainKind(kind: SensorDescription<unknown>) {
     metrics: kind.metrics,
     thresholds,
     settings: settingsOf(kind),
+    secrets: secretsOf(kind),
   };
 }
+
+const secretsOf = ({ secrets }: SensorDescription<unknown>) =>
+  Object.entries(secrets?.fields ?? {}).map(([field, { summary, required }]) => ({ field, summary, required }));
 
 function overview(kinds: readonly SensorDescription<unknown>[], paint: Paint): string {
   const rows = kinds.map((kind) => [
@@ -82,10 +86,16 @@ function details(kind: SensorDescription<unknown>, paint: Paint): string {
     required ? 'required' : value === undefined ? '' : `default ${JSON.stringify(value)}`,
     text,
   ]);
+  const secrets = secretsOf(kind).map(({ field, summary, required }) => [
+    { text: field, tone: 'strong' } as const,
+    required ? 'required' : '',
+    summary,
+  ]);
   return [
     head,
     limits.length === 0 ? '' : `\n${table(['METRIC', 'WARNING', 'CRITICAL'], limits, paint)}`,
     settings.length === 0 ? '' : `\n${table(['SETTING', 'TYPE', '', ''], settings, paint)}`,
+    secrets.length === 0 ? '' : `\n${table(['SECRET', '', ''], secrets, paint)}`,
   ].join('');
 }
 

@@ -50,6 +50,7 @@ describe('tokens', () => {
         lifetimeMs: 172_800_000,
         connectors: ['a:1', '[::1]:2'],
         name: 'office',
+        machineId: '',
       },
     ]);
     expect(office.cloud.asked('createApiToken')).to.deep.equal([

@@ -97,6 +97,7 @@ export const plainToken = (token: Token, names: Names) => ({
   id: token.id,
   name: token.name || undefined,
   kind: tokenKindWord(token.kind),
+  machineId: token.machineId || undefined,
   customerId: token.customerId || undefined,
   customer: token.customerId === '' ? undefined : names.customer(token.customerId),
   role: token.role === 0 ? undefined : roleWord(token.role),

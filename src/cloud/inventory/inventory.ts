@@ -9,7 +9,7 @@ import type { Store } from '../../storage/store.js';
 import { Admission } from './admission.js';
 import { Customers } from './customers.js';
 import { Journal } from './journal.js';
-import { Machines, retireIn, revocationOf } from './machines.js';
+import { Machines, replacedKeysOf, retireIn, revocationOf } from './machines.js';
 import { Reports } from './reports.js';
 import { forgetOld } from './requests.js';
 import { Revocations } from './revocations.js';
@@ -93,6 +93,7 @@ async function align(journal: Journal, revocations: Revocations, clock: Clock): 
   const ended = [...tables.tokens.all()].filter((token) => token.revokedAtMs !== undefined);
   await revocations.add([
     ...retired.map((machine) => revocationOf(machine, machine.retiredAtMs as typeof now)),
+    ...[...tables.machines.all()].flatMap((machine) => replacedKeysOf(machine) ?? []),
     ...ended.map((token) => ({ v: 1 as const, atMs: token.revokedAtMs ?? now, tokenId: token.id })),
   ]);
   await journal.transact(() => {

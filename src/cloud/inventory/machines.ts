@@ -9,7 +9,7 @@ import { bumped, bumpHubs, lanAddressesOf, renderDesiredState } from './desired-
 import { notFound } from './faults.js';
 import type { Journal } from './journal.js';
 import type { MachineRecord, MachineRole } from './records.js';
-import type { MachineRevocation, Revocations } from './revocations.js';
+import type { KeyRevocation, MachineRevocation, Revocations } from './revocations.js';
 import { removeSecrets } from './secret-fields.js';
 import { machineGroup, type Tables } from './tables.js';
 
@@ -70,10 +70,10 @@ export class Machines {
     return this.modules.revocations.hasKey(keyId);
   }
 
-  /** Key ids of the revoked machines of a customer, of one role or of both. */
+  /** Key ids that are revoked, of machines of a customer, of one role or of both. */
   revokedKeys(customerId: string, role?: MachineRole): Buffer[] {
     const keys: Buffer[] = [];
-    for (const entry of this.modules.revocations.machines()) {
+    for (const entry of this.modules.revocations.keys()) {
       if (entry.customerId !== customerId || (role !== undefined && entry.role !== role)) continue;
       for (const keyId of entry.keyIds) keys.push(Buffer.from(keyId, 'hex'));
     }
@@ -165,6 +165,14 @@ export function retireIn(tables: Tables, id: string, now: EpochMs): void {
   // Nobody can use them any more.
   removeSecrets(tables, id);
   if (machine.lanAddresses.length > 0) bumpHubs(tables, machine.customerId, () => true);
+}
+
+/** The keys that a machine has replaced; undefined when there are none. */
+export function replacedKeysOf({ id, customerId, role, keys }: MachineRecord): KeyRevocation | undefined {
+  const replaced = keys.filter((key) => key.replacedAtMs !== undefined);
+  const atMs = Math.max(...replaced.map((key) => key.replacedAtMs ?? 0));
+  const keyIds = replaced.map((key) => key.keyId);
+  return replaced.length === 0 ? undefined : { v: 1, atMs, replacedOf: id, customerId, role, keyIds };
 }
 
 export function revocationOf(machine: MachineRecord, now: EpochMs): MachineRevocation {

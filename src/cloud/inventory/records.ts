@@ -34,7 +34,17 @@ export const machineSchema = z.object({
     software: z.string(),
   }),
   /** Every identity key it ever had, oldest first: batches are verified against all of them. */
-  keys: z.array(z.object({ keyId: z.string().regex(/^[0-9a-f]{16}$/), spki: base64, fromMs: time })).min(1),
+  keys: z
+    .array(
+      z.object({
+        keyId: z.string().regex(/^[0-9a-f]{16}$/),
+        spki: base64,
+        fromMs: time,
+        /** It enrolled anew with another one: this one is revoked. */
+        replacedAtMs: time.optional(),
+      }),
+    )
+    .min(1),
   /** X25519, and the statement of its identity key about it. Absent for a connector and for a machine re-adopted. */
   sealing: z.object({ key: base64, signature: base64 }).optional(),
   /** The last certificate issued, DER: repeated requests get it again. */
@@ -136,6 +146,8 @@ export const tokenSchema = z.discriminatedUnion('kind', [
     customerId: id,
     role: z.enum(['hub', 'connector']),
     uses: z.int().positive(),
+    /** The machine that may come back with it; absent for new ones. */
+    machineId: id.optional(),
     /** How many are taken; by whom says MachineRecord.enrolledBy. */
     used: z.int().nonnegative(),
   }),

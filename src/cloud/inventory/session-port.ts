@@ -40,6 +40,10 @@ export class SessionPort {
     return this.inventory.machines.onRevoked(listener);
   }
 
+  onReplaced(listener: (machineId: string) => void): () => void {
+    return this.inventory.admission.onReplaced(listener);
+  }
+
   /**
    * The machine of a certificate that has been verified; one that this cloud does not know (any more) is recorded, in
    * quarantine. Faults: inventory.revoked, inventory.invalid; storage.*.

@@ -36,13 +36,15 @@ export async function takeOver(
   // record say how things are.
   await store.commit(() => undefined);
   const [ledger, before] = await Promise.all([services.ledger.of(host), readSessionRecord(store, host)]);
-  const verdict = judgeGeneration(before, hello.generation);
+  const { keyId } = host.peer.key;
+  const verdict = judgeGeneration(before, hello.generation, keyId);
   const record: SessionRecord = {
     ...before,
     issuedGeneration: Math.max(before.issuedGeneration, hello.generation) + 1,
     confirmedGeneration: verdict === 'older' ? before.confirmedGeneration : hello.generation,
     lastSeenMs: clock.now(),
     shutDown: false,
+    keyId,
   };
   await store.commit(() => {
     if (!host.isCurrent()) throw new LinkFault('link.superseded', 'a newer session of this hub has taken over');

@@ -86,6 +86,8 @@ export interface SessionRecord {
   lastSeenMs: number;
   /** It said goodbye because of a shutdown. Since 0.1. */
   shutDown: boolean;
+  /** Key id of the identity that the generations were issued to: a machine that has enrolled anew has none yet. Since 0.1. */
+  keyId: Uint8Array;
 }
 
 /** A durable tail that a hub announced. */
@@ -502,7 +504,14 @@ export const SeriesBlock: MessageFns<SeriesBlock> = {
 };
 
 function createBaseSessionRecord(): SessionRecord {
-  return { issuedGeneration: 0, confirmedGeneration: 0, announced: [], lastSeenMs: 0, shutDown: false };
+  return {
+    issuedGeneration: 0,
+    confirmedGeneration: 0,
+    announced: [],
+    lastSeenMs: 0,
+    shutDown: false,
+    keyId: new Uint8Array(0),
+  };
 }
 
 export const SessionRecord: MessageFns<SessionRecord> = {
@@ -521,6 +530,9 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     }
     if (message.shutDown !== false) {
       writer.uint32(40).bool(message.shutDown);
+    }
+    if (message.keyId.length !== 0) {
+      writer.uint32(50).bytes(message.keyId);
     }
     return writer;
   },
@@ -578,6 +590,14 @@ export const SessionRecord: MessageFns<SessionRecord> = {
             message.shutDown = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.keyId = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -615,6 +635,11 @@ export const SessionRecord: MessageFns<SessionRecord> = {
         : isSet(object.shut_down)
         ? globalThis.Boolean(object.shut_down)
         : false,
+      keyId: isSet(object.keyId)
+        ? bytesFromBase64(object.keyId)
+        : isSet(object.key_id)
+        ? bytesFromBase64(object.key_id)
+        : new Uint8Array(0),
     };
   },
 
@@ -635,6 +660,9 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     if (message.shutDown !== false) {
       obj.shutDown = message.shutDown;
     }
+    if (message.keyId.length !== 0) {
+      obj.keyId = base64FromBytes(message.keyId);
+    }
     return obj;
   },
 
@@ -648,6 +676,7 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     message.announced = object.announced?.map((e) => AnnouncedTail.fromPartial(e)) || [];
     message.lastSeenMs = object.lastSeenMs ?? 0;
     message.shutDown = object.shutDown ?? false;
+    message.keyId = object.keyId ?? new Uint8Array(0);
     return message;
   },
 };

@@ -45,7 +45,7 @@ const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
     { sensorId: sensor },
   ],
   deleteSecret: ({ sensor }) => [{ sensorId: sensor, field: 'token' }],
-  createEnrollmentToken: ({ customer }) => [{ customerId: customer, role: Role.HUB }],
+  createEnrollmentToken: ({ customer, machine }) => [{ customerId: customer, role: Role.HUB }, { machineId: machine }],
   createApiToken: ({ customer }) => [{ customerId: customer, caller: Caller.CUSTOMER_READER }],
   listTokens: ({ customer }) => [{ customerId: customer }],
   revokeToken: ({ token }) => [{ id: token }],

@@ -21,6 +21,7 @@ import { cloudPaths, openNodeKeys } from './cloud-files.js';
 import { HubTrust } from './hub-trust.js';
 import { Inventory } from './inventory/inventory.js';
 import { SessionPort } from './inventory/session-port.js';
+import { Monitoring } from './monitoring.js';
 import { NodeCertificate } from './node-certificate.js';
 import { react } from './reactions.js';
 import { type ServeOptions, serve } from './serve.js';
@@ -106,12 +107,14 @@ export class Cloud implements Stoppable {
     const heartbeat = options.heartbeat ?? HEARTBEAT;
     const silentAfter = milliseconds(heartbeat * LOST_AFTER_HEARTBEATS);
     const presence = new Presence(clock, silentAfter);
+    const monitoring = await Monitoring.open({ store, inventory, presence, clock, random, log }, scope);
     const latest = new LatestReadings();
     const watchers = new Watchers();
     const ingest = new Ingest(store);
     const merging = new BackgroundMerging({ store, clock, log, isBusy: () => ingest.isBusy });
     ingest.onStored((hub, log, batch) => {
       latest.stored(hub, log, batch);
+      monitoring.states.stored(hub, log, batch);
       watchers.stored(hub, log, batch);
       merging.stored(hub, log, batch);
     });
@@ -144,12 +147,13 @@ export class Cloud implements Stoppable {
       software: SOFTWARE,
     };
     react(services, inventory, port, silentAfter, scope);
-    await recall(inventory, services, latest, scope);
+    await recall(inventory, services, { latest, states: monitoring.states }, scope);
+    monitoring.begin(scope);
     scope.run(
       (signal) => merging.run(hubsOf(inventory), signal),
       (error) => log.error({ cause: describe(error) }, 'merging has ended: readings stay as they were stored'),
     );
-    const parts = { services, inventory, authority, keys, certificate, latest, watchers };
+    const parts = { services, inventory, authority, keys, certificate, latest, watchers, monitoring };
     const { listener, publicAddress } = await serve(options, parts, scope);
     await writeOperatorFiles(directory, inventory, publicAddress);
     log.info({ address: listener.address, public: publicAddress, mesh }, 'cloud is up');

@@ -1,37 +1,22 @@
 // The cloud's one listener with every service on it.
 import { EnrollmentServiceService } from '../../gen/occmesh/enrollment/v1/enrollment.js';
-import {
-  CustomerServiceService,
-  MachineServiceService,
-  SensorServiceService,
-  TokenServiceService,
-} from '../../gen/occmesh/inventory/v1/inventory.js';
 import { LinkServiceService, type Result } from '../../gen/occmesh/link/v1/link.js';
-import { OperationsServiceService } from '../../gen/occmesh/operations/v1/operations.js';
-import { ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
-import { SecretServiceService } from '../../gen/occmesh/secrets/v1/secrets.js';
 import { CloseCode, TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { loadDescriptors } from '../contract/descriptors.js';
 import { ApiFault } from '../contract/fault.js';
 import { HealthService } from '../contract/health.js';
 import { GrpcListener } from '../contract/listener.js';
 import { reflectionImplementation } from '../contract/reflection.js';
-import { encodedAnswers } from '../contract/service.js';
 import type { MeshAuthority } from '../identity/authority.js';
 import type { Duration } from '../kernel/duration.js';
 import type { Scope } from '../kernel/scope.js';
 import { ending } from '../link/pipe.js';
-import { CustomerService } from './api/customer-service.js';
-import { MachineService } from './api/machine-service.js';
-import { OperationsService } from './api/operations-service.js';
-import { ReadingService } from './api/reading-service.js';
-import { SecretService } from './api/secret-service.js';
-import { SensorService } from './api/sensor-service.js';
-import { TokenService } from './api/token-service.js';
+import { addServices } from './api/add-services.js';
 import { authenticator } from './authenticate.js';
 import type { NodeKeys } from './cloud-files.js';
 import { EnrollmentService } from './enrollment/enrollment-service.js';
 import type { Inventory } from './inventory/inventory.js';
+import type { Monitoring } from './monitoring.js';
 import type { NodeCertificate } from './node-certificate.js';
 import { serveLink, serveTrunk } from './sessions/link-service.js';
 import type { SessionRegistry } from './sessions/registry.js';
@@ -57,6 +42,7 @@ export interface ServeModules {
   readonly certificate: NodeCertificate;
   readonly latest: LatestReadings;
   readonly watchers: Watchers;
+  readonly monitoring: Monitoring;
 }
 
 /** Resolves when it listens, with where machines and people reach it. Faults: contract.port-*. */
@@ -65,8 +51,8 @@ export async function serve(
   modules: ServeModules,
   scope: Scope,
 ): Promise<{ readonly listener: GrpcListener; readonly publicAddress: string }> {
-  const { services, inventory, authority, keys, certificate, latest, watchers } = modules;
-  const { clock, random, log, store, ledger, presence, sessions } = services;
+  const { services, inventory, authority, keys, certificate, latest, watchers, monitoring } = modules;
+  const { clock, random, log, sessions } = services;
   const { directory } = options;
   const trust = authority.bundle;
   const descriptors = loadDescriptors();
@@ -93,15 +79,11 @@ export async function serve(
   listener.add(LinkServiceService, { link: (stream, context) => serveLink(services, stream, context) });
   listener.add(TrunkServiceService, { trunk: (stream, context) => serveTrunk(services, stream, context) });
   listener.add(EnrollmentServiceService, new EnrollmentService(options, enrollment));
-  listener.add(CustomerServiceService, new CustomerService(inventory));
-  listener.add(MachineServiceService, new MachineService({ inventory, presence }));
-  listener.add(SensorServiceService, new SensorService({ inventory, commands: commandsOver(sessions) }));
-  listener.add(SecretServiceService, new SecretService({ inventory, random }));
-  listener.add(TokenServiceService, new TokenService({ inventory, mesh }));
-  const getLatest = encodedAnswers(ReadingServiceService.getLatest);
-  const readings = new ReadingService({ inventory, store, ledger, latest, watchers });
-  listener.add({ ...ReadingServiceService, getLatest }, readings);
-  listener.add(OperationsServiceService, new OperationsService({ directory, store, clock, log }));
+  addServices(listener, {
+    ...{ services, inventory, monitoring, latest, watchers, mesh, directory },
+    commands: commandsOver(sessions),
+    changes: descriptors.changes(),
+  });
   const health = new HealthService(descriptors.services().map(({ typeName }) => typeName));
   health.addTo(listener);
   reflectionImplementation(descriptors).addTo(listener);

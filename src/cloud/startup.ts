@@ -4,7 +4,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { writeFileDurably, writeSecretFile } from '../identity/key-file.js';
-import { uuidBytes } from '../identity/uuid.js';
+import { uuidBytes, uuidText } from '../identity/uuid.js';
 import { epochMs } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
@@ -14,6 +14,7 @@ import { cloudPaths } from './cloud-files.js';
 import type { Inventory } from './inventory/inventory.js';
 import type { SessionServices } from './sessions/services.js';
 import { readSessionRecord } from './sessions/session-record.js';
+import type { SensorStates } from './states/sensor-states.js';
 import type { LatestReadings } from './telemetry/latest.js';
 
 /** More changes than a hub can have seen between a backup and its restore. */
@@ -36,7 +37,7 @@ export async function afterRestore(directory: string, inventory: Inventory, log:
 export async function recall(
   inventory: Inventory,
   services: SessionServices,
-  latest: LatestReadings,
+  { latest, states }: { latest: LatestReadings; states: SensorStates },
   scope: Scope,
 ): Promise<void> {
   const machines = [...inventory.machines.all()]
@@ -46,8 +47,10 @@ export async function recall(
       key: { customer: uuidBytes(machine.customerId), machine: uuidBytes(machine.id) },
     }));
   for (const { machine, key } of machines) {
-    const { lastSeenMs, shutDown } = await readSessionRecord(services.store, key);
-    if (lastSeenMs > 0) services.presence.expect(machine.id, epochMs(lastSeenMs), shutDown);
+    const { lastSeenMs, shutDown, connectorId } = await readSessionRecord(services.store, key);
+    if (lastSeenMs === 0) continue;
+    const connector = connectorId.length === 0 ? '' : uuidText(connectorId);
+    services.presence.expect(machine.id, { lastSeen: epochMs(lastSeenMs), shutDown, connectorId: connector });
   }
   scope.run(
     async (signal) => {
@@ -57,6 +60,7 @@ export async function recall(
         const sensors = new Set([...inventory.sensors.of(machine.id)].map(({ number }) => number));
         // What comes in meanwhile is later, and stays.
         await latest.load(key, services.store, sensors);
+        for (const { reading } of latest.of(key)) states.recall(machine.id, reading);
       }
     },
     (error) => services.log.error({ cause: describe(error) }, 'latest readings could not be read back'),

@@ -2,6 +2,7 @@
 // (1 byte), then what the table says. The customer comes first so that a distributed store can keep a tenant together.
 // Customer ids are UUIDs of version 7: none begins with 0x00 or 0xff, which the store keeps for itself. Table numbers
 // are never used again. "Since" is the program version in which a table was born.
+import { uuidBytes } from '../identity/uuid.js';
 
 export const TABLES = {
   /** (nothing more) → CustomerRecord. Since 0.1. */
@@ -26,6 +27,16 @@ export const TABLES = {
   gap: 0x13,
   /** machine (16), log (16), first flush of the range (u64), sensor (u32) → SeriesBlock. Since 0.1. */
   series: 0x14,
+  /** alarm id (16) → AlarmRecord. Since 0.1. */
+  alarm: 0x20,
+  /** maintenance id (16) → MaintenanceRecord. Since 0.1. */
+  maintenance: 0x21,
+  /** channel id (16) → ChannelRecord. Since 0.1. */
+  channel: 0x22,
+  /** notice id (16) → NoticeRecord: what waits to be told. Since 0.1. */
+  notice: 0x23,
+  /** position (u64) → events.v1.Event. Since 0.1. */
+  event: 0x28,
 } as const;
 
 export type TableName = keyof typeof TABLES;
@@ -37,3 +48,6 @@ export const NOBODY: Buffer = Buffer.alloc(16, 0x01);
 export function tableKey(customer: Uint8Array, table: TableName, ...parts: readonly Uint8Array[]): Buffer {
   return Buffer.concat([customer, Buffer.of(TABLES[table]), ...parts]);
 }
+
+/** Where a customer-bound record goes in the store; `undefined` stands for nobody in particular. */
+export const customerKey = (id: string | undefined): Buffer => (id === undefined ? NOBODY : uuidBytes(id));

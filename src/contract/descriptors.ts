@@ -74,7 +74,21 @@ export class Descriptors {
     }
     return rules;
   }
+
+  /** Paths of the methods that change something, as the access option says. */
+  changes(): ReadonlySet<string> {
+    const option = this.registry.getExtension(ACCESS_OPTION);
+    const methods = this.services().flatMap((service) => service.methods);
+    const changing = methods.filter(
+      (method) => option && hasOption(method, option) && changesIn(getOption(method, option)),
+    );
+    return new Set(changing.map((method) => infoOf(method).path));
+  }
 }
+
+/** The option's type is known at run time only. */
+const changesIn = (access: unknown): boolean =>
+  access !== null && typeof access === 'object' && 'changes' in access && access.changes === true;
 
 function infoOf(method: DescMethod): MethodInfo {
   const kind = method.methodKind;

@@ -81,6 +81,11 @@ export interface StatusModules {
   readonly random: Random;
 }
 
+/** The status code of an error, without anything being said or logged. */
+export const statusOf = (thrown: unknown): Status =>
+  (thrown instanceof Fault && (STATUS_TABLE[thrown.code] ?? (WITHHELD[thrown.code] && Status.UNAVAILABLE))) ||
+  Status.INTERNAL;
+
 export class StatusTranslator {
   /** `more` adds to the table, or overrides it. */
   constructor(

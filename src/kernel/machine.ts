@@ -10,6 +10,11 @@ export class IllegalTransition extends Fault<'kernel.illegal-transition'> {
   }
 }
 
+/** Throws IllegalTransition when the table has no such edge. For those of whom there are too many for an object each. */
+export function checkEdge<State extends string>(name: string, edges: Edges<State>, from: State, to: State): void {
+  if (!edges[from].includes(to)) throw new IllegalTransition(name, from, to);
+}
+
 export class StateMachine<State extends string> {
   /** Made for the first of them: there are many machines, and few have any. */
   #listeners: Set<(to: State, from: State) => void> | undefined;
@@ -34,7 +39,7 @@ export class StateMachine<State extends string> {
   /** Throws IllegalTransition when the table has no such edge. */
   to(next: State): void {
     const from = this.#state;
-    if (!this.edges[from].includes(next)) throw new IllegalTransition(this.name, from, next);
+    checkEdge(this.name, this.edges, from, next);
     this.#state = next;
     for (const listener of [...(this.#listeners ?? [])]) listener(next, from);
   }

@@ -53,6 +53,15 @@ export interface SeriesArrays {
   readonly values: readonly Float64Array[];
 }
 
+/** The states of consecutive readings of one sensor, as parallel arrays that must not be changed. */
+export interface StateArrays {
+  readonly sensor: number;
+  readonly takenAt: Float64Array;
+  readonly state: Uint8Array;
+  /** Of the last of them. */
+  readonly message: string;
+}
+
 export interface TableOptions {
   /** By default those of a batch. */
   readonly limits?: ColumnsLimits;
@@ -179,6 +188,14 @@ export class ReadingTable {
     });
   }
 
+  /** By sensor, then as in the log. A sensor may come several times. */
+  *states(): Generator<StateArrays> {
+    for (const { sensor, from, to } of this.#series) {
+      const [takenAt, state] = [this.#takenAt.subarray(from, to), this.#state.subarray(from, to)];
+      yield { sensor, takenAt, state, message: this.#messageAt(to - 1) };
+    }
+  }
+
   /** Positions in canonical order; to be asked for every reading in turn. */
   #places(): (at: number) => number {
     /** Per flush: how many of its readings have been asked for. */
@@ -192,14 +209,18 @@ export class ReadingTable {
   }
 
   #reading(series: Series, index: number): Reading {
-    const message = this.#message[index] as number;
     return {
       sensor: series.sensor,
       takenAt: epochMs(this.#takenAt[index] as number),
       state: this.#state[index] as State,
-      message: message === 0 ? '' : (this.#messages[message - 1] as string),
+      message: this.#messageAt(index),
       values: this.#valuesOf(series, index),
     };
+  }
+
+  #messageAt(index: number): string {
+    const message = this.#message[index] as number;
+    return message === 0 ? '' : (this.#messages[message - 1] as string);
   }
 
   #valuesOf(series: Series, index: number): MetricValue[] {

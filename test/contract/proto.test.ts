@@ -149,6 +149,15 @@ describe('proto files', () => {
     }
   });
 
+  it('say of every RPC for people whether it changes something, as its name does', () => {
+    const descriptors = loadDescriptors();
+    const rules = descriptors.accessRules();
+    const forPeople = descriptors.methods().filter(({ path }) => rules.get(path)?.includes(Caller.OPERATOR));
+    expect(forPeople.length).to.be.greaterThan(20);
+    const changing = forPeople.filter(({ name }) => !/^(?:List|Get|Query|Aggregate|Watch)/.test(name));
+    expect([...descriptors.changes()].sort()).to.deep.equal(changing.map(({ path }) => path).sort());
+  });
+
   it('begin every enum with …_UNSPECIFIED = 0', () => {
     const all = files.flatMap(allEnums);
     expect(all.length).to.be.greaterThan(10);

@@ -13,12 +13,12 @@ import { roleToProto } from '../../identity/spiffe.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { MachineRecord } from '../inventory/records.js';
 import { page } from './paging.js';
-import type { Presence } from './ports.js';
+import type { InMaintenance, Presence } from './ports.js';
 import { type Call, View } from './tenancy.js';
 import { requireName } from './validation.js';
 
 export class MachineService {
-  constructor(private readonly modules: { inventory: Inventory; presence: Presence }) {}
+  constructor(private readonly modules: { inventory: Inventory; presence: Presence; maintenance: InMaintenance }) {}
 
   readonly listMachines = async (request: ListMachinesRequest, call: Call): Promise<ListMachinesResponse> => {
     const { machines } = this.modules.inventory;
@@ -31,9 +31,9 @@ export class MachineService {
 
   readonly updateMachine = async (request: UpdateMachineRequest, call: Call): Promise<Machine> => {
     const { id } = this.#view(call).machine('id', request.id);
-    const { name, directAllowed } = request;
+    const { name, directAllowed, maySleep } = request;
     if (name !== undefined) requireName('name', name);
-    return this.#machineOf(await this.modules.inventory.machines.update(id, { name, directAllowed }));
+    return this.#machineOf(await this.modules.inventory.machines.update(id, { name, directAllowed, maySleep }));
   };
 
   readonly retireMachine = async (request: RetireMachineRequest, call: Call): Promise<Machine> => {
@@ -64,7 +64,7 @@ export class MachineService {
       role: roleToProto(machine.role),
       name: machine.name,
       info: machine.info,
-      state: retired ? MachineState.RETIRED : now.state,
+      state: retired ? MachineState.RETIRED : shownState(now.state, machine),
       path: now.path,
       connectorId: now.connectorId,
       lastSeenMs: now.lastSeenMs,
@@ -79,10 +79,17 @@ export class MachineService {
       queuedAgeMs: now.queuedAgeMs,
       clockOffsetMs: now.clockOffsetMs,
       software: now.software || machine.info.software,
-      hubCount: now.hubCount,
+      hubCount: machine.role === 'connector' ? now.hubCount : 0,
       lanAddresses: [...machine.lanAddresses],
       quarantined: machine.quarantined !== undefined,
       rotating: machine.rotating === true,
+      maySleep: machine.maySleep ?? false,
+      inMaintenance: this.modules.maintenance.covers(machine.id),
+      connectorLost: now.connectorLost,
     };
   }
 }
+
+/** That one is gone that may sleep says nothing. */
+export const shownState = (state: MachineState, { maySleep }: Pick<MachineRecord, 'maySleep'>): MachineState =>
+  state === MachineState.LOST && maySleep ? MachineState.ASLEEP : state;

@@ -39,6 +39,10 @@ export function page<T>(items: Iterable<T>, keyOf: (item: T) => string, request:
   return { items: taken.map(({ item }) => item), nextPageToken: more ? tokenOf(last.key) : '' };
 }
 
+/** A key for ids whose newest shall come first: they begin with their time. */
+export const newestFirst = (id: string): string =>
+  id.replace(/[0-9a-f]/g, (digit) => (15 - Number.parseInt(digit, 16)).toString(16));
+
 /** As many as fit, at least one. */
 function fitting<T>(wanted: { key: string; item: T }[]): { key: string; item: T }[] {
   let bytes = 0;

@@ -1,6 +1,6 @@
 // What the API needs besides the inventory: how machines are right now, a way to reach them, and the facts of the mesh
 // that a new machine has to be told.
-import type { MachineState } from '../../../gen/occmesh/inventory/v1/inventory.js';
+import type { MachineState, SensorState } from '../../../gen/occmesh/inventory/v1/inventory.js';
 import type { Path, Result } from '../../../gen/occmesh/link/v1/link.js';
 
 /** How a machine is right now, as its sessions show. */
@@ -17,6 +17,22 @@ export interface MachinePresence {
   readonly software: string;
   /** Of a connector: hubs connected now. */
   readonly hubCount: number;
+  /** Of a hub that is direct: the connector that it had is lost. */
+  readonly connectorLost: boolean;
+}
+
+export interface InMaintenance {
+  /** Whether nobody is told of this machine's alarms for now. */
+  covers(machineId: string): boolean;
+}
+
+/** How a sensor is right now, as its readings show. */
+export interface SensorStates {
+  /** Also answers for sensors that have never said anything. */
+  of(
+    machineId: string,
+    sensor: number,
+  ): { readonly state: SensorState; readonly attempt: number; readonly flapping: boolean };
 }
 
 export interface Presence {

@@ -63,7 +63,7 @@ export class ReadingService {
     const messages = new MessageFiller();
     for await (const found of queryReadings(this.modules.store, keyOf(machine), query)) {
       call.signal.throwIfAborted();
-      this.#requireToken(view);
+      view.requireToken();
       for (const placed of found) {
         const readings = messages.add(toProto(machine.id, placed));
         if (readings) yield { readings };
@@ -85,7 +85,7 @@ export class ReadingService {
     const query = { sensor: request.sensor, ...buckets };
     for await (const some of querySeries(this.modules.store, keyOf(machine), query)) {
       call.signal.throwIfAborted();
-      this.#requireToken(view);
+      view.requireToken();
       for (const series of some) sums.add(series);
     }
     for (const sensor of sums.sensors) yield* bucketsToProto(sensor);
@@ -110,7 +110,7 @@ export class ReadingService {
           advice: 'Query what was missed.',
         });
       }
-      this.#requireToken(view);
+      view.requireToken();
       for (const watched of stored) {
         const readings = messages.add(toProto(uuidText(watched.hub.machine), watched));
         if (readings) yield { readings };
@@ -128,12 +128,6 @@ export class ReadingService {
     const { items, nextPageToken } = page(logs, ({ name }) => name, request);
     return { logs: items.map((item) => item.ledger), nextPageToken };
   };
-
-  /** A stream outlives the moment in which its token was looked at. */
-  #requireToken({ user }: View): void {
-    if (this.modules.inventory.tokens.isInForce(user.tokenId)) return;
-    throw new ApiFault('api.unauthenticated', 'the API token has been revoked, or has expired');
-  }
 
   #hubs(view: View, request: { customerId: string; machineId: string }): MachineRecord[] {
     if (request.machineId !== '') return [view.machine('machine_id', request.machineId)];

@@ -10,13 +10,15 @@ import type {
   Sensor,
   UpdateSensorRequest,
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
+import { defined } from '../../kernel/defined.js';
 import { InventoryFault } from '../inventory/faults.js';
 import type { Inventory } from '../inventory/inventory.js';
-import type { SensorRecord } from '../inventory/records.js';
+import { DEFAULT_ATTEMPTS, type SensorRecord } from '../inventory/records.js';
 import { sensorId } from '../inventory/tables.js';
 import { page } from './paging.js';
-import type { Commands } from './ports.js';
+import type { Commands, InMaintenance, SensorStates } from './ports.js';
 import {
+  requireAttempts,
   requireInterval,
   requireKind,
   requireSettings,
@@ -28,7 +30,14 @@ import { type Call, View } from './tenancy.js';
 import { optionalName, requireName, requireRequestId } from './validation.js';
 
 export class SensorService {
-  constructor(private readonly modules: { inventory: Inventory; commands: Commands }) {}
+  constructor(
+    private readonly modules: {
+      inventory: Inventory;
+      commands: Commands;
+      states: SensorStates;
+      maintenance: InMaintenance;
+    },
+  ) {}
 
   readonly createSensor = async (request: CreateSensorRequest, call: Call): Promise<Sensor> => {
     const machine = this.#view(call).machine('machine_id', request.machineId);
@@ -44,6 +53,7 @@ export class SensorService {
         request.thresholds.length > 0 ? request.thresholds : defaults.thresholds,
       ),
       paused: false,
+      ...defined({ attempts: request.attempts === 0 ? undefined : requireAttempts(request.attempts) }),
       ...(name === '' ? {} : { name }),
     };
     const requestId = requireRequestId(request.requestId);
@@ -58,7 +68,7 @@ export class SensorService {
 
   readonly updateSensor = async (request: UpdateSensorRequest, call: Call): Promise<Sensor> => {
     const { kind } = this.#view(call).sensor('id', request.id);
-    const { name, settings, intervalMs, timeoutMs, thresholds, paused } = request;
+    const { name, settings, intervalMs, timeoutMs, thresholds, paused, attempts } = request;
     const change = {
       name: name === undefined ? undefined : requireName('name', name),
       settings: settings === undefined ? undefined : requireSettings(kind, settings),
@@ -66,6 +76,7 @@ export class SensorService {
       timeoutMs: timeoutMs === undefined ? undefined : requireTimeout(timeoutMs),
       thresholds: thresholds === undefined ? undefined : requireThresholds(kind, thresholds.thresholds),
       paused,
+      attempts: attempts === undefined ? undefined : requireAttempts(attempts),
     };
     return this.#sensorOf(await this.modules.inventory.sensors.update(request.id, change));
   };
@@ -107,7 +118,8 @@ export class SensorService {
 
   #sensorOf(sensor: SensorRecord): Sensor {
     const { machineId, number, name, kind, settings, intervalMs, timeoutMs, paused } = sensor;
-    const failures = this.modules.inventory.machines.get(machineId)?.running.failures ?? [];
+    const { inventory, states, maintenance } = this.modules;
+    const failures = inventory.machines.get(machineId)?.running.failures ?? [];
     return {
       id: sensorId(machineId, number),
       machineId,
@@ -120,6 +132,9 @@ export class SensorService {
       thresholds: [...sensor.thresholds],
       paused,
       configError: failures.find((failure) => failure.sensor === number)?.error ?? '',
+      attempts: sensor.attempts ?? DEFAULT_ATTEMPTS,
+      ...states.of(machineId, number),
+      inMaintenance: maintenance.covers(machineId),
     };
   }
 }

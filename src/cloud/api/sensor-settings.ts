@@ -73,6 +73,7 @@ export function requireTimes(kind: string, given: { intervalMs: number; timeoutM
 }
 
 export const requireInterval = (ms: number): number => requireRange('interval_ms', ms, 1_000, MAX_INTERVAL);
+export const requireAttempts = (count: number): number => requireRange('attempts', count, 1, 10);
 export const requireTimeout = (ms: number): number => requireRange('timeout_ms', ms, 1, MAX_INTERVAL - 1);
 
 /** Of metrics that the kind can have, where these are known. Faults: api.invalid. */

@@ -67,6 +67,24 @@ export class View {
     return token;
   }
 
+  /** Whose this is; undefined for what is not known, and for nobody's. */
+  ownerOf(id: string): string | undefined {
+    const { customers, machines, sensors, tokens } = this.inventory;
+    return customers.get(id)?.id ?? (machines.get(id) ?? sensors.get(id) ?? tokens.get(id))?.customerId;
+  }
+
+  /** A stream outlives the moment in which its token was looked at. Faults: api.unauthenticated. */
+  requireToken(): void {
+    if (this.inventory.tokens.isInForce(this.user.tokenId)) return;
+    throw new ApiFault('api.unauthenticated', 'the API token has been revoked, or has expired');
+  }
+
+  /** Who this is, for people: name and id of the token. */
+  get name(): string {
+    const { tokenId } = this.user;
+    return `${this.inventory.tokens.get(tokenId)?.name || 'unnamed'} (${tokenId})`;
+  }
+
   /** The customer that a list is limited to: the one asked for, else the principal's own, else none. */
   filter(field: string, asked: string): string | undefined {
     return asked === '' ? this.bound : this.customer(field, asked).id;

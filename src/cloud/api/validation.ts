@@ -18,6 +18,14 @@ export function optionalName(field: string, name: string): string {
   return name === '' ? name : requireName(field, name);
 }
 
+/** What people say about something: at most 512 characters. */
+export function requireComment(field: string, text: string): string {
+  const length = [...text].length;
+  if (length > 512) throw invalid(field, `must have at most 512 characters, has ${length}`);
+  if (UNPRINTABLE.test(text.replace(/[\n\t]/g, ''))) throw invalid(field, 'must not contain control characters');
+  return text;
+}
+
 export function requireId(field: string, id: string): string {
   if (id === '') throw invalid(field, 'is missing');
   return id;

@@ -8,9 +8,9 @@ import type { Clock } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
+import type { Journal } from '../records/journal.js';
 import { bumped } from './desired-state.js';
 import { notFound } from './faults.js';
-import type { Journal } from './journal.js';
 import { replacedKeysOf } from './machines.js';
 import { certificateFields, type EnrollmentTokenRecord, type MachineRecord, type MachineRole } from './records.js';
 import type { Revocations } from './revocations.js';
@@ -60,7 +60,7 @@ export interface Place {
 }
 
 export interface AdmissionModules {
-  readonly journal: Journal;
+  readonly journal: Journal<Tables>;
   readonly revocations: Revocations;
   readonly clock: Clock;
   readonly random: Random;

@@ -3,9 +3,9 @@
 import { uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
+import type { Journal } from '../records/journal.js';
 import { bumpHubs, DEFAULT_FALLBACK_AFTER } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
-import type { Journal } from './journal.js';
 import type { CustomerRecord } from './records.js';
 import { once, type Request } from './requests.js';
 import type { Tables } from './tables.js';
@@ -19,7 +19,7 @@ export interface CustomerChange {
 export class Customers {
   readonly #tables: Tables;
 
-  constructor(private readonly modules: { journal: Journal; clock: Clock; random: Random }) {
+  constructor(private readonly modules: { journal: Journal<Tables>; clock: Clock; random: Random }) {
     this.#tables = modules.journal.tables;
   }
 

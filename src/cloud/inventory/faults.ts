@@ -23,6 +23,8 @@ export type InventoryCode =
 export class InventoryFault extends Fault<InventoryCode> {}
 
 /** The one answer for what does not exist and for what belongs to somebody else. */
-export function notFound(what: 'customer' | 'machine' | 'sensor' | 'token'): InventoryFault {
+export function notFound(
+  what: 'customer' | 'machine' | 'sensor' | 'token' | 'alarm' | 'maintenance' | 'channel',
+): InventoryFault {
   return new InventoryFault('inventory.not-found', `no such ${what}`, { permanent: true });
 }

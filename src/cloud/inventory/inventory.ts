@@ -6,9 +6,9 @@ import type { Logger } from '../../kernel/log.js';
 import type { Random } from '../../kernel/random.js';
 import { Scope, type Stoppable } from '../../kernel/scope.js';
 import type { Store } from '../../storage/store.js';
+import { Journal } from '../records/journal.js';
 import { Admission } from './admission.js';
 import { Customers } from './customers.js';
-import { Journal } from './journal.js';
 import { Machines, replacedKeysOf, retireIn, revocationOf } from './machines.js';
 import { Reports } from './reports.js';
 import { forgetOld } from './requests.js';
@@ -86,7 +86,7 @@ export class Inventory implements Stoppable {
   }
 }
 
-async function align(journal: Journal, revocations: Revocations, clock: Clock): Promise<void> {
+async function align(journal: Journal<Tables>, revocations: Revocations, clock: Clock): Promise<void> {
   const { tables } = journal;
   const now = clock.now();
   const retired = [...tables.machines.all()].filter((machine) => machine.retiredAtMs !== undefined);

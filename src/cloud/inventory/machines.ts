@@ -5,16 +5,17 @@ import { VerifyKey } from '../../identity/keys.js';
 import type { Clock } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
+import type { Journal } from '../records/journal.js';
+import type { Change } from '../records/table.js';
 import { bumped, bumpHubs, lanAddressesOf, renderDesiredState } from './desired-state.js';
 import { notFound } from './faults.js';
-import type { Journal } from './journal.js';
 import type { MachineRecord, MachineRole } from './records.js';
 import type { KeyRevocation, MachineRevocation, Revocations } from './revocations.js';
 import { removeSecrets } from './secret-fields.js';
 import { machineGroup, type Tables } from './tables.js';
 
 export interface MachineModules {
-  readonly journal: Journal;
+  readonly journal: Journal<Tables>;
   readonly revocations: Revocations;
   readonly clock: Clock;
 }
@@ -96,6 +97,11 @@ export class Machines {
     });
   }
 
+  /** Called after each durable change, until the returned function is called. */
+  onChange(listener: (change: Change<MachineRecord>) => void): () => void {
+    return this.#tables.machines.onChange(listener);
+  }
+
   /** Called with a hub's id when its desired state has another version, or when its quarantine has ended. */
   onDesiredStateChanged(listener: (machineId: string) => void): () => void {
     this.#onDesiredState.add(listener);
@@ -111,14 +117,15 @@ export class Machines {
   /** Display name and policy. Faults: inventory.not-found. */
   update(
     id: string,
-    change: { name?: string | undefined; directAllowed?: boolean | undefined },
+    change: { name?: string | undefined; directAllowed?: boolean | undefined; maySleep?: boolean | undefined },
   ): Promise<MachineRecord> {
     return this.modules.journal.transact(() => {
       const old = this.#found(id);
       const name = change.name ?? old.name;
       const own = change.directAllowed ?? old.directAllowed;
-      if (name === old.name && own === old.directAllowed) return old;
-      const next = { ...old, name, ...defined({ directAllowed: own }) };
+      const maySleep = change.maySleep ?? old.maySleep;
+      if (name === old.name && own === old.directAllowed && maySleep === old.maySleep) return old;
+      const next = { ...old, name, ...defined({ directAllowed: own, maySleep }) };
       const policy = this.#tables.customers.latest(old.customerId)?.directAllowed;
       const differs = name !== old.name || (next.directAllowed ?? policy) !== (old.directAllowed ?? policy);
       return this.#tables.machines.put(inUse(old) && old.role === 'hub' && differs ? bumped(next) : next);

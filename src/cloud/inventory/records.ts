@@ -64,6 +64,8 @@ export const machineSchema = z.object({
   rotating: z.literal(true).optional(),
   /** Absent: as the customer says. */
   directAllowed: z.boolean().optional(),
+  /** That it is gone is no alarm. Absent: it is. */
+  maySleep: z.boolean().optional(),
   /** Version of its desired state; rises for ever. */
   configVersion: z.int().nonnegative(),
   /** As it reported last. */
@@ -89,6 +91,8 @@ export const certificateFields = ({ der, notAfter, issuer }: MeshCertificate) =>
   certificateIssuer: issuer,
 });
 
+export const DEFAULT_ATTEMPTS = 3;
+
 const thresholdSchema = z.object({ metric: z.string(), warning: z.string(), critical: z.string() });
 
 export const sensorSchema = z.object({
@@ -104,6 +108,8 @@ export const sensorSchema = z.object({
   timeoutMs: z.int().positive(),
   thresholds: z.array(thresholdSchema),
   paused: z.boolean(),
+  /** How many bad readings in a row are believed. Absent: DEFAULT_ATTEMPTS. */
+  attempts: z.int().positive().optional(),
 });
 export type SensorRecord = Readonly<z.infer<typeof sensorSchema>>;
 

@@ -4,10 +4,10 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Applied } from '../../../gen/occmesh/link/v1/link.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import type { Clock } from '../../kernel/clock.js';
+import type { Journal } from '../records/journal.js';
 import { newCustomer } from './customers.js';
 import { bumped, bumpHubs, lanAddressesOf, MAX_VERSION } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
-import type { Journal } from './journal.js';
 import { certificateFields, type MachineRecord } from './records.js';
 import type { Revocations } from './revocations.js';
 import { machineGroup, type Tables } from './tables.js';
@@ -24,7 +24,7 @@ const RECOVERED = 'it is not, or not like this, in the backup from which the clo
 export class Reports {
   readonly #tables: Tables;
 
-  constructor(private readonly modules: { journal: Journal; revocations: Revocations; clock: Clock }) {
+  constructor(private readonly modules: { journal: Journal<Tables>; revocations: Revocations; clock: Clock }) {
     this.#tables = modules.journal.tables;
   }
 

@@ -7,9 +7,9 @@ import type { Resealed, SealingKey } from '../../../gen/occmesh/link/v1/link.js'
 import type { VerifyKey } from '../../identity/keys.js';
 import { sealingKeyId, verifySealingKey } from '../../identity/sealing-keys.js';
 import { isSealed } from '../../identity/secret-sealing.js';
+import type { Journal } from '../records/journal.js';
 import { bumped } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
-import type { Journal } from './journal.js';
 import type { MachineRecord, SecretRecord } from './records.js';
 import { voidSecrets } from './secret-fields.js';
 import { requireHub } from './sensors.js';
@@ -18,7 +18,7 @@ import type { Tables } from './tables.js';
 export class Sealing {
   readonly #tables: Tables;
 
-  constructor(private readonly modules: { readonly journal: Journal }) {
+  constructor(private readonly modules: { readonly journal: Journal<Tables> }) {
     this.#tables = modules.journal.tables;
   }
 

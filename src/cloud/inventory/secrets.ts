@@ -5,9 +5,9 @@ import type { SealedSecret } from '../../../gen/occmesh/link/v1/link.js';
 import { sealingKeyId } from '../../identity/sealing-keys.js';
 import { isSealed, type SecretPlace, sameTarget } from '../../identity/secret-sealing.js';
 import type { Clock } from '../../kernel/clock.js';
+import type { Journal } from '../records/journal.js';
 import { bumped } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
-import type { Journal } from './journal.js';
 import type { MachineRecord, SecretRecord, SensorRecord } from './records.js';
 import type { DescribeSecrets, SensorSecrets } from './secret-fields.js';
 import { requireHub, requireRoom } from './sensors.js';
@@ -26,7 +26,7 @@ export class Secrets {
 
   constructor(
     private readonly options: { readonly secretsOf: DescribeSecrets },
-    private readonly modules: { readonly journal: Journal; readonly clock: Clock },
+    private readonly modules: { readonly journal: Journal<Tables>; readonly clock: Clock },
   ) {
     this.#tables = modules.journal.tables;
   }

@@ -3,9 +3,11 @@
 import { SensorConfig } from '../../../gen/occmesh/link/v1/link.js';
 import { sameTarget, type Target, targetParts } from '../../identity/secret-sealing.js';
 import type { Clock } from '../../kernel/clock.js';
+import { defined } from '../../kernel/defined.js';
+import type { Journal } from '../records/journal.js';
+import type { Change } from '../records/table.js';
 import { bumped, renderSensor } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
-import type { Journal } from './journal.js';
 import type { MachineRecord, SecretRecord, SensorRecord } from './records.js';
 import { once, type Request } from './requests.js';
 import { type DescribeSecrets, removeSecrets, voidSecrets } from './secret-fields.js';
@@ -18,7 +20,7 @@ const MAX_PER_HUB = 1_000;
 /** Everything about a sensor but where it is. Without a name it is called after its kind. */
 export type NewSensor = Omit<SensorRecord, 'v' | 'machineId' | 'customerId' | 'number' | 'name'> & { name?: string };
 export type SensorChange = {
-  readonly [K in 'name' | 'settings' | 'intervalMs' | 'timeoutMs' | 'thresholds' | 'paused']?:
+  readonly [K in 'name' | 'settings' | 'intervalMs' | 'timeoutMs' | 'thresholds' | 'paused' | 'attempts']?:
     | SensorRecord[K]
     | undefined;
 };
@@ -28,7 +30,7 @@ export class Sensors {
 
   constructor(
     private readonly options: { readonly secretsOf: DescribeSecrets },
-    private readonly modules: { journal: Journal; clock: Clock },
+    private readonly modules: { journal: Journal<Tables>; clock: Clock },
   ) {
     this.#tables = modules.journal.tables;
   }
@@ -44,6 +46,11 @@ export class Sensors {
 
   all(): Iterable<SensorRecord> {
     return this.#tables.sensors.all();
+  }
+
+  /** Called after each durable change, until the returned function is called. */
+  onChange(listener: (change: Change<SensorRecord>) => void): () => void {
+    return this.#tables.sensors.onChange(listener);
   }
 
   /**
@@ -77,6 +84,7 @@ export class Sensors {
         timeoutMs: change.timeoutMs ?? old.timeoutMs,
         thresholds: change.thresholds ?? old.thresholds,
         paused: change.paused ?? old.paused,
+        ...defined({ attempts: change.attempts ?? old.attempts }),
       };
       // Checked here and not only by the caller: each half may come from another change.
       if (next.timeoutMs >= next.intervalMs) {

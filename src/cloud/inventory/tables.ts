@@ -1,10 +1,8 @@
 // The inventory's tables: for each the schema of its records, their key in the store, and their group.
-import type { z } from 'zod';
 import { uuidBytes } from '../../identity/uuid.js';
-import { describe } from '../../kernel/fault.js';
 import { u32be } from '../../storage/keys.js';
-import { NOBODY, type TableName, tableKey } from '../tables.js';
-import { InventoryFault } from './faults.js';
+import { StoredTable } from '../records/stored-table.js';
+import { customerKey, tableKey } from '../tables.js';
 import {
   type CustomerRecord,
   customerSchema,
@@ -20,12 +18,6 @@ import {
   type TokenRecord,
   tokenSchema,
 } from './records.js';
-import { type Shape, Table } from './table.js';
-
-/** Where a customer-bound record goes in the store; `undefined` stands for nobody in particular. */
-const customerKey = (id: string | undefined): Buffer => (id === undefined ? NOBODY : uuidBytes(id));
-
-const encode = (record: object): Buffer => Buffer.from(JSON.stringify(record));
 
 export const sensorId = (machineId: string, number: number): string => `${machineId}/${number}`;
 export const secretId = (sensor: string, field: string): string => `${sensor}/${field}`;
@@ -33,37 +25,6 @@ export const requestKey = (customerId: string | undefined, requestId: string): s
   `${customerId ?? ''}/${requestId}`;
 /** Hubs and connectors of a customer are groups of their own: desired states need the few connectors often. */
 export const machineGroup = (customerId: string, role: MachineRole): string => `${customerId}/${role}`;
-
-/** A record that cannot be read back. */
-export function damaged(what: string, cause: unknown): InventoryFault {
-  return new InventoryFault('inventory.damaged', `${what} cannot be read (${describe(cause)})`, {
-    cause,
-    permanent: true,
-    advice: 'If a newer program has written this store, run that one; otherwise restore a backup.',
-  });
-}
-
-/** A table with what is needed to read it back. */
-export class StoredTable<R extends object> extends Table<R> {
-  constructor(
-    readonly name: TableName,
-    readonly schema: z.ZodType<R>,
-    shape: Omit<Shape<R>, 'encode'>,
-  ) {
-    super({ ...shape, encode });
-  }
-
-  /** Replaces everything by these rows, as they stand in the store. Faults: inventory.damaged. */
-  fill(rows: readonly unknown[]): void {
-    this.load(
-      rows.map((row) => {
-        const result = this.schema.safeParse(row);
-        if (!result.success) throw damaged(`a record of table ${this.name}`, result.error);
-        return result.data;
-      }),
-    );
-  }
-}
 
 export class Tables {
   readonly customers = new StoredTable<CustomerRecord>('customer', customerSchema, {

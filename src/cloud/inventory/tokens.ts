@@ -10,8 +10,8 @@ import type { Clock } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
+import type { Journal } from '../records/journal.js';
 import { notFound } from './faults.js';
-import type { Journal } from './journal.js';
 import type { ApiTokenRecord, EnrollmentTokenRecord, MachineRole, TokenRecord } from './records.js';
 import type { Revocations } from './revocations.js';
 import type { Tables } from './tables.js';
@@ -49,7 +49,9 @@ export const callerOf = (token: ApiTokenRecord): UserCaller => CALLERS[token.cal
 export class Tokens {
   readonly #tables: Tables;
 
-  constructor(private readonly modules: { journal: Journal; revocations: Revocations; clock: Clock; random: Random }) {
+  constructor(
+    private readonly modules: { journal: Journal<Tables>; revocations: Revocations; clock: Clock; random: Random },
+  ) {
     this.#tables = modules.journal.tables;
   }
 

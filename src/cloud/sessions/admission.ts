@@ -2,12 +2,16 @@
 // issued, durably.
 import type { Hello } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
+import { uuidBytes } from '../../identity/uuid.js';
+import { keep } from '../../kernel/bytes.js';
 import type { CloudSession } from '../../link/cloud-session.js';
 import { LinkFault } from '../../link/fault.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 import type { HubHost } from './hub-host.js';
 import type { SessionServices } from './services.js';
 import { type GenerationVerdict, judgeGeneration, putSessionRecord, readSessionRecord } from './session-record.js';
+
+const NONE = new Uint8Array(0);
 
 export interface Admitted {
   readonly ledger: HubLedger;
@@ -36,7 +40,7 @@ export async function takeOver(
   // record say how things are.
   await store.commit(() => undefined);
   const [ledger, before] = await Promise.all([services.ledger.of(host), readSessionRecord(store, host)]);
-  const { keyId } = host.peer.key;
+  const keyId = keep(host.peer.key.keyId);
   const verdict = judgeGeneration(before, hello.generation, keyId);
   const record: SessionRecord = {
     ...before,
@@ -44,6 +48,7 @@ export async function takeOver(
     confirmedGeneration: verdict === 'older' ? before.confirmedGeneration : hello.generation,
     lastSeenMs: clock.now(),
     shutDown: false,
+    connectorId: host.from.connectorId === undefined ? NONE : uuidBytes(host.from.connectorId),
     keyId,
   };
   await store.commit(() => {

@@ -79,7 +79,7 @@ export class HubHost implements CloudHost, Author, Debtor {
 
   constructor(
     private readonly services: SessionServices,
-    private readonly from: Carrier,
+    readonly from: Carrier,
   ) {
     const { identity } = from.peer;
     this.peer = from.peer;

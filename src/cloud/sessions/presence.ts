@@ -3,7 +3,7 @@ import { MachineState } from '../../../gen/occmesh/inventory/v1/inventory.js';
 import { Path } from '../../../gen/occmesh/link/v1/link.js';
 import type { Clock } from '../../kernel/clock.js';
 import type { Duration, EpochMs } from '../../kernel/duration.js';
-import { type Edges, StateMachine } from '../../kernel/machine.js';
+import { checkEdge, type Edges } from '../../kernel/machine.js';
 
 export type Liveness = 'never-seen' | 'expected' | 'online' | 'waiting' | 'shut-down' | 'lost' | 'unreachable';
 
@@ -21,7 +21,8 @@ export const LIVENESS_EDGES: Edges<Liveness> = {
   unreachable: ['online', 'lost'],
 };
 
-const STATES: { readonly [L in Liveness]: MachineState } = {
+/** How a liveness is shown. */
+export const STATES: { readonly [L in Liveness]: MachineState } = {
   'never-seen': MachineState.NEVER_SEEN,
   expected: MachineState.UNKNOWN,
   online: MachineState.ONLINE,
@@ -43,12 +44,20 @@ export interface PresenceFacts {
   readonly clockOffsetMs: number;
   readonly software: string;
   readonly hubCount: number;
+  /** It is direct, and the connector that it had is lost. */
+  readonly connectorLost: boolean;
 }
 
-interface Mutable extends Omit<PresenceFacts, 'state' | 'hubCount'> {
-  readonly liveness: StateMachine<Liveness>;
+interface Mutable extends Omit<PresenceFacts, 'state' | 'hubCount' | 'connectorLost'> {
+  liveness: Liveness;
   /** Monotonic time at which waiting ends. */
   deadline: number;
+  /** Monotonic time at which it was last heard. */
+  heardAt: number;
+  /** Monotonic time since when it has been there, but for pauses within its patience. */
+  upAt: number;
+  /** The connector that it had before it went direct. */
+  formerConnectorId: string;
   path: Path;
   connectorId: string;
   lastSeenMs: number;
@@ -61,8 +70,14 @@ interface Mutable extends Omit<PresenceFacts, 'state' | 'hubCount'> {
 /** A clock that is wrong by more is as wrong as this; the difference of two times may be no number that can be sent. */
 const MOST_OFFSET_MS = 2 ** 52;
 
+/** After a start machines have this many times their patience: a cloud that comes back must not be a mass alarm. */
+const START_GRACE = 6;
+
+export type LivenessListener = (machineId: string, after: Liveness, before: Liveness) => void;
+
 export class Presence {
   readonly #machines = new Map<string, Mutable>();
+  readonly #listeners = new Set<LivenessListener>();
 
   /** A machine that falls silent is given `patience`: three heartbeats and a grace. */
   constructor(
@@ -72,8 +87,13 @@ export class Presence {
 
   of(machineId: string): PresenceFacts {
     const m = this.#machine(machineId);
+    const count = () => this.#countBehind(machineId, 'online');
     return {
-      state: STATES[m.liveness.state],
+      /** Counted when it is asked for. */
+      get hubCount() {
+        return count();
+      },
+      state: STATES[m.liveness],
       path: m.path,
       connectorId: m.connectorId,
       lastSeenMs: m.lastSeenMs,
@@ -81,25 +101,61 @@ export class Presence {
       queuedAgeMs: m.queuedAgeMs,
       clockOffsetMs: m.clockOffsetMs,
       software: m.software,
-      hubCount: this.#hubsBehind(machineId).length,
+      connectorLost: m.path === Path.DIRECT && this.#machines.get(m.formerConnectorId)?.liveness === 'lost',
     };
   }
 
+  liveness(machineId: string): Liveness {
+    return this.#machines.get(machineId)?.liveness ?? 'never-seen';
+  }
+
+  /** Its clock minus the cloud's, milliseconds; 0 for one that is unknown. */
+  clockOffset(machineId: string): number {
+    return this.#machines.get(machineId)?.clockOffsetMs ?? 0;
+  }
+
+  /** Monotonic time since when it has been there; undefined when it is not. Short pauses do not count. */
+  upSince(machineId: string): number | undefined {
+    const m = this.#machines.get(machineId);
+    return m?.liveness === 'online' ? m.upAt : undefined;
+  }
+
+  /** The connector that it has, or had last; empty for none. */
+  connectorOf(machineId: string): string {
+    const m = this.#machines.get(machineId);
+    return m ? m.connectorId || m.formerConnectorId : '';
+  }
+
+  /** How many hubs cannot be reached because of this connector. */
+  unreachableBehind(connectorId: string): number {
+    return this.#countBehind(connectorId, 'unreachable');
+  }
+
+  /** Calls `listener` after every change, until the returned function is called. */
+  onChange(listener: LivenessListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
   /** After a start: a machine that has been seen before is given time to come back. */
-  expect(machineId: string, lastSeen: EpochMs, shutDown: boolean): void {
+  expect(machineId: string, known: { lastSeen: EpochMs; shutDown: boolean; connectorId: string }): void {
     const m = this.#machine(machineId);
-    m.lastSeenMs = lastSeen;
-    m.liveness.to(shutDown ? 'shut-down' : 'expected');
-    m.deadline = this.clock.monotonic() + this.patience;
+    m.lastSeenMs = known.lastSeen;
+    m.connectorId = known.connectorId;
+    m.path = known.connectorId === '' ? Path.UNSPECIFIED : Path.CONNECTOR;
+    m.deadline = this.clock.monotonic() + this.patience * START_GRACE;
+    this.#to(machineId, m, known.shutDown ? 'shut-down' : 'expected');
   }
 
   up(machineId: string, facts: { path: Path; connectorId: string; software: string; clockMs: number }): void {
     const m = this.#machine(machineId);
-    m.liveness.to('online');
+    if (!isIn(m, 'online', 'waiting')) m.upAt = this.clock.monotonic();
+    if (m.connectorId !== '') m.formerConnectorId = m.connectorId;
     m.path = facts.path;
     m.connectorId = facts.connectorId;
     m.software = facts.software;
     this.#seen(m, facts.clockMs);
+    this.#to(machineId, m, 'online');
   }
 
   heartbeat(machineId: string, facts: { queuedReadings: number; queuedAgeMs: number; clockMs: number }): void {
@@ -111,9 +167,9 @@ export class Presence {
 
   down(machineId: string, why: 'shut-down' | 'gone'): void {
     const m = this.#machine(machineId);
-    if (!m.liveness.is('online')) return;
-    m.liveness.to(why === 'shut-down' ? 'shut-down' : 'waiting');
+    if (m.liveness !== 'online') return;
     m.deadline = this.clock.monotonic() + this.patience;
+    this.#to(machineId, m, why === 'shut-down' ? 'shut-down' : 'waiting');
   }
 
   /**
@@ -122,31 +178,41 @@ export class Presence {
    */
   sweep(): void {
     const now = this.clock.monotonic();
-    const machines = [...this.#machines.values()];
-    for (const m of machines) if (m.path !== Path.CONNECTOR) this.#judge(m, now);
-    for (const m of machines) if (m.path === Path.CONNECTOR) this.#judge(m, now);
+    for (const [id, m] of this.#machines) if (m.path !== Path.CONNECTOR) this.#judge(id, m, now);
+    for (const [id, m] of this.#machines) if (m.path === Path.CONNECTOR) this.#judge(id, m, now);
   }
 
-  #judge(m: Mutable, now: Duration): void {
-    const connector = m.path === Path.CONNECTOR ? this.#machines.get(m.connectorId)?.liveness : undefined;
-    const wayIsGone = connector?.is('lost', 'shut-down') ?? false;
+  #judge(id: string, m: Mutable, now: Duration): void {
+    if (isIn(m, 'online', 'shut-down', 'never-seen')) return;
+    const connector = m.path === Path.CONNECTOR ? this.#machines.get(m.connectorId) : undefined;
+    const wayIsGone = connector !== undefined && isIn(connector, 'lost', 'shut-down');
     const verdict = wayIsGone ? 'unreachable' : 'lost';
-    if (m.liveness.is('waiting', 'expected')) {
-      if (now >= m.deadline && !connector?.is('waiting', 'expected')) m.liveness.to(verdict);
-    } else if (m.liveness.is('lost', 'unreachable') && m.liveness.state !== verdict) {
-      m.liveness.to(verdict);
+    if (isIn(m, 'waiting', 'expected')) {
+      // A connector that has not been heard since the hub's time was up may have its sign of life with it.
+      const isOpen = connector && (isIn(connector, 'waiting', 'expected') || connector.heardAt < m.deadline);
+      if (now >= m.deadline && (wayIsGone || !isOpen)) this.#to(id, m, verdict);
+    } else if (m.liveness !== verdict) {
+      this.#to(id, m, verdict);
     }
   }
 
-  #hubsBehind(connectorId: string): string[] {
-    const behind: string[] = [];
-    for (const [id, m] of this.#machines) {
-      if (m.connectorId === connectorId && m.path === Path.CONNECTOR && m.liveness.is('online')) behind.push(id);
+  #to(id: string, m: Mutable, next: Liveness): void {
+    const before = m.liveness;
+    checkEdge('presence', LIVENESS_EDGES, before, next);
+    m.liveness = next;
+    if (before !== next) for (const listener of this.#listeners) listener(id, next, before);
+  }
+
+  #countBehind(connectorId: string, liveness: Liveness): number {
+    let count = 0;
+    for (const m of this.#machines.values()) {
+      if (m.connectorId === connectorId && m.path === Path.CONNECTOR && m.liveness === liveness) count += 1;
     }
-    return behind;
+    return count;
   }
 
   #seen(m: Mutable, clockMs: number): void {
+    m.heardAt = this.clock.monotonic();
     m.lastSeenMs = this.clock.now();
     m.clockOffsetMs = Math.max(-MOST_OFFSET_MS, Math.min(MOST_OFFSET_MS, clockMs - m.lastSeenMs));
   }
@@ -155,8 +221,11 @@ export class Presence {
     let m = this.#machines.get(id);
     if (!m) {
       m = {
-        liveness: new StateMachine<Liveness>('presence', LIVENESS_EDGES, 'never-seen'),
+        liveness: 'never-seen',
         deadline: 0,
+        heardAt: 0,
+        upAt: 0,
+        formerConnectorId: '',
         path: Path.UNSPECIFIED,
         connectorId: '',
         lastSeenMs: 0,
@@ -170,3 +239,5 @@ export class Presence {
     return m;
   }
 }
+
+const isIn = (m: Mutable, ...states: readonly Liveness[]): boolean => states.includes(m.liveness);

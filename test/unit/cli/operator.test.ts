@@ -90,10 +90,11 @@ describe('operators', () => {
       await text('machines', 'rename', 'laptop', 'Notebook');
       await text('machines', 'deny-direct', 'acme/pc');
       await text('machines', 'allow-direct', OTHER_PC);
+      const absent = { name: undefined, directAllowed: undefined, maySleep: undefined };
       expect(office.cloud.asked('updateMachine')).to.deep.equal([
-        { id: LAPTOP, name: 'Notebook', directAllowed: undefined },
-        { id: PC, name: undefined, directAllowed: false },
-        { id: OTHER_PC, name: undefined, directAllowed: true },
+        { ...absent, id: LAPTOP, name: 'Notebook' },
+        { ...absent, id: PC, directAllowed: false },
+        { ...absent, id: OTHER_PC, directAllowed: true },
       ]);
       await text('machines', 'release', 'gw');
       expect(office.cloud.asked('releaseMachine')).to.deep.equal([{ id: GATEWAY }]);
@@ -144,7 +145,7 @@ describe('operators', () => {
     it('adds one, its limits put into those of the kind', async () => {
       await text('sensors', 'add', 'laptop', 'cpu', '--name', 'Busy', '--interval', '30s', '--warn', 'usage=50');
       await text('sensors', 'add', 'laptop', 'tcp', '--set', 'host=a.example', '--set', 'port=25');
-      const none = { requestId: '', intervalMs: 0, timeoutMs: 0, name: '' };
+      const none = { requestId: '', intervalMs: 0, timeoutMs: 0, name: '', attempts: 0 };
       expect(office.cloud.asked('createSensor')).to.deep.equal([
         {
           ...none,
@@ -163,7 +164,8 @@ describe('operators', () => {
       await text('sensors', 'change', 'shop', '--set', 'status=[200]', '--unset', 'url', '--resume');
       await text('sensors', 'change', 'gw-hub/cpu', '--crit', 'usage=95', '--pause');
       await text('sensors', 'change', 'gw-hub/cpu', '--no-thresholds');
-      const absent = { name: undefined, settings: undefined, intervalMs: undefined, timeoutMs: undefined };
+      const none = { name: undefined, settings: undefined, attempts: undefined };
+      const absent = { ...none, intervalMs: undefined, timeoutMs: undefined };
       expect(office.cloud.asked('updateSensor')).to.deep.equal([
         { ...absent, id: `${PC}/2`, settings: { status: [200] }, thresholds: undefined, paused: false },
         {

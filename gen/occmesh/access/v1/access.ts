@@ -94,10 +94,12 @@ export function callerToJSON(object: Caller): string {
 export interface Access {
   /** Whoever matches one of these may call. Empty means: nobody. */
   callers: Caller[];
+  /** It changes something: every call goes into the audit log (events.v1). */
+  changes: boolean;
 }
 
 function createBaseAccess(): Access {
-  return { callers: [] };
+  return { callers: [], changes: false };
 }
 
 export const Access: MessageFns<Access> = {
@@ -108,6 +110,9 @@ export const Access: MessageFns<Access> = {
         writer.int32(v);
       }
       writer.join();
+    }
+    if (message.changes !== false) {
+      writer.uint32(16).bool(message.changes);
     }
     return writer;
   },
@@ -143,6 +148,14 @@ export const Access: MessageFns<Access> = {
 
             break;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.changes = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -158,6 +171,7 @@ export const Access: MessageFns<Access> = {
   fromJSON(object: any): Access {
     return {
       callers: globalThis.Array.isArray(object?.callers) ? object.callers.map((e: any) => callerFromJSON(e)) : [],
+      changes: isSet(object.changes) ? globalThis.Boolean(object.changes) : false,
     };
   },
 
@@ -165,6 +179,9 @@ export const Access: MessageFns<Access> = {
     const obj: any = {};
     if (message.callers?.length) {
       obj.callers = message.callers.map((e) => callerToJSON(e));
+    }
+    if (message.changes !== false) {
+      obj.changes = message.changes;
     }
     return obj;
   },
@@ -175,6 +192,7 @@ export const Access: MessageFns<Access> = {
   fromPartial(object: DeepPartial<Access>): Access {
     const message = createBaseAccess();
     message.callers = object.callers?.map((e) => e) || [];
+    message.changes = object.changes ?? false;
     return message;
   },
 };
@@ -187,6 +205,10 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function isSet(value: any): boolean {
+  return value !== null && value !== undefined;
+}
 
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;

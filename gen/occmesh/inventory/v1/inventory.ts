@@ -63,6 +63,8 @@ export enum MachineState {
   RETIRED = 6,
   /** UNKNOWN - The cloud has started, and gives it time to come back. It has been there before. */
   UNKNOWN = 7,
+  /** ASLEEP - Its session is gone, as is to be expected of one that may sleep. */
+  ASLEEP = 8,
   UNRECOGNIZED = -1,
 }
 
@@ -92,6 +94,9 @@ export function machineStateFromJSON(object: any): MachineState {
     case 7:
     case "MACHINE_STATE_UNKNOWN":
       return MachineState.UNKNOWN;
+    case 8:
+    case "MACHINE_STATE_ASLEEP":
+      return MachineState.ASLEEP;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -117,7 +122,87 @@ export function machineStateToJSON(object: MachineState): string {
       return "MACHINE_STATE_RETIRED";
     case MachineState.UNKNOWN:
       return "MACHINE_STATE_UNKNOWN";
+    case MachineState.ASLEEP:
+      return "MACHINE_STATE_ASLEEP";
     case MachineState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** How a sensor is: what it measured, once that is believed, or why nothing is known. */
+export enum SensorState {
+  /** UNSPECIFIED - Never sent. */
+  UNSPECIFIED = 0,
+  /** INITIALISING - It has not said anything yet. */
+  INITIALISING = 1,
+  /** OK - All is well. */
+  OK = 2,
+  /** WARNING - As its thresholds say. */
+  WARNING = 3,
+  /** CRITICAL - As its thresholds say. */
+  CRITICAL = 4,
+  /** UNKNOWN - It cannot be measured. */
+  UNKNOWN = 5,
+  /** STALE - Its readings have stopped although the hub is there. */
+  STALE = 6,
+  /** PAUSED - It is not run for now. */
+  PAUSED = 7,
+  UNRECOGNIZED = -1,
+}
+
+export function sensorStateFromJSON(object: any): SensorState {
+  switch (object) {
+    case 0:
+    case "SENSOR_STATE_UNSPECIFIED":
+      return SensorState.UNSPECIFIED;
+    case 1:
+    case "SENSOR_STATE_INITIALISING":
+      return SensorState.INITIALISING;
+    case 2:
+    case "SENSOR_STATE_OK":
+      return SensorState.OK;
+    case 3:
+    case "SENSOR_STATE_WARNING":
+      return SensorState.WARNING;
+    case 4:
+    case "SENSOR_STATE_CRITICAL":
+      return SensorState.CRITICAL;
+    case 5:
+    case "SENSOR_STATE_UNKNOWN":
+      return SensorState.UNKNOWN;
+    case 6:
+    case "SENSOR_STATE_STALE":
+      return SensorState.STALE;
+    case 7:
+    case "SENSOR_STATE_PAUSED":
+      return SensorState.PAUSED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return SensorState.UNRECOGNIZED;
+  }
+}
+
+export function sensorStateToJSON(object: SensorState): string {
+  switch (object) {
+    case SensorState.UNSPECIFIED:
+      return "SENSOR_STATE_UNSPECIFIED";
+    case SensorState.INITIALISING:
+      return "SENSOR_STATE_INITIALISING";
+    case SensorState.OK:
+      return "SENSOR_STATE_OK";
+    case SensorState.WARNING:
+      return "SENSOR_STATE_WARNING";
+    case SensorState.CRITICAL:
+      return "SENSOR_STATE_CRITICAL";
+    case SensorState.UNKNOWN:
+      return "SENSOR_STATE_UNKNOWN";
+    case SensorState.STALE:
+      return "SENSOR_STATE_STALE";
+    case SensorState.PAUSED:
+      return "SENSOR_STATE_PAUSED";
+    case SensorState.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -272,6 +357,12 @@ export interface Machine {
   lanAddresses: string[];
   /** Something is wrong with its identity: it was rolled back or cloned. Data is kept, nothing is given out. */
   quarantined: boolean;
+  /** It may be switched off at any time, as a laptop is: that it is gone is no alarm. */
+  maySleep: boolean;
+  /** Nobody is told of its alarms for now. */
+  inMaintenance: boolean;
+  /** For a hub that is online on PATH_DIRECT: the connector that it had is lost. */
+  connectorLost: boolean;
   /** Of a hub: it has been asked to replace its sealing key, and has not yet. */
   rotating: boolean;
 }
@@ -305,7 +396,11 @@ export interface UpdateMachineRequest {
     | string
     | undefined;
   /** May it go direct? */
-  directAllowed?: boolean | undefined;
+  directAllowed?:
+    | boolean
+    | undefined;
+  /** See Machine. */
+  maySleep?: boolean | undefined;
 }
 
 /** Ends a membership. */
@@ -352,6 +447,16 @@ export interface Sensor {
   paused: boolean;
   /** Why the hub could not configure it, as it reported; empty when all is well. */
   configError: string;
+  /** How many bad readings in a row make an alarm, 1 to 10; default 3. A change from bad to bad, or to good, counts at once. */
+  attempts: number;
+  /** How it is. */
+  state: SensorState;
+  /** The bad readings in a row, while they are not yet believed; else 0. */
+  attempt: number;
+  /** It changes its state all the time. */
+  flapping: boolean;
+  /** Nobody is told of its alarms for now. */
+  inMaintenance: boolean;
 }
 
 /** Adds a sensor. */
@@ -374,6 +479,8 @@ export interface CreateSensorRequest {
   thresholds: Threshold[];
   /** Makes retries safe: up to 64 characters, unique to this call; optional. */
   requestId: string;
+  /** See Sensor; 0 for the default. */
+  attempts: number;
 }
 
 /** Asks for sensors. */
@@ -421,7 +528,11 @@ export interface UpdateSensorRequest {
     | ThresholdList
     | undefined;
   /** See Sensor. */
-  paused?: boolean | undefined;
+  paused?:
+    | boolean
+    | undefined;
+  /** See Sensor. */
+  attempts?: number | undefined;
 }
 
 /** Thresholds, where none and absent differ. */
@@ -1130,6 +1241,9 @@ function createBaseMachine(): Machine {
     hubCount: 0,
     lanAddresses: [],
     quarantined: false,
+    maySleep: false,
+    inMaintenance: false,
+    connectorLost: false,
     rotating: false,
   };
 }
@@ -1205,8 +1319,17 @@ export const Machine: MessageFns<Machine> = {
     if (message.quarantined !== false) {
       writer.uint32(184).bool(message.quarantined);
     }
+    if (message.maySleep !== false) {
+      writer.uint32(192).bool(message.maySleep);
+    }
+    if (message.inMaintenance !== false) {
+      writer.uint32(200).bool(message.inMaintenance);
+    }
+    if (message.connectorLost !== false) {
+      writer.uint32(208).bool(message.connectorLost);
+    }
     if (message.rotating !== false) {
-      writer.uint32(192).bool(message.rotating);
+      writer.uint32(216).bool(message.rotating);
     }
     return writer;
   },
@@ -1413,6 +1536,30 @@ export const Machine: MessageFns<Machine> = {
               break;
             }
 
+            message.maySleep = reader.bool();
+            continue;
+          }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.inMaintenance = reader.bool();
+            continue;
+          }
+          case 26: {
+            if (tag !== 208) {
+              break;
+            }
+
+            message.connectorLost = reader.bool();
+            continue;
+          }
+          case 27: {
+            if (tag !== 216) {
+              break;
+            }
+
             message.rotating = reader.bool();
             continue;
           }
@@ -1513,6 +1660,21 @@ export const Machine: MessageFns<Machine> = {
         ? object.lan_addresses.map((e: any) => globalThis.String(e))
         : [],
       quarantined: isSet(object.quarantined) ? globalThis.Boolean(object.quarantined) : false,
+      maySleep: isSet(object.maySleep)
+        ? globalThis.Boolean(object.maySleep)
+        : isSet(object.may_sleep)
+        ? globalThis.Boolean(object.may_sleep)
+        : false,
+      inMaintenance: isSet(object.inMaintenance)
+        ? globalThis.Boolean(object.inMaintenance)
+        : isSet(object.in_maintenance)
+        ? globalThis.Boolean(object.in_maintenance)
+        : false,
+      connectorLost: isSet(object.connectorLost)
+        ? globalThis.Boolean(object.connectorLost)
+        : isSet(object.connector_lost)
+        ? globalThis.Boolean(object.connector_lost)
+        : false,
       rotating: isSet(object.rotating) ? globalThis.Boolean(object.rotating) : false,
     };
   },
@@ -1588,6 +1750,15 @@ export const Machine: MessageFns<Machine> = {
     if (message.quarantined !== false) {
       obj.quarantined = message.quarantined;
     }
+    if (message.maySleep !== false) {
+      obj.maySleep = message.maySleep;
+    }
+    if (message.inMaintenance !== false) {
+      obj.inMaintenance = message.inMaintenance;
+    }
+    if (message.connectorLost !== false) {
+      obj.connectorLost = message.connectorLost;
+    }
     if (message.rotating !== false) {
       obj.rotating = message.rotating;
     }
@@ -1624,6 +1795,9 @@ export const Machine: MessageFns<Machine> = {
     message.hubCount = object.hubCount ?? 0;
     message.lanAddresses = object.lanAddresses?.map((e) => e) || [];
     message.quarantined = object.quarantined ?? false;
+    message.maySleep = object.maySleep ?? false;
+    message.inMaintenance = object.inMaintenance ?? false;
+    message.connectorLost = object.connectorLost ?? false;
     message.rotating = object.rotating ?? false;
     return message;
   },
@@ -1852,7 +2026,7 @@ export const ListMachinesResponse: MessageFns<ListMachinesResponse> = {
 };
 
 function createBaseUpdateMachineRequest(): UpdateMachineRequest {
-  return { id: "", name: undefined, directAllowed: undefined };
+  return { id: "", name: undefined, directAllowed: undefined, maySleep: undefined };
 }
 
 export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
@@ -1865,6 +2039,9 @@ export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
     }
     if (message.directAllowed !== undefined) {
       writer.uint32(24).bool(message.directAllowed);
+    }
+    if (message.maySleep !== undefined) {
+      writer.uint32(32).bool(message.maySleep);
     }
     return writer;
   },
@@ -1906,6 +2083,14 @@ export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
             message.directAllowed = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maySleep = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1927,6 +2112,11 @@ export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
         : isSet(object.direct_allowed)
         ? globalThis.Boolean(object.direct_allowed)
         : undefined,
+      maySleep: isSet(object.maySleep)
+        ? globalThis.Boolean(object.maySleep)
+        : isSet(object.may_sleep)
+        ? globalThis.Boolean(object.may_sleep)
+        : undefined,
     };
   },
 
@@ -1941,6 +2131,9 @@ export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
     if (message.directAllowed !== undefined) {
       obj.directAllowed = message.directAllowed;
     }
+    if (message.maySleep !== undefined) {
+      obj.maySleep = message.maySleep;
+    }
     return obj;
   },
 
@@ -1952,6 +2145,7 @@ export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
     message.id = object.id ?? "";
     message.name = object.name ?? undefined;
     message.directAllowed = object.directAllowed ?? undefined;
+    message.maySleep = object.maySleep ?? undefined;
     return message;
   },
 };
@@ -2170,6 +2364,11 @@ function createBaseSensor(): Sensor {
     thresholds: [],
     paused: false,
     configError: "",
+    attempts: 0,
+    state: 0,
+    attempt: 0,
+    flapping: false,
+    inMaintenance: false,
   };
 }
 
@@ -2207,6 +2406,21 @@ export const Sensor: MessageFns<Sensor> = {
     }
     if (message.configError !== "") {
       writer.uint32(90).string(message.configError);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(96).uint32(message.attempts);
+    }
+    if (message.state !== 0) {
+      writer.uint32(104).int32(message.state);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(112).uint32(message.attempt);
+    }
+    if (message.flapping !== false) {
+      writer.uint32(120).bool(message.flapping);
+    }
+    if (message.inMaintenance !== false) {
+      writer.uint32(128).bool(message.inMaintenance);
     }
     return writer;
   },
@@ -2312,6 +2526,46 @@ export const Sensor: MessageFns<Sensor> = {
             message.configError = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.flapping = reader.bool();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.inMaintenance = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2355,6 +2609,15 @@ export const Sensor: MessageFns<Sensor> = {
         : isSet(object.config_error)
         ? globalThis.String(object.config_error)
         : "",
+      attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
+      state: isSet(object.state) ? sensorStateFromJSON(object.state) : 0,
+      attempt: isSet(object.attempt) ? globalThis.Number(object.attempt) : 0,
+      flapping: isSet(object.flapping) ? globalThis.Boolean(object.flapping) : false,
+      inMaintenance: isSet(object.inMaintenance)
+        ? globalThis.Boolean(object.inMaintenance)
+        : isSet(object.in_maintenance)
+        ? globalThis.Boolean(object.in_maintenance)
+        : false,
     };
   },
 
@@ -2393,6 +2656,21 @@ export const Sensor: MessageFns<Sensor> = {
     if (message.configError !== "") {
       obj.configError = message.configError;
     }
+    if (message.attempts !== 0) {
+      obj.attempts = Math.round(message.attempts);
+    }
+    if (message.state !== 0) {
+      obj.state = sensorStateToJSON(message.state);
+    }
+    if (message.attempt !== 0) {
+      obj.attempt = Math.round(message.attempt);
+    }
+    if (message.flapping !== false) {
+      obj.flapping = message.flapping;
+    }
+    if (message.inMaintenance !== false) {
+      obj.inMaintenance = message.inMaintenance;
+    }
     return obj;
   },
 
@@ -2412,6 +2690,11 @@ export const Sensor: MessageFns<Sensor> = {
     message.thresholds = object.thresholds?.map((e) => Threshold.fromPartial(e)) || [];
     message.paused = object.paused ?? false;
     message.configError = object.configError ?? "";
+    message.attempts = object.attempts ?? 0;
+    message.state = object.state ?? 0;
+    message.attempt = object.attempt ?? 0;
+    message.flapping = object.flapping ?? false;
+    message.inMaintenance = object.inMaintenance ?? false;
     return message;
   },
 };
@@ -2426,6 +2709,7 @@ function createBaseCreateSensorRequest(): CreateSensorRequest {
     timeoutMs: 0,
     thresholds: [],
     requestId: "",
+    attempts: 0,
   };
 }
 
@@ -2454,6 +2738,9 @@ export const CreateSensorRequest: MessageFns<CreateSensorRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(66).string(message.requestId);
+    }
+    if (message.attempts !== 0) {
+      writer.uint32(72).uint32(message.attempts);
     }
     return writer;
   },
@@ -2535,6 +2822,14 @@ export const CreateSensorRequest: MessageFns<CreateSensorRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2575,6 +2870,7 @@ export const CreateSensorRequest: MessageFns<CreateSensorRequest> = {
         : isSet(object.request_id)
         ? globalThis.String(object.request_id)
         : "",
+      attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : 0,
     };
   },
 
@@ -2604,6 +2900,9 @@ export const CreateSensorRequest: MessageFns<CreateSensorRequest> = {
     if (message.requestId !== "") {
       obj.requestId = message.requestId;
     }
+    if (message.attempts !== 0) {
+      obj.attempts = Math.round(message.attempts);
+    }
     return obj;
   },
 
@@ -2620,6 +2919,7 @@ export const CreateSensorRequest: MessageFns<CreateSensorRequest> = {
     message.timeoutMs = object.timeoutMs ?? 0;
     message.thresholds = object.thresholds?.map((e) => Threshold.fromPartial(e)) || [];
     message.requestId = object.requestId ?? "";
+    message.attempts = object.attempts ?? 0;
     return message;
   },
 };
@@ -2855,6 +3155,7 @@ function createBaseUpdateSensorRequest(): UpdateSensorRequest {
     timeoutMs: undefined,
     thresholds: undefined,
     paused: undefined,
+    attempts: undefined,
   };
 }
 
@@ -2880,6 +3181,9 @@ export const UpdateSensorRequest: MessageFns<UpdateSensorRequest> = {
     }
     if (message.paused !== undefined) {
       writer.uint32(56).bool(message.paused);
+    }
+    if (message.attempts !== undefined) {
+      writer.uint32(64).uint32(message.attempts);
     }
     return writer;
   },
@@ -2953,6 +3257,14 @@ export const UpdateSensorRequest: MessageFns<UpdateSensorRequest> = {
             message.paused = reader.bool();
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.attempts = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2982,6 +3294,7 @@ export const UpdateSensorRequest: MessageFns<UpdateSensorRequest> = {
         : undefined,
       thresholds: isSet(object.thresholds) ? ThresholdList.fromJSON(object.thresholds) : undefined,
       paused: isSet(object.paused) ? globalThis.Boolean(object.paused) : undefined,
+      attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : undefined,
     };
   },
 
@@ -3008,6 +3321,9 @@ export const UpdateSensorRequest: MessageFns<UpdateSensorRequest> = {
     if (message.paused !== undefined) {
       obj.paused = message.paused;
     }
+    if (message.attempts !== undefined) {
+      obj.attempts = Math.round(message.attempts);
+    }
     return obj;
   },
 
@@ -3025,6 +3341,7 @@ export const UpdateSensorRequest: MessageFns<UpdateSensorRequest> = {
       ? ThresholdList.fromPartial(object.thresholds)
       : undefined;
     message.paused = object.paused ?? undefined;
+    message.attempts = object.attempts ?? undefined;
     return message;
   },
 };

@@ -86,6 +86,8 @@ export interface SessionRecord {
   lastSeenMs: number;
   /** It said goodbye because of a shutdown. Since 0.1. */
   shutDown: boolean;
+  /** The connector through which it came, 16 bytes; empty when it came straight. Since 0.1. */
+  connectorId: Uint8Array;
   /** Key id of the identity that the generations were issued to: a machine that has enrolled anew has none yet. Since 0.1. */
   keyId: Uint8Array;
 }
@@ -510,6 +512,7 @@ function createBaseSessionRecord(): SessionRecord {
     announced: [],
     lastSeenMs: 0,
     shutDown: false,
+    connectorId: new Uint8Array(0),
     keyId: new Uint8Array(0),
   };
 }
@@ -531,8 +534,11 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     if (message.shutDown !== false) {
       writer.uint32(40).bool(message.shutDown);
     }
+    if (message.connectorId.length !== 0) {
+      writer.uint32(50).bytes(message.connectorId);
+    }
     if (message.keyId.length !== 0) {
-      writer.uint32(50).bytes(message.keyId);
+      writer.uint32(58).bytes(message.keyId);
     }
     return writer;
   },
@@ -595,6 +601,14 @@ export const SessionRecord: MessageFns<SessionRecord> = {
               break;
             }
 
+            message.connectorId = reader.bytes();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
             message.keyId = reader.bytes();
             continue;
           }
@@ -635,6 +649,11 @@ export const SessionRecord: MessageFns<SessionRecord> = {
         : isSet(object.shut_down)
         ? globalThis.Boolean(object.shut_down)
         : false,
+      connectorId: isSet(object.connectorId)
+        ? bytesFromBase64(object.connectorId)
+        : isSet(object.connector_id)
+        ? bytesFromBase64(object.connector_id)
+        : new Uint8Array(0),
       keyId: isSet(object.keyId)
         ? bytesFromBase64(object.keyId)
         : isSet(object.key_id)
@@ -660,6 +679,9 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     if (message.shutDown !== false) {
       obj.shutDown = message.shutDown;
     }
+    if (message.connectorId.length !== 0) {
+      obj.connectorId = base64FromBytes(message.connectorId);
+    }
     if (message.keyId.length !== 0) {
       obj.keyId = base64FromBytes(message.keyId);
     }
@@ -676,6 +698,7 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     message.announced = object.announced?.map((e) => AnnouncedTail.fromPartial(e)) || [];
     message.lastSeenMs = object.lastSeenMs ?? 0;
     message.shutDown = object.shutDown ?? false;
+    message.connectorId = object.connectorId ?? new Uint8Array(0);
     message.keyId = object.keyId ?? new Uint8Array(0);
     return message;
   },

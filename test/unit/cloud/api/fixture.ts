@@ -1,28 +1,47 @@
-// All services of inventory.v1 and secrets.v1 on one test cloud, called as the edge calls them: requests and answers pass through their
+// All services of inventory.v1, secrets.v1 and events.v1 on one test cloud, called as the edge calls them: requests and
+// answers pass through their
 // encodings, so that a test sees what a client would.
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import {
+  AlarmServiceService,
+  EventServiceService,
+  MaintenanceServiceService,
+} from '../../../../gen/occmesh/events/v1/events.js';
 import {
   CustomerServiceService,
   MachineServiceService,
   MachineState,
   SensorServiceService,
+  SensorState,
   TokenServiceService,
 } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Outcome, Path, type Result } from '../../../../gen/occmesh/link/v1/link.js';
 import { SecretServiceService } from '../../../../gen/occmesh/secrets/v1/secrets.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { AlarmService } from '../../../../src/cloud/api/alarm-service.js';
 import { CustomerService } from '../../../../src/cloud/api/customer-service.js';
+import { EventService } from '../../../../src/cloud/api/event-service.js';
 import { MachineService } from '../../../../src/cloud/api/machine-service.js';
+import { MaintenanceService } from '../../../../src/cloud/api/maintenance-service.js';
 import type { Commands, MachinePresence, MeshFacts } from '../../../../src/cloud/api/ports.js';
 import { SecretService } from '../../../../src/cloud/api/secret-service.js';
 import { SensorService } from '../../../../src/cloud/api/sensor-service.js';
 import { TokenService } from '../../../../src/cloud/api/token-service.js';
+import { Monitoring } from '../../../../src/cloud/monitoring.js';
+import { Presence } from '../../../../src/cloud/sessions/presence.js';
 import type { Principal } from '../../../../src/contract/access.js';
 import type { CallContext, Implementation } from '../../../../src/contract/handlers.js';
+import { seconds } from '../../../../src/kernel/duration.js';
+import { silentLogger } from '../../../../src/kernel/log.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
+import { Scope } from '../../../../src/kernel/scope.js';
 import { TestCloud } from '../inventory/fixture.js';
 
+const { listEvents } = EventServiceService;
 export const DEFINITIONS = {
+  ...AlarmServiceService,
+  ...MaintenanceServiceService,
+  listEvents,
   ...CustomerServiceService,
   ...MachineServiceService,
   ...SensorServiceService,
@@ -58,6 +77,7 @@ export const SILENT: MachinePresence = {
   clockOffsetMs: 0,
   software: '',
   hubCount: 0,
+  connectorLost: false,
 };
 
 export class TestApi implements AsyncDisposable {
@@ -65,10 +85,19 @@ export class TestApi implements AsyncDisposable {
   readonly commands: [machine: string, sensor: number][] = [];
   result: Result = { commandId: 1, outcome: Outcome.DONE, message: 'fine', state: State.OK };
 
-  private constructor(readonly cloud: TestCloud) {}
+  private constructor(
+    readonly cloud: TestCloud,
+    readonly monitoring: Monitoring,
+    private readonly scope: Scope,
+  ) {}
 
   static async start(): Promise<TestApi> {
-    return new TestApi(await TestCloud.start());
+    const cloud = await TestCloud.start();
+    const { store, inventory, clock } = cloud;
+    const scope = new Scope();
+    const presence = new Presence(clock, seconds(45));
+    const modules = { store, inventory, presence, clock, random: systemRandom, log: silentLogger };
+    return new TestApi(cloud, await Monitoring.open(modules, scope), scope);
   }
 
   get mesh(): MeshFacts {
@@ -92,12 +121,14 @@ export class TestApi implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.scope.stop();
     await this.cloud[Symbol.asyncDispose]();
   }
 
   /** Made anew for each call, because a restart of the cloud changes the inventory. That they fit is for the compiler. */
   #services(): Implementation<typeof DEFINITIONS> {
-    const { inventory } = this.cloud;
+    const { inventory, clock } = this.cloud;
+    const { alarms, events, maintenances } = this.monitoring;
     const presence = { of: (id: string) => this.presence.get(id) ?? SILENT };
     const commands: Commands = {
       runSensor: async (machine, sensor) => {
@@ -105,12 +136,29 @@ export class TestApi implements AsyncDisposable {
         return this.result;
       },
     };
+    const maintenance = { covers: () => false };
+    const states = { of: () => ({ state: SensorState.INITIALISING, attempt: 0, flapping: false }) };
     const customers: Implementation<typeof CustomerServiceService> = new CustomerService(inventory);
-    const machines: Implementation<typeof MachineServiceService> = new MachineService({ inventory, presence });
-    const sensors: Implementation<typeof SensorServiceService> = new SensorService({ inventory, commands });
+    const machines: Implementation<typeof MachineServiceService> = new MachineService({
+      inventory,
+      presence,
+      maintenance,
+    });
+    const sensors: Implementation<typeof SensorServiceService> = new SensorService({
+      inventory,
+      commands,
+      states,
+      maintenance,
+    });
     const secrets: Implementation<typeof SecretServiceService> = new SecretService({ inventory, random: systemRandom });
     const tokens: Implementation<typeof TokenServiceService> = new TokenService({ inventory, mesh: this.mesh });
-    return { ...customers, ...machines, ...sensors, ...secrets, ...tokens };
+    const unreachableBehind = () => 0;
+    const alarming = new AlarmService({ inventory, alarms, maintenance: maintenances, unreachableBehind, clock });
+    const alarm: Implementation<typeof AlarmServiceService> = alarming;
+    const mending = new MaintenanceService({ inventory, maintenances, clock });
+    const mend: Implementation<typeof MaintenanceServiceService> = mending;
+    const { listEvents } = new EventService({ inventory, events });
+    return { ...alarm, ...mend, listEvents, ...customers, ...machines, ...sensors, ...secrets, ...tokens };
   }
 }
 

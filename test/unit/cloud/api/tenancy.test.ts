@@ -1,10 +1,14 @@
-// Tenancy: for every RPC of inventory.v1 and secrets.v1, what belongs to another customer is answered exactly like what does not exist,
+// Tenancy: for every RPC of inventory.v1, secrets.v1 and events.v1, what belongs to another customer is answered exactly
+// like what does not exist,
 // and stays as it was. A new RPC without a row in this table does not compile.
 import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import { Role } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
+import type { MachineRecord } from '../../../../src/cloud/inventory/records.js';
 import { sensorId } from '../../../../src/cloud/inventory/tables.js';
+import type { Monitoring } from '../../../../src/cloud/monitoring.js';
 import { uuidText } from '../../../../src/identity/uuid.js';
+import { epochMs } from '../../../../src/kernel/duration.js';
 import { systemRandom, uuid7 } from '../../../../src/kernel/random.js';
 import { NO_REQUEST, type TestCloud } from '../inventory/fixture.js';
 import { adminOf, DEFINITIONS, faultOf, OPERATOR, type Rpc, readerOf, TestApi } from './fixture.js';
@@ -15,7 +19,12 @@ interface Target {
   readonly machine: string;
   readonly sensor: string;
   readonly token: string;
+  readonly alarm: string;
+  readonly maintenance: string;
 }
+
+/** Far enough. */
+const UNTIL = Date.UTC(2026, 1, 1);
 
 /** Requests of each RPC that name the target, one way each. Empty: it names nothing. */
 const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
@@ -49,13 +58,24 @@ const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
   createApiToken: ({ customer }) => [{ customerId: customer, caller: Caller.CUSTOMER_READER }],
   listTokens: ({ customer }) => [{ customerId: customer }],
   revokeToken: ({ token }) => [{ id: token }],
+  listAlarms: ({ customer, machine }) => [{ customerId: customer }, { machineId: machine, includeClosed: true }],
+  acknowledgeAlarm: ({ alarm }) => [{ id: alarm }],
+  commentAlarm: ({ alarm }) => [{ id: alarm, comment: 'mine' }],
+  silenceAlarm: ({ alarm }) => [{ id: alarm, untilMs: UNTIL }],
+  createMaintenance: ({ customer, machine }) => [
+    { customerId: customer, untilMs: UNTIL },
+    { machineId: machine, untilMs: UNTIL },
+  ],
+  listMaintenances: ({ customer }) => [{ customerId: customer }],
+  endMaintenance: ({ maintenance }) => [{ id: maintenance }],
+  listEvents: ({ customer }) => [{ customerId: customer }],
 };
 
 /** To count requests only. */
-const ANY: Target = { customer: 'c', machine: 'm', sensor: 's', token: 't' };
+const ANY: Target = { customer: 'c', machine: 'm', sensor: 's', token: 't', alarm: 'a', maintenance: 'x' };
 const RPCS = Object.keys(DEFINITIONS) as Rpc[];
 
-async function populated(cloud: TestCloud, name: string): Promise<Target> {
+async function populated({ cloud, monitoring }: TestApi, name: string): Promise<Target> {
   const { id: customer } = await cloud.customer(name);
   const { record } = await cloud.enrolled(customer, 'hub');
   const wanted = { caller: Caller.CUSTOMER_READER, customerId: customer, lifetimeMs: 0, name: '' } as const;
@@ -68,31 +88,49 @@ async function populated(cloud: TestCloud, name: string): Promise<Target> {
   };
   const timing = { intervalMs: 60_000, timeoutMs: 20_000 };
   const sensor = await cloud.inventory.sensors.create(record.id, { ...web, ...timing }, NO_REQUEST);
-  return { customer, machine: record.id, sensor: sensorId(record.id, sensor.number), token: token.id };
+  const alarm = await raised(monitoring, record);
+  const planned = { by: 'somebody', atMs: cloud.clock.now(), comment: '' };
+  const times = { fromMs: cloud.clock.now(), untilMs: UNTIL };
+  const maintenance = await monitoring.maintenances.plan({ customerId: customer, comment: '', planned, ...times });
+  return {
+    ...{ customer, machine: record.id, sensor: sensorId(record.id, sensor.number), token: token.id },
+    ...{ alarm, maintenance: maintenance.id },
+  };
+}
+
+/** An open alarm of a machine: its id. */
+async function raised({ journal }: Monitoring, { customerId, id: machineId }: MachineRecord): Promise<string> {
+  const id = uuidText(uuid7(systemRandom, epochMs(1)));
+  const trouble = { cause: 'lost', severity: 'critical', message: '' } as const;
+  const times = { raisedAtMs: 1, changedAtMs: 1 };
+  await journal.transact(() =>
+    journal.tables.alarms.put({ v: 1, id, customerId, machineId, ...trouble, ...times, comments: [] }),
+  );
+  return id;
 }
 
 function nonexistent(cloud: TestCloud): Target {
   const id = () => uuidText(uuid7(systemRandom, cloud.clock.now()));
-  return { customer: id(), machine: id(), sensor: `${id()}/1`, token: id() };
+  return { customer: id(), machine: id(), sensor: `${id()}/1`, token: id(), alarm: id(), maintenance: id() };
 }
 
-describe('inventory API: tenancy', () => {
+describe('API: tenancy', () => {
   it('looks at every RPC', () => {
-    expect(RPCS).to.have.length(21);
+    expect(RPCS).to.have.length(29);
     expect(RPCS.filter((rpc) => NAMING[rpc](ANY).length === 0)).to.deep.equal(['createCustomer', 'listCustomers']);
   });
 
   for (const rpc of RPCS.filter((one) => NAMING[one](ANY).length > 0)) {
     it(`${rpc}: what is another customer's does not exist`, async () => {
       await using api = await TestApi.start();
-      const [own, foreign] = [await populated(api.cloud, 'own'), await populated(api.cloud, 'foreign')];
+      const [own, foreign] = [await populated(api, 'own'), await populated(api, 'foreign')];
       await api.call('createSensor', OPERATOR, { machineId: foreign.machine, kind: 'cpu', requestId: 'known' });
       const none = NAMING[rpc](nonexistent(api.cloud));
       for (const principal of [adminOf(own.customer), readerOf(own.customer)]) {
         const before = await api.cloud.dump();
         for (const [i, request] of NAMING[rpc](foreign).entries()) {
           const told = await faultOf(api.call(rpc, principal, request));
-          expect(told).to.match(/^inventory\.not-found: no such (customer|machine|sensor|token)$/);
+          expect(told).to.match(/^inventory\.not-found: no such (customer|machine|sensor|token|alarm|maintenance)$/);
           expect(await faultOf(api.call(rpc, principal, none[i] ?? {}))).to.equal(told);
         }
         expect((await api.cloud.dump()).equals(before)).to.equal(true);
@@ -110,7 +148,7 @@ describe('inventory API: tenancy', () => {
 
   it('lists show one customer to whom is bound to it, and all to operators', async () => {
     await using api = await TestApi.start();
-    const [own, foreign] = [await populated(api.cloud, 'own'), await populated(api.cloud, 'foreign')];
+    const [own, foreign] = [await populated(api, 'own'), await populated(api, 'foreign')];
     const customerIds = async (principal = OPERATOR) => {
       const { customers } = await api.call('listCustomers', principal, {});
       const { machines } = await api.call('listMachines', principal, {});
@@ -133,7 +171,7 @@ describe('inventory API: tenancy', () => {
 
   it('hides tokens of operators from administrators, who cannot make any', async () => {
     await using api = await TestApi.start();
-    const own = await populated(api.cloud, 'own');
+    const own = await populated(api, 'own');
     const admin = adminOf(own.customer);
     const { token } = await api.call('createApiToken', OPERATOR, { caller: Caller.OPERATOR });
     expect((await api.call('listTokens', admin, {})).tokens.map(({ id }) => id)).to.not.include(token?.id);
@@ -143,7 +181,7 @@ describe('inventory API: tenancy', () => {
 
   it('takes nobody without customer for an operator', async () => {
     await using api = await TestApi.start();
-    await populated(api.cloud, 'own');
+    await populated(api, 'own');
     const lost = { kind: 'user', caller: Caller.CUSTOMER_ADMIN, tokenId: 'x' } as const;
     for (const principal of [lost, { ...lost, customerId: '' }, { kind: 'anonymous' } as const]) {
       for (const rpc of RPCS) {

@@ -12,9 +12,12 @@ const PATIENCE = seconds(45);
 describe('sessions: presence', () => {
   let clock: FakeClock;
   let presence: Presence;
+  /** Connectors that give a sign of life. */
+  const alive = new Set<string>();
   beforeEach(() => {
     clock = new FakeClock();
     presence = new Presence(clock, PATIENCE);
+    alive.clear();
   });
 
   const up = (id: string, connectorId = '') => {
@@ -26,6 +29,7 @@ describe('sessions: presence', () => {
     // As the cloud does: a sweep each second.
     for (let i = 0; i < s; i++) {
       await clock.advance(seconds(1));
+      for (const id of alive) presence.heartbeat(id, { queuedReadings: 0, queuedAgeMs: 0, clockMs: clock.now() });
       presence.sweep();
     }
   };
@@ -75,16 +79,54 @@ describe('sessions: presence', () => {
 
   it('calls a hub lost when its connector lives, or comes back without it', async () => {
     up('connector');
+    alive.add('connector');
     up('hub', 'connector');
     presence.down('hub', 'gone');
     await pass(50);
     expect(state('hub')).to.equal(MachineState.LOST);
+    alive.clear();
     presence.down('connector', 'gone');
     await pass(50);
     expect(state('hub')).to.equal(MachineState.UNREACHABLE);
     up('connector');
     await pass(1);
     expect(state('hub')).to.equal(MachineState.LOST);
+  });
+
+  it('calls no hub lost before its connector was heard after the time of the hub was up', async () => {
+    up('connector');
+    up('hub', 'connector');
+    presence.down('hub', 'gone');
+    // Nothing comes from the connector: what is on its way may have the hub's sign of life with it.
+    await pass(60);
+    expect(state('hub')).to.equal(MachineState.ONLINE);
+    presence.heartbeat('connector', { queuedReadings: 0, queuedAgeMs: 0, clockMs: clock.now() });
+    await pass(1);
+    expect(state('hub')).to.equal(MachineState.LOST);
+  });
+
+  it('says of a hub that is direct whether the connector that it had is lost', async () => {
+    up('connector');
+    up('hub', 'connector');
+    presence.down('connector', 'gone');
+    up('hub');
+    expect(presence.of('hub').connectorLost).to.equal(false);
+    await pass(50);
+    expect(presence.of('hub')).to.include({ state: MachineState.ONLINE, connectorLost: true });
+    up('connector');
+    expect(presence.of('hub').connectorLost).to.equal(false);
+  });
+
+  it('tells every change once', async () => {
+    const seen: string[] = [];
+    const stop = presence.onChange((id, after, before) => seen.push(`${id}: ${before} → ${after}`));
+    up('hub');
+    up('hub');
+    presence.down('hub', 'gone');
+    await pass(50);
+    stop();
+    up('hub');
+    expect(seen).to.deep.equal(['hub: never-seen → online', 'hub: online → waiting', 'hub: waiting → lost']);
   });
 
   it('calls hubs unreachable, too, behind a connector that was shut down', async () => {
@@ -109,15 +151,23 @@ describe('sessions: presence', () => {
   });
 
   it('gives everybody time to come back after a start of the cloud, except who was shut down', async () => {
-    presence.expect('hub', epochMs(5), false);
-    presence.expect('asleep', epochMs(6), true);
+    presence.expect('hub', { lastSeen: epochMs(5), shutDown: false, connectorId: '' });
+    presence.expect('asleep', { lastSeen: epochMs(6), shutDown: true, connectorId: '' });
     // How it was is not known: a cloud that was killed has not written down who was there.
     expect([state('hub'), state('asleep')]).to.deep.equal([MachineState.UNKNOWN, MachineState.SHUT_DOWN]);
     expect(presence.of('hub').lastSeenMs).to.equal(5);
-    await pass(44);
+    // Six times the patience: ten thousand of them come back at the same time.
+    await pass(6 * 45 - 1);
     expect(state('hub')).to.equal(MachineState.UNKNOWN);
     await pass(1);
     expect([state('hub'), state('asleep')]).to.deep.equal([MachineState.LOST, MachineState.SHUT_DOWN]);
+  });
+
+  it('knows after a start behind which connector a hub was', async () => {
+    presence.expect('connector', { lastSeen: epochMs(5), shutDown: false, connectorId: '' });
+    presence.expect('hub', { lastSeen: epochMs(5), shutDown: false, connectorId: 'connector' });
+    await pass(6 * 45 + 1);
+    expect([state('connector'), state('hub')]).to.deep.equal([MachineState.LOST, MachineState.UNREACHABLE]);
   });
 
   it('tells how far a clock is off, what waits, and how many hubs a connector carries', () => {

@@ -1,4 +1,4 @@
-// One table of the inventory in memory, with an index by group. It has two faces: readers outside a transaction see
+// One table of the cloud's records in memory, with an index by group. It has two faces: readers outside a transaction see
 // only what is durable; a transaction also sees what earlier transactions have changed but whose write is on its way,
 // so that what it checks cannot go stale. Writing and loading is journal.ts.
 import type { Op } from '../../storage/store.js';

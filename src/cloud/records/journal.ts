@@ -1,17 +1,38 @@
-// The inventory's only way to its store: transactions that are durable before anybody sees them, and loading.
-import type { Store } from '../../storage/store.js';
-import { TABLES } from '../tables.js';
+// The only way from tables in memory to the store: transactions that are durable before anybody sees them, and loading.
+import type { Op, Store } from '../../storage/store.js';
+import { TABLES, type TableName } from '../tables.js';
+import { damaged } from './stored-table.js';
 import type { Pending } from './table.js';
-import { damaged, type Tables } from './tables.js';
 
-export class Journal {
+/** What the journal needs of a StoredTable. */
+interface Journaled {
+  readonly name: TableName;
+  begin(): void;
+  abort(): void;
+  seal(): Pending;
+  fill(rows: readonly unknown[]): void;
+}
+
+/** Tables that are changed together. */
+export interface TableGroup {
+  /** In an order in which each may refer to those before it. */
+  readonly list: readonly Journaled[];
+}
+
+export class Journal<T extends TableGroup> {
   readonly #stopListening: () => void;
+  #more: Op[] = [];
 
   constructor(
     private readonly store: Store,
-    readonly tables: Tables,
+    readonly tables: T,
   ) {
     this.#stopListening = store.onReset(() => this.load());
+  }
+
+  /** Inside a transaction: writes something else with it, which is not kept in memory. */
+  also(op: Op): void {
+    this.#more.push(op);
   }
 
   /**
@@ -19,12 +40,13 @@ export class Journal {
    * the promise resolves, all of it is durable and visible to readers; when it rejects, none of it counts. `body` is
    * synchronous; what it throws rejects. Faults: those of the store, and of `body`.
    */
-  async transact<T>(body: () => T): Promise<T> {
-    const done: { value: T; pending: Pending[] }[] = [];
+  async transact<R>(body: () => R): Promise<R> {
+    const done: { value: R; pending: Pending[] }[] = [];
     try {
       await this.store.commit(() => {
         for (const table of this.tables.list) table.begin();
-        let value: T;
+        this.#more = [];
+        let value: R;
         try {
           value = body();
         } catch (thrown) {
@@ -33,7 +55,7 @@ export class Journal {
         }
         const pending = this.tables.list.map((table): Pending => table.seal());
         done.push({ value, pending });
-        const ops = pending.flatMap((one) => one.ops);
+        const ops = [...pending.flatMap((one) => one.ops), ...this.#more];
         return ops.length > 0 ? ops : undefined;
       });
     } catch (thrown) {
@@ -49,8 +71,8 @@ export class Journal {
 
   /** Reads everything anew. Faults: inventory.damaged, storage.damaged. */
   async load(): Promise<void> {
-    const rows = new Map<number, unknown[]>(this.tables.list.map((table) => [TABLES[table.name], []]));
-    const [first, last] = [Math.min(...rows.keys()), Math.max(...rows.keys())];
+    const numbers = this.tables.list.map((table) => TABLES[table.name]);
+    const rows = new Map<number, unknown[]>(numbers.map((number) => [number, []]));
     // Customers are found by leaping from one key prefix to the next, so that their telemetry, which lies between, is
     // not read. Keys that begin with 0x00 are the store's own.
     const end = Buffer.alloc(17, 0xff);
@@ -61,8 +83,8 @@ export class Journal {
         customer = entry.key.subarray(0, 16);
       if (!customer) break;
       const range = {
-        from: Buffer.concat([customer, Buffer.of(first)]),
-        until: Buffer.concat([customer, Buffer.of(last + 1)]),
+        from: Buffer.concat([customer, Buffer.of(Math.min(...numbers))]),
+        until: Buffer.concat([customer, Buffer.of(Math.max(...numbers) + 1)]),
       };
       for await (const entry of this.store.entries(range)) rows.get(entry.key[16] ?? 0)?.push(parse(entry));
       from = Buffer.concat([customer, Buffer.of(0xff)]);

@@ -1,0 +1,106 @@
+// Who did what: every call that changes something, by whomever it was made and however it ended, becomes an event. Of a
+// request only ids are kept.
+import { status as Status } from '@grpc/grpc-js';
+import type { NamedId } from '../../../gen/occmesh/events/v1/events.js';
+import type { CallContext, Implementation } from '../../contract/handlers.js';
+import type { AnyService } from '../../contract/service.js';
+import { statusOf } from '../../contract/status.js';
+import { describe } from '../../kernel/fault.js';
+import type { Logger } from '../../kernel/log.js';
+import type { EventLog } from '../events/event-log.js';
+import type { Inventory } from '../inventory/inventory.js';
+import type { Journal, TableGroup } from '../records/journal.js';
+import { View } from './tenancy.js';
+
+export interface AuditModules {
+  /** Paths of the methods that change something. */
+  readonly changes: ReadonlySet<string>;
+  readonly journal: Journal<TableGroup>;
+  readonly events: EventLog;
+  readonly inventory: Inventory;
+  readonly log: Logger;
+}
+
+type Unary = (request: object, context: CallContext) => Promise<unknown>;
+type Streaming = (request: object, context: CallContext) => AsyncIterable<unknown>;
+
+/** The same implementation, its changes on record. */
+export function audited<S extends AnyService>(
+  service: S,
+  implementation: Implementation<S>,
+  modules: AuditModules,
+): Implementation<S> {
+  const result: Record<string, unknown> = {};
+  for (const [name, method] of Object.entries(service)) {
+    const run = implementation[name];
+    if (!modules.changes.has(method.path)) result[name] = run;
+    else if (method.responseStream) {
+      result[name] = async function* (request: object, context: CallContext) {
+        const note = (thrown?: unknown) => record(modules, method.path, request, context, thrown);
+        try {
+          yield* (run as unknown as Streaming)(request, context);
+        } catch (thrown) {
+          await note(thrown);
+          throw thrown;
+        }
+        await note();
+      };
+    } else {
+      result[name] = async (request: object, context: CallContext) => {
+        const note = (thrown?: unknown) => record(modules, method.path, request, context, thrown);
+        let answer: unknown;
+        try {
+          answer = await (run as unknown as Unary)(request, context);
+        } catch (thrown) {
+          await note(thrown);
+          throw thrown;
+        }
+        await note();
+        return answer;
+      };
+    }
+  }
+  return result as Implementation<S>;
+}
+
+/** What was done is done: that it could not be written down is told to the log only. */
+async function record(
+  { journal, events, inventory, log }: AuditModules,
+  method: string,
+  request: object,
+  { principal, peer }: CallContext,
+  thrown: unknown,
+): Promise<void> {
+  if (principal.kind !== 'user') return;
+  const view = View.of(inventory, principal);
+  const { caller, customerId } = principal;
+  const status = thrown === undefined ? 'OK' : (Status[statusOf(thrown)] ?? 'UNKNOWN');
+  const value = { by: view.name, caller, method, ids: idsIn(request), status, peer };
+  try {
+    await journal.transact(() =>
+      journal.also(events.append(customerId ?? customerNamedIn(request, view), { $case: 'audit', value })),
+    );
+    events.told();
+  } catch (failed) {
+    log.error({ method, by: value.by, status, cause: describe(failed) }, 'a change is not on record in the audit log');
+  }
+}
+
+const ID_FIELD = /^(?:id|.*Id)$/;
+const MAX_ID = 128;
+
+function idsIn(request: object): NamedId[] {
+  return Object.entries(request).flatMap(([field, id]) => {
+    if (!ID_FIELD.test(field) || field === 'requestId' || typeof id !== 'string' || id === '') return [];
+    return [{ field: field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), id: id.slice(0, MAX_ID) }];
+  });
+}
+
+/** What an operator does to a customer is that customer's, too. */
+function customerNamedIn(request: object, view: View): string | undefined {
+  for (const { id } of idsIn(request)) {
+    const found = view.ownerOf(id);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}

@@ -50,6 +50,8 @@ export interface HubOptions {
   readonly execDirectories?: readonly string[];
   /** Who runs them when the hub is root; without it, a hub that is root runs none. */
   readonly execRunAs?: { readonly uid: number; readonly gid: number };
+  /** Below which `file` and `log` sensors may look; default: nowhere. */
+  readonly watchDirectories?: readonly string[];
   /** See journal.ts. */
   readonly journal?: string;
   readonly walBytes?: number;
@@ -188,6 +190,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
         directories: options.execDirectories ?? [],
         ...defined({ runAs: options.execRunAs }),
       },
+      watch: { directories: options.watchDirectories ?? [] },
       kinds: KINDS,
       openSecret: vault.open,
     },

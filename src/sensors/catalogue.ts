@@ -4,14 +4,21 @@
 import { certificate } from './catalogue/certificate.js';
 import { cpu } from './catalogue/cpu.js';
 import { disk } from './catalogue/disk.js';
+import { diskIo } from './catalogue/disk-io.js';
 import { dns } from './catalogue/dns.js';
 import { exec } from './catalogue/exec.js';
+import { file } from './catalogue/file.js';
 import { http } from './catalogue/http.js';
 import { load } from './catalogue/load.js';
+import { log } from './catalogue/log.js';
 import { memory } from './catalogue/memory.js';
+import { mysql } from './catalogue/mysql.js';
 import { network } from './catalogue/network.js';
 import { ping } from './catalogue/ping.js';
+import { postgresql } from './catalogue/postgresql.js';
 import { process } from './catalogue/process.js';
+import { redis } from './catalogue/redis.js';
+import { systemd } from './catalogue/systemd.js';
 import { tcp } from './catalogue/tcp.js';
 import type { SensorDescription } from './kind.js';
 
@@ -28,6 +35,13 @@ export const CATALOGUE = {
   ping,
   exec,
   dns,
+  file,
+  log,
+  'disk-io': diskIo,
+  systemd,
+  postgresql,
+  redis,
+  mysql,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

@@ -97,6 +97,7 @@ export interface SensorModules {
   /** `process.platform` of the machine. */
   readonly platform: NodeJS.Platform;
   readonly exec: ExecPolicy;
+  readonly watch: WatchPolicy;
 }
 
 /** What the machine's owner, never the cloud, allows sensors of kind `exec`. */
@@ -105,4 +106,10 @@ export interface ExecPolicy {
   readonly directories: readonly string[];
   /** Who runs them when the hub is root; without it, a hub that is root refuses. */
   readonly runAs?: { readonly uid: number; readonly gid: number };
+}
+
+/** What the machine's owner, never the cloud, lets sensors of kinds `file` and `log` look at. */
+export interface WatchPolicy {
+  /** Absolute directories; only what is below them. Empty: nothing. */
+  readonly directories: readonly string[];
 }

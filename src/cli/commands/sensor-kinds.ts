@@ -60,9 +60,6 @@ function plainKind(kind: SensorDescription<unknown>) {
   };
 }
 
-const secretsOf = ({ secrets }: SensorDescription<unknown>) =>
-  Object.entries(secrets?.fields ?? {}).map(([field, { summary, required }]) => ({ field, summary, required }));
-
 function overview(kinds: readonly SensorDescription<unknown>[], paint: Paint): string {
   const rows = kinds.map((kind) => [
     { text: kind.name, tone: 'strong' } as const,
@@ -86,8 +83,8 @@ function details(kind: SensorDescription<unknown>, paint: Paint): string {
     required ? 'required' : value === undefined ? '' : `default ${JSON.stringify(value)}`,
     text,
   ]);
-  const secrets = secretsOf(kind).map(({ field, summary, required }) => [
-    { text: field, tone: 'strong' } as const,
+  const secrets = secretsOf(kind).map(({ name, required, summary }) => [
+    { text: name, tone: 'strong' } as const,
     required ? 'required' : '',
     summary,
   ]);
@@ -98,6 +95,9 @@ function details(kind: SensorDescription<unknown>, paint: Paint): string {
     secrets.length === 0 ? '' : `\n${table(['SECRET', '', ''], secrets, paint)}`,
   ].join('');
 }
+
+const secretsOf = (kind: SensorDescription<unknown>) =>
+  Object.entries(kind.secrets?.fields ?? {}).map(([name, field]) => ({ name, ...field }));
 
 /** What of a JSON schema (https://json-schema.org) is of interest here. */
 interface JsonSchema {

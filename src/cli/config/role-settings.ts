@@ -1,5 +1,6 @@
 // What can be set for each role. Keys are those of the configuration file; flags override them.
 import { LOG_LEVELS } from '../../kernel/log.js';
+import { LOG_DIRECTORIES } from '../../sensors/watched-path.js';
 import { address, anyText, duration, listening, oneOf, path, pathOrStdin, size, wholeNumber } from '../values.js';
 import { many, one, toggle } from './settings.js';
 
@@ -31,6 +32,11 @@ const member = {
     '--exec-user <user>',
     'who runs them when the hub is root: a name or uid:gid (default nobody)',
     anyText,
+  ),
+  watchDirectories: many(
+    '--watch-directory <dir>',
+    `below which file and log sensors may look; default: ${LOG_DIRECTORIES.join(', ')}`,
+    path,
   ),
   ssdpPort: one('--ssdp-port <port>', 'UDP port of discovery', port, { hidden: true }),
   fallbackAfter: one('--fallback-after <duration>', 'how long to wait for a connector', duration, { hidden: true }),

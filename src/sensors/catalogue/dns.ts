@@ -2,9 +2,7 @@
 import { z } from 'zod';
 import { minutes, seconds } from '../../kernel/duration.js';
 import type { SensorDescription } from '../kind.js';
-import { port } from './fields.js';
-
-const isAddress = (text: string) => z.union([z.ipv4(), z.ipv6()]).safeParse(text).success;
+import { isAddress, port } from './fields.js';
 
 const dnsSettings = z.strictObject({
   name: z

@@ -19,7 +19,7 @@ export interface DaemonPlan {
   /** Commands to run to their end before, as the same user. */
   readonly prepare?: (at: (name: string) => string) => readonly (readonly string[])[];
   /** Whether it is ready to serve; default: its TCP port accepts connections. */
-  readonly ready: number | (() => Promise<boolean>);
+  readonly ready: number | ((folder: string) => Promise<boolean>);
   /** Some have to stay root. */
   readonly asRoot?: boolean;
 }
@@ -65,12 +65,14 @@ export class Daemon implements AsyncDisposable {
   }
 
   async #ready(ready: DaemonPlan['ready']): Promise<void> {
-    const look = typeof ready === 'number' ? () => accepts(ready) : ready;
+    const look = typeof ready === 'number' ? () => accepts(ready) : () => ready(this.folder);
     const deadline = performance.now() + PATIENCE_MS;
     while (!(await look())) {
       const gone = this.#child.exitCode !== null || this.#child.pid === undefined;
       if (gone || performance.now() > deadline)
-        throw new Error(`${this.#child.spawnfile} does not start: ${this.#output}`);
+        throw new Error(
+          `${this.#child.spawnfile} does not start (${this.#child.exitCode ?? this.#child.signalCode}): ${this.#output}`,
+        );
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
   }

@@ -20,6 +20,7 @@ export const realModules = (changes: Partial<PlanModules> = {}): PlanModules => 
   platform: process.platform,
   exec: { directories: [] },
   openSecret: () => Promise.reject(new Error('no secret is expected')),
+  watch: { directories: [] },
   ...changes,
 });
 

@@ -1,6 +1,7 @@
 // One hub's session on the cloud's side: admits it, stores what it sends, acknowledges, hands out credit and desired
 // state, asks commands. One HubHost per session; what hubs share is in SessionServices.
 import {
+  type Applied,
   ByeReason,
   type Heartbeat,
   type Hello,
@@ -74,6 +75,8 @@ export class HubHost implements CloudHost, Author, Debtor {
   readonly #intake: Intake;
   #admitted: Admitted | undefined;
   #notes: SessionNotes | undefined;
+  /** Version of the desired state that is on its way. */
+  #applying: number | undefined;
   #goodbye = false;
   #heardAt: Duration;
 
@@ -160,7 +163,7 @@ export class HubHost implements CloudHost, Author, Debtor {
       case 'heartbeat':
         return this.#heartbeat(message.value);
       case 'applied':
-        return this.services.inventory.recordApplied(this.machineId, message.value);
+        return this.#applied(message.value);
       case 'result':
         this.#commands.answer(message.value);
         return undefined;
@@ -231,12 +234,16 @@ export class HubHost implements CloudHost, Author, Debtor {
     return this.#admitted?.quarantined ?? false;
   }
 
-  /** Sends the desired state unless the hub has it already, or is in quarantine. */
+  /**
+   * Sends the desired state unless the hub has it already, or is in quarantine. One at a time: of many changes in a row
+   * only the first and the last travel, however long a state takes.
+   */
   sendDesiredState(known: number): void {
-    if (this.quarantined) return;
+    if (this.quarantined || this.#applying !== undefined) return;
     const state = this.services.inventory.desiredState(this.machineId);
-    if (!state || state.version === known) return;
-    this.#session?.sendDesiredState(this.services.signDesiredState(state));
+    if (!state || state.version === known || this.#session?.state !== 'up') return;
+    this.#applying = state.version;
+    this.#session.sendDesiredState(this.services.signDesiredState(state));
   }
 
   /** Runs a sensor; UNKNOWN when the session ends first. Faults: link.refused in quarantine. */
@@ -250,6 +257,14 @@ export class HubHost implements CloudHost, Author, Debtor {
     return this.#commands.run({ $case: 'runSensor', value: { sensor } }, (value) =>
       session.send({ $case: 'command', value }),
     );
+  }
+
+  async #applied(applied: Applied): Promise<void> {
+    if (applied.version === this.#applying) {
+      this.#applying = undefined;
+      this.sendDesiredState(applied.version);
+    }
+    await this.services.inventory.recordApplied(this.machineId, applied);
   }
 
   // ── messages ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ import { addCustomers } from './commands/customers.js';
 import { addHub } from './commands/hub.js';
 import { addMachines } from './commands/machines.js';
 import { addReadings } from './commands/readings.js';
+import { addSecrets } from './commands/secrets.js';
 import { addSensors } from './commands/sensors.js';
 import { addStatus } from './commands/status.js';
 import { addTokens } from './commands/tokens.js';
@@ -43,6 +44,7 @@ export function buildProgram(terminal: Terminal): Command {
   addTokens(program, terminal);
   addMachines(program, terminal);
   addSensors(program, terminal);
+  addSecrets(program, terminal);
   addReadings(program, terminal);
   program.commandsGroup('Other:').helpCommand(true);
   return program;

@@ -65,6 +65,12 @@ describe('access rules', () => {
     expect(rules.get(TrunkServiceService.trunk.path)).to.deep.equal([Caller.CONNECTOR]);
     expect(rules.get('/grpc.health.v1.Health/Check')).to.deep.equal([Caller.ANYONE]);
     expect(rules.get('/occmesh.inventory.v1.CustomerService/CreateCustomer')).to.deep.equal([Caller.OPERATOR]);
+    const writers = [Caller.OPERATOR, Caller.CUSTOMER_ADMIN];
+    for (const method of ['PrepareSecret', 'PutSecret', 'DeleteSecret']) {
+      expect(rules.get(`/occmesh.secrets.v1.SecretService/${method}`), method).to.deep.equal(writers);
+    }
+    const secrets = rules.get('/occmesh.secrets.v1.SecretService/ListSecrets');
+    expect(secrets).to.deep.equal([...writers, Caller.CUSTOMER_READER]);
   });
 
   it('let the right machine in, and tell the handler who it is', async () => {

@@ -7,6 +7,8 @@ import {
   Outcome,
   Path,
   Role,
+  SecretProblem,
+  SecretState,
   State,
   TokenKind,
   Witness,
@@ -30,6 +32,8 @@ export const tokenKindWord = worded(TokenKind);
 export const gapReasonWord = worded(GapReason);
 export const witnessWord = worded(Witness);
 export const pathWord = worded(Path);
+export const secretStateWord = worded(SecretState);
+export const secretProblemWord = worded(SecretProblem);
 
 const CALLERS: { readonly [caller: number]: string | undefined } = {
   [Caller.OPERATOR]: 'operator',

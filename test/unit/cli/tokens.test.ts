@@ -50,6 +50,7 @@ describe('tokens', () => {
         lifetimeMs: 172_800_000,
         connectors: ['a:1', '[::1]:2'],
         name: 'office',
+        machineId: '',
       },
     ]);
     expect(office.cloud.asked('createApiToken')).to.deep.equal([
@@ -159,6 +160,7 @@ describe('secrets and arguments', () => {
       role: Role.HUB,
       expiresAtMs: 1,
       connectors: [],
+      machineId: Buffer.alloc(0),
     };
     const text = formatEnrollmentToken(token);
     const folder = await temporaryFolder(scope);

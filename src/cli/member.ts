@@ -49,12 +49,21 @@ export const discoveryOf = ({ interfaces, ssdpPort }: MemberValues) => ({
 
 /** What a hub is told, alone or inside a connector. Faults: cli.config. */
 export async function hubOptionsOf(values: MemberValues) {
-  const { execDirectories, execUser, watchDirectories = LOG_DIRECTORIES, fallbackAfter, journal, walSize } = values;
+  const {
+    execDirectories,
+    execUser,
+    watchDirectories = LOG_DIRECTORIES,
+    sshCommands = [],
+    fallbackAfter,
+    journal,
+    walSize,
+  } = values;
   const runAs = await execUserOf(execUser);
   return {
     // A hub that is not root runs programs as the user that owns its key: only where its owner says so.
     execDirectories: execDirectories ?? (runAs === undefined ? [] : PLUGIN_DIRECTORIES),
     watchDirectories,
+    sshCommands: Object.fromEntries(sshCommands),
     ...defined({ execRunAs: runAs, fallbackAfter, journal, walBytes: walSize }),
   };
 }

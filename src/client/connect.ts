@@ -1,5 +1,11 @@
 // A connection to the cloud for services and the command line.
 import {
+  AlarmServiceService,
+  EventServiceService,
+  MaintenanceServiceService,
+  NotificationServiceService,
+} from '../../gen/occmesh/events/v1/events.js';
+import {
   CustomerServiceService,
   MachineServiceService,
   SensorServiceService,
@@ -48,6 +54,10 @@ export interface MeshClient extends AsyncDisposable {
   readonly secrets: ServiceCalls<typeof SecretServiceService>;
   readonly tokens: ServiceCalls<typeof TokenServiceService>;
   readonly readings: ServiceCalls<typeof ReadingServiceService>;
+  readonly alarms: ServiceCalls<typeof AlarmServiceService>;
+  readonly maintenance: ServiceCalls<typeof MaintenanceServiceService>;
+  readonly notifications: ServiceCalls<typeof NotificationServiceService>;
+  readonly events: ServiceCalls<typeof EventServiceService>;
   readonly operations: ServiceCalls<typeof OperationsServiceService>;
   /**
    * Enters a secret of a sensor: sealed here, to the key of the hub, which is verified up to the mesh CA. What leaves this
@@ -91,6 +101,10 @@ export function connect(options: ConnectOptions, modules: ConnectModules = {}): 
     secrets,
     tokens: serviceCalls(TokenServiceService, settings),
     readings: serviceCalls(ReadingServiceService, settings),
+    alarms: serviceCalls(AlarmServiceService, settings),
+    maintenance: serviceCalls(MaintenanceServiceService, settings),
+    notifications: serviceCalls(NotificationServiceService, settings),
+    events: serviceCalls(EventServiceService, settings),
     operations: serviceCalls(OperationsServiceService, settings),
     setSecret: (secret) => setSecret(secret, { secrets, trust, clock }),
     close,

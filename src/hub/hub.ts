@@ -52,6 +52,8 @@ export interface HubOptions {
   readonly execRunAs?: { readonly uid: number; readonly gid: number };
   /** Below which `file` and `log` sensors may look; default: nowhere. */
   readonly watchDirectories?: readonly string[];
+  /** What `ssh` sensors may run on other hosts, by name; default: nothing. */
+  readonly sshCommands?: Readonly<Record<string, string>>;
   /** See journal.ts. */
   readonly journal?: string;
   readonly walBytes?: number;
@@ -191,6 +193,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
         ...defined({ runAs: options.execRunAs }),
       },
       watch: { directories: options.watchDirectories ?? [] },
+      ssh: { commands: options.sshCommands ?? {} },
       kinds: KINDS,
       openSecret: vault.open,
     },

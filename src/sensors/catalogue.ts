@@ -18,6 +18,9 @@ import { ping } from './catalogue/ping.js';
 import { postgresql } from './catalogue/postgresql.js';
 import { process } from './catalogue/process.js';
 import { redis } from './catalogue/redis.js';
+import { smtp } from './catalogue/smtp.js';
+import { snmp } from './catalogue/snmp.js';
+import { ssh } from './catalogue/ssh.js';
 import { systemd } from './catalogue/systemd.js';
 import { tcp } from './catalogue/tcp.js';
 import type { SensorDescription } from './kind.js';
@@ -42,6 +45,9 @@ export const CATALOGUE = {
   postgresql,
   redis,
   mysql,
+  smtp,
+  snmp,
+  ssh,
 } as const;
 
 export type KindName = keyof typeof CATALOGUE;

@@ -98,6 +98,7 @@ export interface SensorModules {
   readonly platform: NodeJS.Platform;
   readonly exec: ExecPolicy;
   readonly watch: WatchPolicy;
+  readonly ssh: SshPolicy;
 }
 
 /** What the machine's owner, never the cloud, allows sensors of kind `exec`. */
@@ -112,4 +113,10 @@ export interface ExecPolicy {
 export interface WatchPolicy {
   /** Absolute directories; only what is below them. Empty: nothing. */
   readonly directories: readonly string[];
+}
+
+/** What the machine's owner, never the cloud, lets sensors of kind `ssh` run on other hosts. */
+export interface SshPolicy {
+  /** Command lines by name. */
+  readonly commands: Readonly<Record<string, string>>;
 }

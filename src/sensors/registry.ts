@@ -18,6 +18,9 @@ import { ping } from './kinds/ping.js';
 import { postgresql } from './kinds/postgresql.js';
 import { processKind } from './kinds/process.js';
 import { redis } from './kinds/redis.js';
+import { smtp } from './kinds/smtp.js';
+import { snmp } from './kinds/snmp.js';
+import { ssh } from './kinds/ssh.js';
 import { systemd } from './kinds/systemd.js';
 import { tcp } from './kinds/tcp.js';
 
@@ -41,6 +44,9 @@ const ALL: readonly SensorKind<unknown>[] = [
   postgresql,
   redis,
   mysql,
+  smtp,
+  snmp,
+  ssh,
 ] as SensorKind<unknown>[];
 
 export const KINDS: ReadonlyMap<string, SensorKind<unknown>> = new Map(ALL.map((kind) => [kind.name, kind]));

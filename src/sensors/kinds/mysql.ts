@@ -71,13 +71,13 @@ function verdict(thrown: unknown): Measurement {
 }
 
 async function talk(
+  { createConnection }: typeof import('mysql2/promise'),
   settings: MysqlSettings,
   password: string | undefined,
   socket: ServiceSocket,
   since: (name: string) => MetricValue,
 ): Promise<Measurement> {
   const values = [since('connect')];
-  const { createConnection } = await import('mysql2/promise');
   try {
     const connection = await createConnection(optionsOf(settings, password, socket));
     // What ends the connection ends the call that waits as well.
@@ -95,7 +95,9 @@ async function talk(
 
 async function measure(settings: MysqlSettings, { clock }: SensorModules, signal: AbortSignal, password?: string) {
   signal.throwIfAborted();
-  return await visit(settings, clock, signal, (socket, since) => talk(settings, password, socket, since));
+  // Before there is a connection: once there is one, somebody has to listen to it.
+  const library = await import('mysql2/promise');
+  return await visit(settings, clock, signal, (socket, since) => talk(library, settings, password, socket, since));
 }
 
 export const mysql: SensorKind<MysqlSettings> = {

@@ -19,12 +19,12 @@ const OF_THE_SERVER = /^(?:08|3D|53|57)/;
 const MAX_STATEMENT_MS = 30_000;
 
 /** Everything is said here, so that pg asks neither the environment (PG…) nor a password file. */
-async function clientOf(
+function clientOf(
+  { Client }: typeof import('pg'),
   settings: PostgresqlSettings,
   password: string | undefined,
   socket: ServiceSocket,
-): Promise<Client> {
-  const { Client } = (await import('pg')).default;
+): Client {
   const config: ClientConfig = {
     host: tlsName(settings),
     port: settings.port,
@@ -75,13 +75,14 @@ function verdict(thrown: unknown): Measurement {
 }
 
 async function talk(
+  library: typeof import('pg'),
   settings: PostgresqlSettings,
   password: string | undefined,
   socket: ServiceSocket,
   since: (name: string) => MetricValue,
 ): Promise<Measurement> {
   const values = [since('connect')];
-  const client = await clientOf(settings, password, socket);
+  const client = clientOf(library, settings, password, socket);
   const lost = new Promise<never>((_, reject) => client.on('error', reject));
   lost.catch(() => undefined);
   try {
@@ -99,7 +100,9 @@ async function talk(
 
 async function measure(settings: PostgresqlSettings, { clock }: SensorModules, signal: AbortSignal, password?: string) {
   signal.throwIfAborted();
-  return await visit(settings, clock, signal, (socket, since) => talk(settings, password, socket, since));
+  // Before there is a connection: once there is one, somebody has to listen to it.
+  const library = await import('pg');
+  return await visit(settings, clock, signal, (socket, since) => talk(library, settings, password, socket, since));
 }
 
 export const postgresql: SensorKind<PostgresqlSettings> = {

@@ -21,6 +21,7 @@ export const realModules = (changes: Partial<PlanModules> = {}): PlanModules => 
   exec: { directories: [] },
   openSecret: () => Promise.reject(new Error('no secret is expected')),
   watch: { directories: [] },
+  ssh: { commands: {} },
   ...changes,
 });
 

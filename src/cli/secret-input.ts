@@ -43,8 +43,9 @@ async function typed(
   limit: number,
 ): Promise<Buffer | undefined> {
   const line = new Line(limit);
-  output.write(question);
+  // First, so that nothing typed at once is echoed.
   input.setRawMode?.(true);
+  output.write(question);
   try {
     return await new Promise<Buffer | undefined>((resolve, reject) => {
       input.on('data', (keys: Buffer) => {

@@ -101,10 +101,10 @@ export type {
 } from '../../gen/occmesh/readings/v1/readings.js';
 export {
   type DeleteSecretRequest,
+  type GetSealingContextRequest,
+  type GetSealingContextResponse,
   type ListSecretsRequest,
   type ListSecretsResponse,
-  type PrepareSecretRequest,
-  type PrepareSecretResponse,
   type PutSecretRequest,
   type Secret,
   SecretState,

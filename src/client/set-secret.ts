@@ -1,6 +1,6 @@
 // Entering a secret so that only its hub can read it: whoever calls this seals, and believes nobody in between.
 import type { TargetPart } from '../../gen/occmesh/link/v1/link.js';
-import type { PrepareSecretResponse, Secret, SecretServiceService } from '../../gen/occmesh/secrets/v1/secrets.js';
+import type { GetSealingContextResponse, Secret, SecretServiceService } from '../../gen/occmesh/secrets/v1/secrets.js';
 import { ContractFault } from '../contract/fault.js';
 import type { TrustBundle } from '../identity/certificates.js';
 import { requireSealingKey, sameTarget, sealSecret, type Target } from '../identity/secret-sealing.js';
@@ -34,7 +34,7 @@ const TRIES = 5;
  */
 export async function setSecret(secret: NewSecret, modules: SetSecretModules): Promise<Secret> {
   const { sensorId, field } = secret;
-  const prepare = () => modules.secrets.prepareSecret({ sensorId, field });
+  const prepare = () => modules.secrets.getSealingContext({ sensorId, field });
   let prepared = await prepare();
   const target = targetOf(prepared);
   const asked = typeof secret.plaintext === 'function';
@@ -56,7 +56,7 @@ export async function setSecret(secret: NewSecret, modules: SetSecretModules): P
 }
 
 async function handIn(
-  prepared: PrepareSecretResponse,
+  prepared: GetSealingContextResponse,
   plaintext: Uint8Array,
   { sensorId, field }: NewSecret,
   { secrets, trust, clock }: SetSecretModules,
@@ -68,12 +68,12 @@ async function handIn(
 }
 
 /** What is sealed is what was asked for, whatever the answer says. */
-function requireAsked(prepared: PrepareSecretResponse, sensorId: string, field: string): void {
+function requireAsked(prepared: GetSealingContextResponse, sensorId: string, field: string): void {
   if (`${prepared.machineId}/${prepared.sensor}` === sensorId && prepared.field === field) return;
   throw new ContractFault('contract.internal', 'the cloud answered for another secret than was asked for');
 }
 
-const targetOf = ({ target }: PrepareSecretResponse): Target =>
+const targetOf = ({ target }: GetSealingContextResponse): Target =>
   Object.fromEntries(target.map(({ name, value }) => [name, value]));
 
 const redirected = () =>

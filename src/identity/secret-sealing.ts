@@ -103,7 +103,7 @@ function textBytes(text: string): [Buffer, Buffer] {
   return [length, bytes];
 }
 
-/** What a hub publishes about its sealing key, as secrets.v1.PrepareSecretResponse brings it. */
+/** What a hub publishes about its sealing key, as secrets.v1.GetSealingContextResponse brings it. */
 export interface SealingStatement {
   readonly customerId: string;
   readonly machineId: string;

@@ -4,10 +4,10 @@
 import { SecretProblem } from '../../../gen/occmesh/link/v1/link.js';
 import type {
   DeleteSecretRequest,
+  GetSealingContextRequest,
+  GetSealingContextResponse,
   ListSecretsRequest,
   ListSecretsResponse,
-  PrepareSecretRequest,
-  PrepareSecretResponse,
   PutSecretRequest,
   Secret,
 } from '../../../gen/occmesh/secrets/v1/secrets.js';
@@ -34,7 +34,10 @@ interface Field {
 export class SecretService {
   constructor(private readonly modules: { readonly inventory: Inventory; readonly random: Random }) {}
 
-  readonly prepareSecret = async (request: PrepareSecretRequest, call: Call): Promise<PrepareSecretResponse> => {
+  readonly getSealingContext = async (
+    request: GetSealingContextRequest,
+    call: Call,
+  ): Promise<GetSealingContextResponse> => {
     const sensor = this.#sensor(request.sensorId, call);
     const { place, ...key } = this.modules.inventory.secrets.prepare(idOf(sensor), request.field);
     return { ...place, target: targetParts(place.target), ...key };

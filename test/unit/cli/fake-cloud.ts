@@ -352,17 +352,20 @@ export class FakeCloud implements Stoppable {
         enteredAtMs: NOW - 60_000,
       });
     listener.add(SecretServiceService, {
-      prepareSecret: this.#answer('prepareSecret', ({ sensorId, field }: { sensorId: string; field: string }) => ({
-        customerId: ACME,
-        machineId: PC,
-        sensor: Number(sensorId.split('/')[1]),
-        field,
-        version: this.secretVersion,
-        target: this.target,
-        certificate: this.hub.certificate,
-        sealingKey: this.shownKey,
-        sealingKeySignature: signSealingKey(this.hub.key, this.hub.sealing.publicKey),
-      })),
+      getSealingContext: this.#answer(
+        'getSealingContext',
+        ({ sensorId, field }: { sensorId: string; field: string }) => ({
+          customerId: ACME,
+          machineId: PC,
+          sensor: Number(sensorId.split('/')[1]),
+          field,
+          version: this.secretVersion,
+          target: this.target,
+          certificate: this.hub.certificate,
+          sealingKey: this.shownKey,
+          sealingKeySignature: signSealingKey(this.hub.key, this.hub.sealing.publicKey),
+        }),
+      ),
       putSecret: this.#answer('putSecret', ({ sensorId, field }: PutSecretRequest) => secretOf({ sensorId, field })),
       listSecrets: this.#answer('listSecrets', () => ({
         secrets: [

@@ -75,7 +75,7 @@ describe('occ secrets', () => {
       return Buffer.from(CANARY);
     };
     expect((await occ(SET, terminal({ readSecret }))).code).to.equal(0);
-    expect([asked, put().length, office.cloud.asked('prepareSecret').length]).to.deep.equal([1, 2, 2]);
+    expect([asked, put().length, office.cloud.asked('getSealingContext').length]).to.deep.equal([1, 2, 2]);
     expect(await opened(put()[1])).to.equal(CANARY);
 
     const redirected = async () => {

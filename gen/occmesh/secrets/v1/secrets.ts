@@ -38,7 +38,7 @@ export const protobufFileName = "occmesh/secrets/v1/secrets.proto";
  * runs: host, port, user …). See link.v1.SealedSecret for the bytes. When the sensor's settings lead to another target it
  * is void until it is entered again.
  *
- * Errors as in inventory.v1, and ABORTED: something about the hub has changed since PrepareSecret; begin again.
+ * Errors as in inventory.v1, and ABORTED: something about the hub has changed since GetSealingContext; begin again.
  */
 
 /** How a secret is. */
@@ -113,7 +113,7 @@ export function secretStateToJSON(object: SecretState): string {
 }
 
 /** Asks for what is needed to seal. */
-export interface PrepareSecretRequest {
+export interface GetSealingContextRequest {
   /** The sensor: the hub's id, a slash, its number. */
   sensorId: string;
   /** Which of its secrets, as its kind names them: `password`, `token`, … */
@@ -121,7 +121,7 @@ export interface PrepareSecretRequest {
 }
 
 /** What is needed to seal: the place, and to whom. */
-export interface PrepareSecretResponse {
+export interface GetSealingContextResponse {
   /** The customer's id. */
   customerId: string;
   /** The hub's id. */
@@ -151,7 +151,7 @@ export interface PutSecretRequest {
   /** Either. */
   secret:
     | //
-    /** Sealed by the caller, for exactly what PrepareSecret answered. */
+    /** Sealed by the caller, for exactly what GetSealingContext answered. */
     { $case: "sealed"; value: SealedSecret }
     | //
     /**
@@ -214,12 +214,12 @@ export interface DeleteSecretRequest {
   field: string;
 }
 
-function createBasePrepareSecretRequest(): PrepareSecretRequest {
+function createBaseGetSealingContextRequest(): GetSealingContextRequest {
   return { sensorId: "", field: "" };
 }
 
-export const PrepareSecretRequest: MessageFns<PrepareSecretRequest> = {
-  encode(message: PrepareSecretRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const GetSealingContextRequest: MessageFns<GetSealingContextRequest> = {
+  encode(message: GetSealingContextRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.sensorId !== "") {
       writer.uint32(10).string(message.sensorId);
     }
@@ -229,7 +229,7 @@ export const PrepareSecretRequest: MessageFns<PrepareSecretRequest> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): PrepareSecretRequest {
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSealingContextRequest {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -238,7 +238,7 @@ export const PrepareSecretRequest: MessageFns<PrepareSecretRequest> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBasePrepareSecretRequest();
+      const message = createBaseGetSealingContextRequest();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -270,7 +270,7 @@ export const PrepareSecretRequest: MessageFns<PrepareSecretRequest> = {
     }
   },
 
-  fromJSON(object: any): PrepareSecretRequest {
+  fromJSON(object: any): GetSealingContextRequest {
     return {
       sensorId: isSet(object.sensorId)
         ? globalThis.String(object.sensorId)
@@ -281,7 +281,7 @@ export const PrepareSecretRequest: MessageFns<PrepareSecretRequest> = {
     };
   },
 
-  toJSON(message: PrepareSecretRequest): unknown {
+  toJSON(message: GetSealingContextRequest): unknown {
     const obj: any = {};
     if (message.sensorId !== "") {
       obj.sensorId = message.sensorId;
@@ -292,18 +292,18 @@ export const PrepareSecretRequest: MessageFns<PrepareSecretRequest> = {
     return obj;
   },
 
-  create(base?: DeepPartial<PrepareSecretRequest>): PrepareSecretRequest {
-    return PrepareSecretRequest.fromPartial(base ?? {});
+  create(base?: DeepPartial<GetSealingContextRequest>): GetSealingContextRequest {
+    return GetSealingContextRequest.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<PrepareSecretRequest>): PrepareSecretRequest {
-    const message = createBasePrepareSecretRequest();
+  fromPartial(object: DeepPartial<GetSealingContextRequest>): GetSealingContextRequest {
+    const message = createBaseGetSealingContextRequest();
     message.sensorId = object.sensorId ?? "";
     message.field = object.field ?? "";
     return message;
   },
 };
 
-function createBasePrepareSecretResponse(): PrepareSecretResponse {
+function createBaseGetSealingContextResponse(): GetSealingContextResponse {
   return {
     customerId: "",
     machineId: "",
@@ -317,8 +317,8 @@ function createBasePrepareSecretResponse(): PrepareSecretResponse {
   };
 }
 
-export const PrepareSecretResponse: MessageFns<PrepareSecretResponse> = {
-  encode(message: PrepareSecretResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+export const GetSealingContextResponse: MessageFns<GetSealingContextResponse> = {
+  encode(message: GetSealingContextResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.customerId !== "") {
       writer.uint32(10).string(message.customerId);
     }
@@ -349,7 +349,7 @@ export const PrepareSecretResponse: MessageFns<PrepareSecretResponse> = {
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): PrepareSecretResponse {
+  decode(input: BinaryReader | Uint8Array, length?: number): GetSealingContextResponse {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -358,7 +358,7 @@ export const PrepareSecretResponse: MessageFns<PrepareSecretResponse> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBasePrepareSecretResponse();
+      const message = createBaseGetSealingContextResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -446,7 +446,7 @@ export const PrepareSecretResponse: MessageFns<PrepareSecretResponse> = {
     }
   },
 
-  fromJSON(object: any): PrepareSecretResponse {
+  fromJSON(object: any): GetSealingContextResponse {
     return {
       customerId: isSet(object.customerId)
         ? globalThis.String(object.customerId)
@@ -476,7 +476,7 @@ export const PrepareSecretResponse: MessageFns<PrepareSecretResponse> = {
     };
   },
 
-  toJSON(message: PrepareSecretResponse): unknown {
+  toJSON(message: GetSealingContextResponse): unknown {
     const obj: any = {};
     if (message.customerId !== "") {
       obj.customerId = message.customerId;
@@ -508,11 +508,11 @@ export const PrepareSecretResponse: MessageFns<PrepareSecretResponse> = {
     return obj;
   },
 
-  create(base?: DeepPartial<PrepareSecretResponse>): PrepareSecretResponse {
-    return PrepareSecretResponse.fromPartial(base ?? {});
+  create(base?: DeepPartial<GetSealingContextResponse>): GetSealingContextResponse {
+    return GetSealingContextResponse.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<PrepareSecretResponse>): PrepareSecretResponse {
-    const message = createBasePrepareSecretResponse();
+  fromPartial(object: DeepPartial<GetSealingContextResponse>): GetSealingContextResponse {
+    const message = createBaseGetSealingContextResponse();
     message.customerId = object.customerId ?? "";
     message.machineId = object.machineId ?? "";
     message.sensor = object.sensor ?? 0;
@@ -1218,15 +1218,16 @@ export const SecretServiceService = {
    * Retry: safe. FAILED_PRECONDITION when the hub has no sealing key on record (it has to connect first), is retired or in
    * quarantine; INVALID_ARGUMENT when the sensor's kind has no such field.
    */
-  prepareSecret: {
-    path: "/occmesh.secrets.v1.SecretService/PrepareSecret" as const,
+  getSealingContext: {
+    path: "/occmesh.secrets.v1.SecretService/GetSealingContext" as const,
     requestStream: false as const,
     responseStream: false as const,
-    requestSerialize: (value: PrepareSecretRequest): Buffer => Buffer.from(PrepareSecretRequest.encode(value).finish()),
-    requestDeserialize: (value: Buffer): PrepareSecretRequest => PrepareSecretRequest.decode(value),
-    responseSerialize: (value: PrepareSecretResponse): Buffer =>
-      Buffer.from(PrepareSecretResponse.encode(value).finish()),
-    responseDeserialize: (value: Buffer): PrepareSecretResponse => PrepareSecretResponse.decode(value),
+    requestSerialize: (value: GetSealingContextRequest): Buffer =>
+      Buffer.from(GetSealingContextRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetSealingContextRequest => GetSealingContextRequest.decode(value),
+    responseSerialize: (value: GetSealingContextResponse): Buffer =>
+      Buffer.from(GetSealingContextResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetSealingContextResponse => GetSealingContextResponse.decode(value),
   },
   /**
    * Enters a secret, or replaces it. Retry: safe for plaintext (it becomes another version); of a sealed one the second
@@ -1270,7 +1271,7 @@ export interface SecretServiceServer extends UntypedServiceImplementation {
    * Retry: safe. FAILED_PRECONDITION when the hub has no sealing key on record (it has to connect first), is retired or in
    * quarantine; INVALID_ARGUMENT when the sensor's kind has no such field.
    */
-  prepareSecret: handleUnaryCall<PrepareSecretRequest, PrepareSecretResponse>;
+  getSealingContext: handleUnaryCall<GetSealingContextRequest, GetSealingContextResponse>;
   /**
    * Enters a secret, or replaces it. Retry: safe for plaintext (it becomes another version); of a sealed one the second
    * time is ABORTED, since its version is taken.
@@ -1289,20 +1290,20 @@ export interface SecretServiceClient extends Client {
    * Retry: safe. FAILED_PRECONDITION when the hub has no sealing key on record (it has to connect first), is retired or in
    * quarantine; INVALID_ARGUMENT when the sensor's kind has no such field.
    */
-  prepareSecret(
-    request: PrepareSecretRequest,
-    callback: (error: ServiceError | null, response: PrepareSecretResponse) => void,
+  getSealingContext(
+    request: GetSealingContextRequest,
+    callback: (error: ServiceError | null, response: GetSealingContextResponse) => void,
   ): ClientUnaryCall;
-  prepareSecret(
-    request: PrepareSecretRequest,
+  getSealingContext(
+    request: GetSealingContextRequest,
     metadata: Metadata,
-    callback: (error: ServiceError | null, response: PrepareSecretResponse) => void,
+    callback: (error: ServiceError | null, response: GetSealingContextResponse) => void,
   ): ClientUnaryCall;
-  prepareSecret(
-    request: PrepareSecretRequest,
+  getSealingContext(
+    request: GetSealingContextRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: PrepareSecretResponse) => void,
+    callback: (error: ServiceError | null, response: GetSealingContextResponse) => void,
   ): ClientUnaryCall;
   /**
    * Enters a secret, or replaces it. Retry: safe for plaintext (it becomes another version); of a sealed one the second

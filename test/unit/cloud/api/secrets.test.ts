@@ -61,7 +61,7 @@ class Site implements AsyncDisposable {
   }
 
   prepare(field = 'password') {
-    return this.api.call('prepareSecret', adminOf(this.customer), { sensorId: this.sensor, field });
+    return this.api.call('getSealingContext', adminOf(this.customer), { sensorId: this.sensor, field });
   }
 
   putSealed(sealed: SealedSecret): Promise<Secret> {
@@ -194,7 +194,7 @@ describe('secrets API', () => {
       /^api\.invalid: secret: is missing/,
     );
     const cpu = { sensorId: `${site.hub}/1`, field: 'password' };
-    expect(await faultOf(site.api.call('prepareSecret', OPERATOR, cpu))).to.match(/has no secrets$/);
+    expect(await faultOf(site.api.call('getSealingContext', OPERATOR, cpu))).to.match(/has no secrets$/);
     expect(await faultOf(site.prepare('constructor'))).to.match(/^inventory\.invalid/);
   });
 

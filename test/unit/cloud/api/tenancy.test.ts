@@ -45,7 +45,7 @@ const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
   updateSensor: ({ sensor }) => [{ id: sensor, paused: true }],
   deleteSensor: ({ sensor }) => [{ id: sensor }],
   runSensor: ({ sensor }) => [{ id: sensor }],
-  prepareSecret: ({ sensor }) => [{ sensorId: sensor, field: 'token' }],
+  getSealingContext: ({ sensor }) => [{ sensorId: sensor, field: 'token' }],
   putSecret: ({ sensor }) => [
     { sensorId: sensor, field: 'token', secret: { $case: 'plaintext', value: Buffer.from('hunter2') } },
   ],

@@ -57,6 +57,10 @@ export class Table<R> {
     return this.#groups.get(group)?.values() ?? [];
   }
 
+  groupSize(group: string): number {
+    return this.#groups.get(group)?.size ?? 0;
+  }
+
   get size(): number {
     return this.#durable.size;
   }

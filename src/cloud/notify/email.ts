@@ -35,7 +35,8 @@ export interface Email extends EmailText {
 
 const WITHIN = seconds(60);
 
-const ADDRESS = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.)+[A-Za-z0-9-]{1,63}$/;
+const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
+const ADDRESS = new RegExp(`^[A-Za-z0-9.!#$%&'*+/=?^_\`{|}~-]{1,64}@(?:${LABEL}\\.)+${LABEL}$`);
 
 /** Plain ASCII addresses with a domain, and nothing that means something else in a header or to a mail server. */
 export const isEmailAddress = (text: string): boolean => text.length <= 254 && ADDRESS.test(text);

@@ -5,6 +5,7 @@ import type { Logger } from '../kernel/log.js';
 import { type JoinOptions, join } from '../membership/join.js';
 import { loadMembership } from '../membership/machine-files.js';
 import { PLUGIN_DIRECTORIES } from '../sensors/kinds/exec.js';
+import { LOG_DIRECTORIES } from '../sensors/watched-path.js';
 import type { CONNECTOR_SETTINGS } from './config/role-settings.js';
 import type { ValuesOf } from './config/settings.js';
 import { proxyFor } from './proxy.js';
@@ -47,11 +48,22 @@ export const discoveryOf = ({ interfaces, ssdpPort }: MemberValues) => ({
 });
 
 /** What a hub is told, alone or inside a connector. Faults: cli.config. */
-export async function hubOptionsOf({ execDirectories, execUser, fallbackAfter, journal, walSize }: MemberValues) {
+export async function hubOptionsOf(values: MemberValues) {
+  const {
+    execDirectories,
+    execUser,
+    watchDirectories = LOG_DIRECTORIES,
+    sshCommands = [],
+    fallbackAfter,
+    journal,
+    walSize,
+  } = values;
   const runAs = await execUserOf(execUser);
   return {
     // A hub that is not root runs programs as the user that owns its key: only where its owner says so.
     execDirectories: execDirectories ?? (runAs === undefined ? [] : PLUGIN_DIRECTORIES),
+    watchDirectories,
+    sshCommands: Object.fromEntries(sshCommands),
     ...defined({ execRunAs: runAs, fallbackAfter, journal, walBytes: walSize }),
   };
 }

@@ -49,6 +49,13 @@ export const size: Reader<number> = (text) => {
   return Number(match[1]) * SIZES[match[2] as keyof typeof SIZES];
 };
 
+/** A command line and what it is called: `disk=df -h /`. */
+export const namedCommand: Reader<readonly [name: string, command: string]> = (text) => {
+  const [, name, command] = /^([A-Za-z0-9][A-Za-z0-9_-]{0,63})=(.*\S.*)$/.exec(text) ?? [];
+  if (name === undefined || command === undefined) throw new BadValue('write it like disk=df -h /');
+  return [name, command.trim()];
+};
+
 /** One of a few words. */
 export const oneOf =
   <const W extends string>(...words: readonly W[]): Reader<W> =>

@@ -1,5 +1,11 @@
 // A connection to the cloud for services and the command line.
 import {
+  AlarmServiceService,
+  EventServiceService,
+  MaintenanceServiceService,
+  NotificationServiceService,
+} from '../../gen/occmesh/events/v1/events.js';
+import {
   CustomerServiceService,
   MachineServiceService,
   SensorServiceService,
@@ -43,6 +49,10 @@ export interface MeshClient extends AsyncDisposable {
   readonly sensors: ServiceCalls<typeof SensorServiceService>;
   readonly tokens: ServiceCalls<typeof TokenServiceService>;
   readonly readings: ServiceCalls<typeof ReadingServiceService>;
+  readonly alarms: ServiceCalls<typeof AlarmServiceService>;
+  readonly maintenance: ServiceCalls<typeof MaintenanceServiceService>;
+  readonly notifications: ServiceCalls<typeof NotificationServiceService>;
+  readonly events: ServiceCalls<typeof EventServiceService>;
   readonly operations: ServiceCalls<typeof OperationsServiceService>;
   /** Ends all calls and the connection. */
   close(): Promise<void>;
@@ -79,6 +89,10 @@ export function connect(options: ConnectOptions, modules: ConnectModules = {}): 
     sensors: serviceCalls(SensorServiceService, settings),
     tokens: serviceCalls(TokenServiceService, settings),
     readings: serviceCalls(ReadingServiceService, settings),
+    alarms: serviceCalls(AlarmServiceService, settings),
+    maintenance: serviceCalls(MaintenanceServiceService, settings),
+    notifications: serviceCalls(NotificationServiceService, settings),
+    events: serviceCalls(EventServiceService, settings),
     operations: serviceCalls(OperationsServiceService, settings),
     close,
     [Symbol.asyncDispose]: close,

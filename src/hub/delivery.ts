@@ -7,8 +7,7 @@ import type { SigningKey } from '../identity/keys.js';
 import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
 import { toError } from '../kernel/fault.js';
-import type { UpMessage } from '../link/envelope.js';
-import type { HubSessionState } from '../link/hub-session.js';
+import type { ContentMessage, HubSessionState } from '../link/hub-session.js';
 import { packBatch, packFlush } from '../telemetry/batch.js';
 import type { RangeSet } from '../telemetry/ranges.js';
 import type { PendingGap, StoredFlush, Wal } from '../wal/wal.js';
@@ -30,7 +29,7 @@ export interface Outlet {
   readonly queuedBytes: number;
   drained(): Promise<void>;
   /** Returns the bytes that travel; 0 when the session is over. */
-  sendContent(message: UpMessage, lane: Lane): number;
+  sendContent(message: ContentMessage, lane: Lane): number;
   /** Says how much waits. */
   report(): void;
 }
@@ -162,13 +161,18 @@ export class Delivery {
   }
 
   async #sendLive(): Promise<boolean> {
-    const open = this.modules.wal.openLog;
+    const { session, wal } = this.modules;
+    const open = wal.openLog;
     if (!open) return false;
     const name = hex(open.log);
-    if (name !== this.#live.log) this.#live = { log: name, next: 0 };
+    if (name !== this.#live.log) {
+      this.#live = { log: name, next: 0 };
+      // Before its first batch, which need not name it then.
+      session.report();
+    }
     const isFull = this.#inFlight.bytes(Lane.LIVE) >= this.options.liveWindow;
     if (this.#suspended.has(name) || isFull || open.next <= this.#live.next) return false;
-    const flushes = await this.modules.wal.read(open.log, this.#live.next, {
+    const flushes = await wal.read(open.log, this.#live.next, {
       maxReadings: STALE_LIVE_READINGS,
       maxBytes: this.options.liveWindow,
       until: open.next,

@@ -49,6 +49,10 @@ export interface HubOptions {
   readonly execDirectories?: readonly string[];
   /** Who runs them when the hub is root; without it, a hub that is root runs none. */
   readonly execRunAs?: { readonly uid: number; readonly gid: number };
+  /** Below which `file` and `log` sensors may look; default: nowhere. */
+  readonly watchDirectories?: readonly string[];
+  /** What `ssh` sensors may run on other hosts, by name; default: nothing. */
+  readonly sshCommands?: Readonly<Record<string, string>>;
   /** See journal.ts. */
   readonly journal?: string;
   readonly walBytes?: number;
@@ -178,6 +182,8 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
         directories: options.execDirectories ?? [],
         ...defined({ runAs: options.execRunAs }),
       },
+      watch: { directories: options.watchDirectories ?? [] },
+      ssh: { commands: options.sshCommands ?? {} },
       kinds: KINDS,
     },
   );

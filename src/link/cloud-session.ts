@@ -21,6 +21,7 @@ import {
 import { endingOf, LinkFault } from './fault.js';
 import { FrameOpener, FrameSealer, SessionKeyPair } from './frames.js';
 import { helloInput, sessionId, welcomeInput } from './handshake.js';
+import { Implied } from './implied.js';
 import { Inbox } from './inbox.js';
 import type { Ending, Pipe } from './pipe.js';
 import { MAX_GENERATION, MAX_SELF_DESCRIPTION, MOST_LOGS, PROTOCOL_VERSION } from './version.js';
@@ -58,6 +59,8 @@ export interface CloudHost {
   up(session: CloudSession, hello: Hello): void;
   /** A message of the hub; batches and gaps are for the host to verify, all else is verified. */
   received(session: CloudSession, message: UpMessage, lane: Lane, bytes: number): Promise<void> | undefined;
+  /** Told why the session fails. */
+  warn(details: object, message: string): void;
   /** The session has ended; called once, also when it never was up. */
   ended(session: CloudSession, why: Ending): void;
 }
@@ -67,8 +70,13 @@ export interface CloudSessionModules {
   readonly host: CloudHost;
   readonly clock: Clock;
   readonly random: Random;
-  /** Told why sessions fail. */
-  readonly log: { warn(details: object, message: string): void };
+}
+
+/** What both ends have from the handshake on. */
+interface Agreed {
+  readonly sealer: FrameSealer;
+  readonly opener: FrameOpener;
+  readonly implied: Implied;
 }
 
 export class CloudSession {
@@ -76,8 +84,7 @@ export class CloudSession {
   #challenge: Uint8Array;
   readonly #inbox: Inbox;
   #timer: Timer | undefined;
-  #sealer: FrameSealer | undefined;
-  #opener: FrameOpener | undefined;
+  #agreed: Agreed | undefined;
 
   constructor(private readonly modules: CloudSessionModules) {
     this.#inbox = new Inbox(
@@ -104,9 +111,9 @@ export class CloudSession {
 
   /** Sends a frame of this session. Ignored unless the session is up. */
   send(message: DownMessage): void {
-    if (!this.#state.is('up') || !this.#sealer) return;
+    if (!this.#state.is('up') || !this.#agreed) return;
     const payload = encodeDown(message);
-    const { counter, mac } = this.#sealer.seal(payload);
+    const { counter, mac } = this.#agreed.sealer.seal(payload);
     this.modules.pipe.send(frameEnvelope(payload, counter, mac), Lane.CONTROL);
   }
 
@@ -122,7 +129,7 @@ export class CloudSession {
   /** Ends the session because of a fault: the hub is told its code, the log its cause. */
   fail(thrown: unknown): void {
     if (this.#state.is('ended')) return;
-    this.modules.log.warn({ cause: describe(thrown) }, 'session ended by the cloud');
+    this.modules.host.warn({ cause: describe(thrown) }, 'session ended by the cloud');
     this.close(endingOf(thrown));
   }
 
@@ -139,20 +146,25 @@ export class CloudSession {
       case 'hello':
         return this.#admit(payload, envelope.signature, message.value);
       case 'batch':
+        message.value = this.#mustBeUp().implied.putBack(message.value);
+        break;
       case 'gap':
         this.#mustBeUp();
-        return this.modules.host.received(this, message, envelope.lane, bytes.length);
-      default:
-        this.#mustBeUp().open(payload, envelope.counter, envelope.mac);
-        return this.modules.host.received(this, message, envelope.lane, bytes.length);
+        break;
+      default: {
+        const { opener, implied } = this.#mustBeUp();
+        opener.open(payload, envelope.counter, envelope.mac);
+        if (message.$case === 'heartbeat') implied.heartbeat(message.value);
+      }
     }
+    return this.modules.host.received(this, message, envelope.lane, bytes.length);
   }
 
-  #mustBeUp(): FrameOpener {
-    if (!this.#opener || !this.#state.is('up')) {
+  #mustBeUp(): Agreed {
+    if (!this.#agreed || !this.#state.is('up')) {
       throw new LinkFault('link.protocol', 'content before the session is up');
     }
-    return this.#opener;
+    return this.#agreed;
   }
 
   async #admit(payload: Uint8Array, signature: Uint8Array, hello: Hello): Promise<void> {
@@ -170,9 +182,8 @@ export class CloudSession {
     const keys = keyPair.agree(hello.sessionKey, sessionId(this.#challenge, helloBytes));
     const { welcome } = await host.admit(this, hello);
     if (!this.#state.is('admitting')) return;
-    this.#timer?.disarm();
-    this.#sealer = new FrameSealer(keys.D);
-    this.#opener = new FrameOpener(keys.U);
+    this.#disarm();
+    this.#agreed = { sealer: new FrameSealer(keys.D), opener: new FrameOpener(keys.U), implied: new Implied(hub) };
     this.#state.to('up');
     const value = { ...welcome, certificate: host.certificate, sessionKey: keyPair.publicKey };
     const answer = encodeDown({ $case: 'welcome', value });
@@ -182,10 +193,15 @@ export class CloudSession {
     host.up(this, hello);
   }
 
+  #disarm(): void {
+    this.#timer?.disarm();
+    this.#timer = undefined;
+  }
+
   #finish(why: Ending): void {
     if (this.#state.is('ended')) return;
     this.#state.to('ended');
-    this.#timer?.disarm();
+    this.#disarm();
     this.#inbox.close();
     this.modules.host.ended(this, why);
   }

@@ -22,6 +22,7 @@ import {
 import { endingOf, LinkFault } from './fault.js';
 import { FrameOpener, FrameSealer, SessionKeyPair } from './frames.js';
 import { helloInput, sessionId, welcomeInput } from './handshake.js';
+import { Implied } from './implied.js';
 import { Inbox } from './inbox.js';
 import { type Ending, ending, type Pipe } from './pipe.js';
 import { PROTOCOL_VERSION } from './version.js';
@@ -43,6 +44,9 @@ const MISSED_HEARTBEATS = 3;
 
 /** Hello but for what belongs to the session. */
 export type SelfDescription = Omit<Hello, 'nonce' | 'version' | 'sessionKey'>;
+
+/** What proves its author for good, once its session is over. */
+export type ContentMessage = Extract<UpMessage, { $case: 'batch' | 'gap' }>;
 
 /** The hub behind a session. */
 export interface HubMember {
@@ -83,6 +87,7 @@ export class HubSession {
   #keyPair: SessionKeyPair | undefined;
   #sealer: FrameSealer | undefined;
   #opener: FrameOpener | undefined;
+  #implied: Implied | undefined;
   #beats = 0;
   #answered = 0;
 
@@ -137,16 +142,21 @@ export class HubSession {
   }
 
   /** Sends content that carries its own lasting signature; returns the bytes that travel, 0 unless the session is up. */
-  sendContent(message: UpMessage, lane: Lane): number {
-    if (!this.#state.is('up')) return 0;
-    const envelope = bareEnvelope(lane, encodeUp(message));
+  sendContent(message: ContentMessage, lane: Lane): number {
+    if (!this.#state.is('up') || !this.#implied) return 0;
+    const isBatch = message.$case === 'batch';
+    const payload = encodeUp(isBatch ? { ...message, value: this.#implied.leaveOut(message.value) } : message);
+    const envelope = bareEnvelope(lane, payload);
     this.modules.pipe.send(envelope, lane);
     return envelope.length;
   }
 
   /** Tells the cloud at once how things are, and not only when the next sign of life is due. */
   report(): void {
-    this.send({ $case: 'heartbeat', value: { ...this.modules.member.heartbeat(), number: this.#beats } });
+    if (!this.#state.is('up')) return;
+    const value = { ...this.modules.member.heartbeat(), number: this.#beats };
+    this.#implied?.heartbeat(value);
+    this.send({ $case: 'heartbeat', value });
   }
 
   close(why: Ending): void {
@@ -217,6 +227,7 @@ export class HubSession {
     this.#keyPair = undefined;
     this.#sealer = new FrameSealer(keys.U);
     this.#opener = new FrameOpener(keys.D);
+    this.#implied = new Implied(member.key.publicKey);
     this.#state.to('welcoming');
     await member.welcomed(welcome);
     if (!this.#state.is('welcoming')) return;

@@ -1,5 +1,6 @@
 // The sensor port: what a kind of sensor is, what it is given and what it hands back. Kinds are in kinds/, their list in
-// registry.ts, their descriptions (for whoever configures but never measures) in catalogue.ts.
+// registry.ts, their descriptions (for whoever configures but never measures) in catalogue/, listed in catalogue.ts.
+// Settings are not secret; unknown ones are refused, so that a misspelt one is noticed.
 import type { z } from 'zod';
 import type { Threshold } from '../../gen/occmesh/link/v1/link.js';
 import type { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
@@ -28,6 +29,9 @@ export interface SensorDescription<S> {
   /** What a new sensor gets unless its creator says otherwise. */
   readonly defaults: { readonly interval: Duration; readonly timeout: Duration; readonly thresholds: Threshold[] };
 }
+
+/** Of kinds that have none. */
+export type NoSettings = Record<string, never>;
 
 export interface SecretsDescription<S> {
   /** By field, lower case: `password`, `token`, … */
@@ -93,6 +97,8 @@ export interface SensorModules {
   /** `process.platform` of the machine. */
   readonly platform: NodeJS.Platform;
   readonly exec: ExecPolicy;
+  readonly watch: WatchPolicy;
+  readonly ssh: SshPolicy;
 }
 
 /** What the machine's owner, never the cloud, allows sensors of kind `exec`. */
@@ -101,4 +107,16 @@ export interface ExecPolicy {
   readonly directories: readonly string[];
   /** Who runs them when the hub is root; without it, a hub that is root refuses. */
   readonly runAs?: { readonly uid: number; readonly gid: number };
+}
+
+/** What the machine's owner, never the cloud, lets sensors of kinds `file` and `log` look at. */
+export interface WatchPolicy {
+  /** Absolute directories; only what is below them. Empty: nothing. */
+  readonly directories: readonly string[];
+}
+
+/** What the machine's owner, never the cloud, lets sensors of kind `ssh` run on other hosts. */
+export interface SshPolicy {
+  /** Command lines by name. */
+  readonly commands: Readonly<Record<string, string>>;
 }

@@ -16,6 +16,22 @@ export const CERTIFICATE_WORDS: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'the certificate is not made out to this name',
 };
 
+/** The same by OpenSSL's messages, for libraries that put codes of their own in place of its. */
+const CERTIFICATE_MESSAGES: readonly (readonly [RegExp, keyof typeof CERTIFICATE_WORDS])[] = [
+  [/^certificate has expired/, 'CERT_HAS_EXPIRED'],
+  [/^certificate is not yet valid/, 'CERT_NOT_YET_VALID'],
+  [/^self-signed certificate in certificate chain/, 'SELF_SIGNED_CERT_IN_CHAIN'],
+  [/^self-signed certificate/, 'DEPTH_ZERO_SELF_SIGNED_CERT'],
+  [/^unable to get (?:local )?issuer certificate/, 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY'],
+  [/^unable to verify the first certificate/, 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+  [/^Hostname\/IP does not match certificate's altnames/, 'ERR_TLS_CERT_ALTNAME_INVALID'],
+];
+
+function inWords({ code = '', message }: NodeJS.ErrnoException): string {
+  const certificate = CERTIFICATE_MESSAGES.find(([form]) => form.test(message))?.[1] ?? '';
+  return IN_WORDS[code] ?? CERTIFICATE_WORDS[certificate] ?? message;
+}
+
 const IN_WORDS: Readonly<Record<string, string>> = {
   ...CERTIFICATE_WORDS,
   ECONNREFUSED: 'connection refused',
@@ -49,6 +65,5 @@ export function verdictOn(thrown: unknown, signal: AbortSignal): Measurement {
     if (!(reason instanceof SensorFault && reason.code === 'sensor.timeout')) throw reason;
     return critical(`no answer: ${reason.message}`);
   }
-  const error = firstOf(thrown);
-  return critical(IN_WORDS[error.code ?? ''] ?? error.message);
+  return critical(inWords(firstOf(thrown)));
 }

@@ -11,6 +11,10 @@ export interface Program {
   readonly args: readonly string[];
   /** Whom to become; only root can. */
   readonly user?: { readonly uid: number; readonly gid: number };
+  /** Besides the clean environment that every program gets. Never with NUL: the error would quote it. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** For its standard input, which is empty otherwise. */
+  readonly input?: Buffer;
 }
 
 export interface ProgramResult {
@@ -63,14 +67,16 @@ export function runProgram(program: Program, clock: Clock, signal: AbortSignal):
     signal.throwIfAborted();
     const options: SpawnOptions = {
       cwd: process.platform === 'win32' ? undefined : '/',
-      env: process.platform === 'win32' ? undefined : ENVIRONMENT,
-      stdio: ['ignore', 'pipe', 'pipe'],
+      env: process.platform === 'win32' ? undefined : { ...ENVIRONMENT, ...program.environment },
+      stdio: [program.input ? 'pipe' : 'ignore', 'pipe', 'pipe'],
       detached: process.platform !== 'win32',
       windowsHide: true,
       shell: false,
       ...program.user,
     };
     const child = spawn(program.file, program.args, options);
+    // It may end without reading.
+    child.stdin?.on('error', () => undefined).end(program.input);
     let overrun = false;
     const onOverrun = () => {
       overrun = true;
@@ -95,6 +101,7 @@ export function runProgram(program: Program, clock: Clock, signal: AbortSignal):
     });
     child.once('exit', () => {
       finish();
+      child.stdin?.destroy();
       // What it left in the background goes with it.
       kill(child, 'SIGKILL');
       timer = clock.after(LAST_OUTPUT, () => {

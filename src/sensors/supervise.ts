@@ -2,10 +2,12 @@
 // within the timeout.
 import { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { Clock } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import { type Duration, formatDuration, milliseconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import { SensorFault } from './fault.js';
 import type { Measurement, Sensor } from './kind.js';
+import { redactor } from './redact.js';
 import { NO_SECRETS, type SecretSource } from './secrets.js';
 
 /** How long a sensor has after the timeout to say what the silence means. */
@@ -48,11 +50,12 @@ export function supervise(
 
   const run = async () => {
     const secrets = source.forRun();
+    const { secrets: watched, redact } = redactor(secrets);
     try {
-      const measurement = await sensor.measure(control.signal, secrets);
-      resolve(measurement);
+      const measurement = await sensor.measure(control.signal, watched);
+      resolve({ ...measurement, ...defined({ message: measurement.message && redact(measurement.message) }) });
     } catch (thrown) {
-      resolve(unknown(describe(control.signal.aborted ? control.signal.reason : thrown)));
+      resolve(unknown(redact(describe(control.signal.aborted ? control.signal.reason : thrown))));
     } finally {
       secrets.wipe();
       hasEnded = true;

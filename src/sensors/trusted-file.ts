@@ -2,9 +2,10 @@
 // user) could have put there. The configuration comes from the cloud, and a stolen administrator token must not be
 // able to turn it into "run what some user dropped into /tmp".
 import type { Stats } from 'node:fs';
-import { lstat, realpath } from 'node:fs/promises';
-import { basename, dirname, isAbsolute, resolve, sep } from 'node:path';
+import { lstat } from 'node:fs/promises';
+import { basename, dirname, isAbsolute, resolve } from 'node:path';
 import { describe } from '../kernel/fault.js';
+import { isBelow, realPath } from './allowed-path.js';
 import { SensorFault } from './fault.js';
 
 const GROUP_OR_OTHERS_WRITE = 0o022;
@@ -27,24 +28,13 @@ const refuse = (why: string) =>
     advice: 'Let only root write to the plugin directories and to what is in them.',
   });
 
-async function real(path: string): Promise<string | undefined> {
-  try {
-    return await realpath(path);
-  } catch {
-    return undefined;
-  }
-}
-
-const isBelow = (file: string, directory: string) =>
-  file.startsWith(directory.endsWith(sep) ? directory : directory + sep);
-
 /** The real file and the real allowed directory around it. */
 async function locate(program: string, directories: readonly string[]): Promise<{ file: string; directory: string }> {
   let found = false;
   for (const allowed of directories) {
-    const directory = await real(allowed);
+    const directory = await realPath(allowed);
     if (directory === undefined) continue;
-    const file = await real(isAbsolute(program) ? program : resolve(directory, program));
+    const file = await realPath(isAbsolute(program) ? program : resolve(directory, program));
     if (file === undefined) continue;
     found = true;
     if (isBelow(file, directory)) return { file, directory };

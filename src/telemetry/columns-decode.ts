@@ -65,8 +65,10 @@ export interface StateArrays {
 export interface TableOptions {
   /** By default those of a batch. */
   readonly limits?: ColumnsLimits;
+  /** They have been checked before: flushes and messages are only read, and checked again, when they are asked for. */
+  readonly checked?: boolean;
   /** Per reading: how many readings of sensors that are left out of these columns stand before it in its flush. */
-  readonly lower?: ArrayLike<number>;
+  readonly lower?: () => ArrayLike<number>;
 }
 
 /** Checked Columns as flat arrays, in the order in which they are sent: by sensor, then as in the log. */
@@ -74,28 +76,43 @@ export class ReadingTable {
   readonly #firstFlush: number;
   readonly #flushCount: number;
   readonly #messages: readonly string[];
+  readonly #columns: Columns;
+  readonly #bounds: ColumnsBounds;
   readonly #series: readonly Series[];
   readonly #takenAt: Float64Array;
-  readonly #flush: Uint32Array;
   readonly #state: Uint8Array;
-  readonly #message: Uint32Array;
   readonly #values: Float64Array;
-  readonly #lower: ArrayLike<number> | undefined;
+  readonly #lower: (() => ArrayLike<number>) | undefined;
+  #flushes: Uint32Array | undefined;
+  #messageNumbers: Uint32Array | undefined;
 
   /** Throws telemetry.malformed. */
-  constructor(columns: Columns, bounds: ColumnsBounds, { limits = BATCH_LIMITS, lower }: TableOptions = {}) {
+  constructor(columns: Columns, bounds: ColumnsBounds, { limits = BATCH_LIMITS, checked, lower }: TableOptions = {}) {
     const { firstFlush, flushCount, readingCount, valueCount } = bounds;
     checkSizes(columns, bounds, limits);
+    this.#columns = columns;
+    this.#bounds = bounds;
     this.#lower = lower;
     this.#firstFlush = firstFlush;
     this.#flushCount = flushCount;
     this.#messages = columns.messages;
     this.#series = readSeries(columns, bounds);
     this.#takenAt = readTimes(columns, this.#series, readingCount);
-    this.#flush = readFlushes(columns, this.#series, bounds);
     this.#state = readStates(columns, readingCount);
-    this.#message = readMessages(columns, readingCount);
     this.#values = readValues(columns, this.#series, valueCount);
+    if (checked) return;
+    this.#flushes = readFlushes(columns, this.#series, bounds);
+    this.#messageNumbers = readMessages(columns, readingCount);
+  }
+
+  get #flush(): Uint32Array {
+    this.#flushes ??= readFlushes(this.#columns, this.#series, this.#bounds);
+    return this.#flushes;
+  }
+
+  get #message(): Uint32Array {
+    this.#messageNumbers ??= readMessages(this.#columns, this.readingCount);
+    return this.#messageNumbers;
   }
 
   get readingCount(): number {
@@ -172,7 +189,10 @@ export class ReadingTable {
     return this.#series.flatMap(({ sensor: of, shape, from, to, values }) => {
       if (sensor !== 0 && of !== sensor) return [];
       let start = from;
-      while (start < to && this.#firstFlush + (this.#flush[start] as number) < fromFlush) start += 1;
+      // Mostly all of it is wanted, and nobody need know its flushes.
+      if (fromFlush > this.#firstFlush) {
+        while (start < to && this.#firstFlush + (this.#flush[start] as number) < fromFlush) start += 1;
+      }
       if (start === to) return [];
       const column = (metric: number) => {
         const at = values + metric * (to - from);
@@ -198,13 +218,15 @@ export class ReadingTable {
 
   /** Positions in canonical order; to be asked for every reading in turn. */
   #places(): (at: number) => number {
+    const flushes = this.#flush;
+    const lower = this.#lower?.();
     /** Per flush: how many of its readings have been asked for. */
     const seen = new Uint32Array(this.#flushCount);
     return (at) => {
-      const flush = this.#flush[at] as number;
+      const flush = flushes[at] as number;
       const own = seen[flush] as number;
       seen[flush] = own + 1;
-      return own + (this.#lower?.[at] ?? 0);
+      return own + (lower?.[at] ?? 0);
     };
   }
 
@@ -225,12 +247,9 @@ export class ReadingTable {
 
   #valuesOf(series: Series, index: number): MetricValue[] {
     const { shape, from, to } = series;
-    const values: MetricValue[] = [];
-    let at = series.values + index - from;
-    for (const { name, unit } of shape) {
-      values.push({ name, unit, value: this.#values[at] as number });
-      at += to - from;
-    }
-    return values;
+    const first = series.values + index - from;
+    return shape.map(({ name, unit }, metric) => {
+      return { name, unit, value: this.#values[first + metric * (to - from)] as number };
+    });
   }
 }

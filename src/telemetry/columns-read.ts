@@ -1,9 +1,12 @@
 // The columns of received Columns, one function for each: everything is checked, and unfolded into flat arrays. Whoever
 // sends Columns may be hostile: nothing is believed, and memory is bounded by the limits of the format, whatever is claimed.
 // All functions throw telemetry.malformed.
+//
+// Large arrays cost more to be collected than to be filled. So differences are unfolded into the end of the array that the
+// sums go into: there are no more of them than of sums still to be written, and each is read before its place is taken.
 import { type Columns, State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import { malformed } from './fault.js';
-import { unpack } from './packed.js';
+import { unpack, unpackInto } from './packed.js';
 import {
   fitsUtf8,
   isState,
@@ -90,9 +93,10 @@ export function readSeries(columns: Columns, { readingCount, valueCount }: Colum
 
 export function readTimes(columns: Columns, series: readonly Series[], readingCount: number): Float64Array {
   const starts = unpack('starts_ms', columns.startsMs, series.length);
-  const steps = unpack('steps_ms', columns.stepsMs, readingCount - series.length);
   if (starts.length > 0 && starts[0] !== 0) throw malformed('the first of starts_ms');
   const times = new Float64Array(readingCount);
+  const steps = times.subarray(series.length);
+  unpackInto('steps_ms', columns.stepsMs, steps);
   let start = columns.baseMs;
   let nextStep = 0;
   for (let i = 0; i < series.length; i++) {
@@ -174,8 +178,9 @@ export function readValues(columns: Columns, series: readonly Series[], valueCou
   }
   if (doubles.length !== valueCount - integers) throw malformed('the number of doubles');
   const firsts = unpack('firsts', columns.firsts, firstCount);
-  const deltas = unpack('deltas', columns.deltas, integers - firstCount);
   const result = new Float64Array(valueCount);
+  const deltas = result.subarray(valueCount - (integers - firstCount));
+  unpackInto('deltas', columns.deltas, deltas);
   let [nextFirst, nextDelta, nextDouble, at] = [0, 0, 0, 0];
   column = 0;
   for (const { shape, from, to } of series) {

@@ -79,9 +79,16 @@ function reserve(): void {
 /** The `count` integers of a column; `name` is for messages. Throws telemetry.malformed unless it holds exactly these. */
 export function unpack(name: string, bytes: Uint8Array, count: number): Float64Array {
   const values = new Float64Array(count);
+  unpackInto(name, bytes, values);
+  return values;
+}
+
+/** As unpack, as many as `values` takes. */
+export function unpackInto(name: string, bytes: Uint8Array, values: Float64Array): void {
+  const { length } = values;
   let at = 0;
-  for (let from = 0; from < count; from += FRAME) {
-    const size = Math.min(FRAME, count - from);
+  for (let from = 0; from < length; from += FRAME) {
+    const size = Math.min(FRAME, length - from);
     let zigzag = 0;
     for (let factor = 1, more = true; more; factor *= 0x80) {
       const byte = bytes[at++];
@@ -94,13 +101,43 @@ export function unpack(name: string, bytes: Uint8Array, count: number): Float64A
     if (width === undefined || width > MAX_WIDTH) throw malformed(`${name} has a frame without a width`);
     const end = at + Math.ceil((size * width) / 8);
     if (end > bytes.length) throw malformed(`${name} is cut off`);
-    const first = at * 8;
-    if (width === 0) values.fill(lowest, from, from + size);
-    else for (let i = 0; i < size; i++) values[from + i] = lowest + bitsAt(bytes, first + i * width, width);
+    if (width > AT_ONCE) unpackWide(values, from, size, lowest, bytes, at, width);
+    else unpackNarrow(values, from, size, lowest, bytes, at, width);
     at = end;
   }
   if (at !== bytes.length) throw malformed(`${name} is too long`);
-  return values;
+}
+
+/** Most frames: what has been read of the bytes and not been used yet fits 32 bits. */
+function unpackNarrow(
+  values: Float64Array,
+  from: number,
+  size: number,
+  lowest: number,
+  bytes: Uint8Array,
+  start: number,
+  width: number,
+): void {
+  const mask = (1 << width) - 1;
+  let [bits, count, at] = [0, 0, start];
+  for (let i = from; i < from + size; i++) {
+    for (; count < width; count += 8) bits |= (bytes[at++] as number) << count;
+    values[i] = lowest + (bits & mask);
+    bits >>>= width;
+    count -= width;
+  }
+}
+
+function unpackWide(
+  values: Float64Array,
+  from: number,
+  size: number,
+  lowest: number,
+  bytes: Uint8Array,
+  start: number,
+  width: number,
+): void {
+  for (let i = 0; i < size; i++) values[from + i] = lowest + bitsAt(bytes, start * 8 + i * width, width);
 }
 
 function bitsAt(bytes: Uint8Array, position: number, width: number): number {

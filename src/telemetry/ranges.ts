@@ -31,8 +31,8 @@ export interface ReadonlyRangeSet {
 
 export class RangeSet implements ReadonlyRangeSet {
   // Two arrays in step: range i is starts[i] … ends[i]-1, and ends[i] < starts[i+1].
-  readonly #starts: number[] = [];
-  readonly #ends: number[] = [];
+  #starts: number[] = [];
+  #ends: number[] = [];
   #size = 0;
 
   /** Flushes `first` … `end`-1; empty when there are none. */
@@ -77,8 +77,14 @@ export class RangeSet implements ReadonlyRangeSet {
       high = Math.max(high, at(this.#ends, to));
       melted += at(this.#ends, to) - at(this.#starts, to);
     }
-    this.#starts.splice(from, to - from, low);
-    this.#ends.splice(from, to - from, high);
+    if (this.#size === 0) {
+      // Most sets have one range for ever, and there are very many: an array that grows gets room for 17.
+      this.#starts = [low];
+      this.#ends = [high];
+    } else {
+      this.#starts.splice(from, to - from, low);
+      this.#ends.splice(from, to - from, high);
+    }
     this.#size += high - low - melted;
   }
 

@@ -166,7 +166,7 @@ export class SmallCloud {
   serve(pipe: Pipe, peer: MeshCertificate, connectorId?: string): { host: HubHost; session: CloudSession } {
     const { clock, random } = this.modules;
     const host = new HubHost(this.services, { connectorId, peer });
-    return { host, session: new CloudSession({ pipe, host, clock, random, log: host.complaints }) };
+    return { host, session: new CloudSession({ pipe, host, clock, random }) };
   }
 
   /** The process ends and another one begins, with the same store or an earlier copy of it. */

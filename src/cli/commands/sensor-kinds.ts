@@ -56,6 +56,7 @@ function plainKind(kind: SensorDescription<unknown>) {
     metrics: kind.metrics,
     thresholds,
     settings: settingsOf(kind),
+    secrets: secretsOf(kind),
   };
 }
 
@@ -82,12 +83,21 @@ function details(kind: SensorDescription<unknown>, paint: Paint): string {
     required ? 'required' : value === undefined ? '' : `default ${JSON.stringify(value)}`,
     text,
   ]);
+  const secrets = secretsOf(kind).map(({ name, required, summary }) => [
+    { text: name, tone: 'strong' } as const,
+    required ? 'required' : '',
+    summary,
+  ]);
   return [
     head,
     limits.length === 0 ? '' : `\n${table(['METRIC', 'WARNING', 'CRITICAL'], limits, paint)}`,
     settings.length === 0 ? '' : `\n${table(['SETTING', 'TYPE', '', ''], settings, paint)}`,
+    secrets.length === 0 ? '' : `\n${table(['SECRET', '', ''], secrets, paint)}`,
   ].join('');
 }
+
+const secretsOf = (kind: SensorDescription<unknown>) =>
+  Object.entries(kind.secrets?.fields ?? {}).map(([name, field]) => ({ name, ...field }));
 
 /** What of a JSON schema (https://json-schema.org) is of interest here. */
 interface JsonSchema {

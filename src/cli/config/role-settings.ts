@@ -1,7 +1,19 @@
 // What can be set for each role. Keys are those of the configuration file; flags override them.
 import { SMTP_TLS } from '../../cloud/notify/email.js';
 import { LOG_LEVELS } from '../../kernel/log.js';
-import { address, anyText, duration, listening, oneOf, path, pathOrStdin, size, wholeNumber } from '../values.js';
+import { LOG_DIRECTORIES } from '../../sensors/watched-path.js';
+import {
+  address,
+  anyText,
+  duration,
+  listening,
+  namedCommand,
+  oneOf,
+  path,
+  pathOrStdin,
+  size,
+  wholeNumber,
+} from '../values.js';
 import { many, one, toggle } from './settings.js';
 
 const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
@@ -32,6 +44,16 @@ const member = {
     '--exec-user <user>',
     'who runs them when the hub is root: a name or uid:gid (default nobody)',
     anyText,
+  ),
+  watchDirectories: many(
+    '--watch-directory <dir>',
+    `below which file and log sensors may look; default: ${LOG_DIRECTORIES.join(', ')}`,
+    path,
+  ),
+  sshCommands: many(
+    '--ssh-command <name=command>',
+    'what ssh sensors may run on other hosts, by its name; default: nothing',
+    namedCommand,
   ),
   ssdpPort: one('--ssdp-port <port>', 'UDP port of discovery', port, { hidden: true }),
   fallbackAfter: one('--fallback-after <duration>', 'how long to wait for a connector', duration, { hidden: true }),

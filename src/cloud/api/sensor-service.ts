@@ -3,6 +3,8 @@ import type {
   CreateSensorRequest,
   DeleteSensorRequest,
   DeleteSensorResponse,
+  ListSensorKindsRequest,
+  ListSensorKindsResponse,
   ListSensorsRequest,
   ListSensorsResponse,
   RunSensorRequest,
@@ -17,6 +19,7 @@ import { DEFAULT_ATTEMPTS, type SensorRecord } from '../inventory/records.js';
 import { sensorId } from '../inventory/tables.js';
 import { page } from './paging.js';
 import type { Commands, InMaintenance, SensorStates } from './ports.js';
+import { sensorKinds } from './sensor-kinds.js';
 import {
   requireAttempts,
   requireInterval,
@@ -38,6 +41,12 @@ export class SensorService {
       maintenance: InMaintenance;
     },
   ) {}
+
+  readonly listSensorKinds = async (_: ListSensorKindsRequest, call: Call): Promise<ListSensorKindsResponse> => {
+    // The same for everybody, but for nobody who is none.
+    this.#view(call);
+    return { kinds: sensorKinds() };
+  };
 
   readonly createSensor = async (request: CreateSensorRequest, call: Call): Promise<Sensor> => {
     const machine = this.#view(call).machine('machine_id', request.machineId);

@@ -1,6 +1,7 @@
 // Acknowledgements of one session, gathered over a turn of the event loop: all that one group commit has stored costs
 // one signature per log.
 import type { Ack } from '../../../gen/occmesh/link/v1/link.js';
+import { LazyMap } from '../../kernel/lazy-map.js';
 import { RangeSet } from '../../telemetry/ranges.js';
 import type { StoredBatch } from '../telemetry/ingest.js';
 
@@ -11,7 +12,7 @@ interface Gathered {
 }
 
 export class AckGatherer {
-  #gathered = new Map<string, Gathered>();
+  readonly #gathered = new LazyMap<string, Gathered>();
 
   constructor(private readonly send: (ack: Ack) => void) {}
 
@@ -26,9 +27,9 @@ export class AckGatherer {
   }
 
   #flush(): void {
-    const all = this.#gathered;
-    this.#gathered = new Map();
-    for (const { ranges, last } of all.values()) {
+    const all = [...this.#gathered.values()];
+    this.#gathered.clear();
+    for (const { ranges, last } of all) {
       this.send({ log: last.log, ranges: ranges.toProto(), chain: last.chain });
     }
   }

@@ -2,6 +2,7 @@
 // issued, durably.
 import type { Hello } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
+import type { MeshCertificate } from '../../identity/certificates.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import type { CloudSession } from '../../link/cloud-session.js';
 import { LinkFault } from '../../link/fault.js';
@@ -16,21 +17,26 @@ export interface Admitted {
   readonly ledger: HubLedger;
   /** As it is in the store now. */
   record: SessionRecord;
-  /** As it was before this session. */
+  readonly quarantined: boolean;
+}
+
+/** What matters only at that moment. */
+interface TakenOver extends Admitted {
+  /** The record as it was before this session. */
   readonly before: SessionRecord;
   readonly verdict: GenerationVerdict;
-  readonly quarantined: boolean;
 }
 
 /** Faults: link.going-away when the session has ended meanwhile, link.superseded; inventory.*, storage.*. */
 export async function takeOver(
   services: SessionServices,
   host: HubHost,
+  peer: MeshCertificate,
   session: CloudSession,
   hello: Hello,
-): Promise<Admitted> {
+): Promise<TakenOver> {
   const { store, sessions, clock } = services;
-  const known = await services.inventory.admit(host.peer);
+  const known = await services.inventory.admit(peer);
   // A session that ended while the inventory was asked must not take the place of one that lives.
   if (session.state !== 'admitting') throw new LinkFault('link.going-away', 'the session ended while it was admitted');
   // From here on nothing of an older session is stored: its commits ask isCurrent().
@@ -46,7 +52,7 @@ export async function takeOver(
     confirmedGeneration: verdict === 'older' ? before.confirmedGeneration : hello.generation,
     lastSeenMs: clock.now(),
     shutDown: false,
-    connectorId: host.from.connectorId === undefined ? NONE : uuidBytes(host.from.connectorId),
+    connectorId: host.connectorId === undefined ? NONE : uuidBytes(host.connectorId),
   };
   await store.commit(() => {
     if (!host.isCurrent()) throw new LinkFault('link.superseded', 'a newer session of this hub has taken over');

@@ -81,19 +81,25 @@ const WORDS: { readonly [E in Expense]: string } = {
 /** How long whoever has reached a bound for good should stay away; nobody is made to wait longer by a hint. */
 const LONG: Duration = minutes(5);
 
+interface BudgetModules {
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
 export class MachineBudget implements AuthorBudget {
-  readonly #buckets = new Map<Expense, TokenBucket>();
+  readonly #buckets: { [E in Expense]?: TokenBucket } = {};
   #oddities: Oddities | undefined;
 
   constructor(
+    private readonly machineId: string,
     private readonly limits: BudgetLimits,
-    private readonly modules: { readonly clock: Clock; readonly newLog: () => Logger },
+    private readonly modules: BudgetModules,
   ) {}
 
   /** What this machine is the cause of, in the log: no more than it takes to understand it. */
   get oddities(): Oddities {
-    const { clock, newLog } = this.modules;
-    this.#oddities ??= new Oddities({ clock, log: newLog() });
+    const { clock, log } = this.modules;
+    this.#oddities ??= new Oddities({ clock, log: log.child({ machine: this.machineId }) });
     return this.#oddities;
   }
 
@@ -129,9 +135,8 @@ export class MachineBudget implements AuthorBudget {
   }
 
   #bucket(expense: Expense): TokenBucket {
-    const bucket = this.#buckets.get(expense) ?? new TokenBucket(this.limits.rates[expense], this.modules.clock);
-    this.#buckets.set(expense, bucket);
-    return bucket;
+    this.#buckets[expense] ??= new TokenBucket(this.limits.rates[expense], this.modules.clock);
+    return this.#buckets[expense];
   }
 }
 
@@ -140,15 +145,14 @@ export class MachineBudgets {
   readonly #machines = new Map<string, MachineBudget>();
 
   constructor(
-    private readonly modules: { readonly clock: Clock; readonly log: Logger },
+    private readonly modules: BudgetModules,
     private readonly limits: BudgetLimits = BUDGET,
   ) {}
 
   of(machineId: string): MachineBudget {
     let budget = this.#machines.get(machineId);
     if (!budget) {
-      const { clock, log } = this.modules;
-      budget = new MachineBudget(this.limits, { clock, newLog: () => log.child({ machine: machineId }) });
+      budget = new MachineBudget(machineId, this.limits, this.modules);
       this.#machines.set(machineId, budget);
     }
     return budget;

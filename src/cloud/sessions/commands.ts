@@ -1,12 +1,13 @@
 // Commands that wait for their results. Never sent twice: when the session ends first, the outcome is unknown.
 import { type Command, Outcome, type Result } from '../../../gen/occmesh/link/v1/link.js';
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { LazyMap } from '../../kernel/lazy-map.js';
 
 /** Of one hub. Whoever gives it more has not waited for the answers. */
 const MOST_WAITING = 64;
 
 export class PendingCommands {
-  readonly #waiting = new Map<number, (result: Result) => void>();
+  readonly #waiting = new LazyMap<number, (result: Result) => void>();
   #next = 1;
 
   /** Hands the command to `send` and resolves with what became of it; never rejects. */

@@ -55,19 +55,18 @@ export class HubHost implements CloudHost, Author, Debtor {
   readonly customer: Buffer;
   readonly machine: Buffer;
   readonly carrier: string;
-  readonly peer: MeshCertificate;
   /** In the order of all sessions; see SessionRegistry.take(). */
   readonly place: number;
   readonly budget: MachineBudget;
-  /** Why sessions fail: a hub that comes again and again must not fill a disk with it. */
-  readonly complaints = {
-    warn: (details: object, message: string) => this.budget.oddities.note(details, message, 'warn'),
-  };
   readonly #acks = new AckGatherer((value) => this.#session?.send({ $case: 'ack', value }));
   readonly #commands = new PendingCommands();
   /** Few ever ask, and a cloud has a host for every hub. */
   #questions: Questions | undefined;
   #session: CloudSession | undefined;
+  readonly connectorId: string | undefined;
+  readonly #customerId: string;
+  /** Certificate that TLS has verified; until the inventory has seen it. */
+  #peer: MeshCertificate | undefined;
   readonly #intake: Intake;
   #admitted: Admitted | undefined;
   #notes: SessionNotes | undefined;
@@ -76,17 +75,19 @@ export class HubHost implements CloudHost, Author, Debtor {
 
   constructor(
     private readonly services: SessionServices,
-    readonly from: Carrier,
+    { connectorId, peer }: Carrier,
   ) {
-    const { identity } = from.peer;
-    this.peer = from.peer;
+    const { identity } = peer;
+    this.connectorId = connectorId;
+    this.#customerId = identity.customerId;
+    this.#peer = peer;
     this.place = services.sessions.nextPlace();
     this.key = services.node.key;
     this.certificate = services.node.certificate;
     this.machineId = identity.machineId;
     this.customer = keep(uuidBytes(identity.customerId));
     this.machine = keep(uuidBytes(identity.machineId));
-    this.carrier = from.connectorId ?? `direct/${identity.machineId}`;
+    this.carrier = connectorId ?? `direct/${identity.machineId}`;
     this.budget = services.budgets.of(identity.machineId);
     this.#intake = new Intake(services.credit, this);
     this.#heardAt = services.clock.monotonic();
@@ -97,7 +98,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   verifyHub(hello: Hello): VerifyKey {
     const certificate = this.services.trust.hub(hello.certificate);
     const { machineId, customerId } = certificate.identity;
-    const isPeer = machineId === this.machineId && customerId === this.peer.identity.customerId;
+    const isPeer = machineId === this.machineId && customerId === this.#customerId;
     if (!isPeer || !this.machine.equals(hello.machineId)) {
       throw new LinkFault('link.refused', 'Hello speaks for another machine than the certificate of its connection');
     }
@@ -109,12 +110,14 @@ export class HubHost implements CloudHost, Author, Debtor {
 
   async admit(session: CloudSession, hello: Hello): Promise<Admission> {
     const { services } = this;
+    const peer = this.#peer;
+    if (!peer) throw new LinkFault('link.protocol', 'admitted already');
     this.#session = session;
+    this.#peer = undefined;
     this.budget.spend('sessions');
-    const admitted = await takeOver(services, this, session, hello);
+    const { before, verdict, ...admitted } = await takeOver(services, this, peer, session, hello);
     this.#admitted = admitted;
     this.#notes = new SessionNotes(services, this, admitted);
-    const { before, record, verdict } = admitted;
     const generations = { presented: hello.generation, issued: before.issuedGeneration };
     if (verdict === 'older') {
       this.log.error(generations, 'hub was rolled back or cloned: quarantined');
@@ -128,19 +131,19 @@ export class HubHost implements CloudHost, Author, Debtor {
     }
     await recordMissingTails(services, this, before, hello.logs);
     await services.inventory.raiseConfigVersion(this.machineId, hello.configVersion);
-    return { welcome: this.#welcome(hello.logs, record.issuedGeneration, admitted) };
+    return { welcome: this.#welcome(hello.logs, admitted) };
   }
 
   up(session: CloudSession, hello: Hello): void {
     const { services } = this;
     this.#session = session;
     services.presence.up(this.machineId, {
-      path: this.from.connectorId === undefined ? Path.DIRECT : Path.CONNECTOR,
-      connectorId: this.from.connectorId ?? '',
+      path: this.connectorId === undefined ? Path.DIRECT : Path.CONNECTOR,
+      connectorId: this.connectorId ?? '',
       software: hello.software,
       clockMs: hello.clockMs,
     });
-    this.log.info({ path: this.from.connectorId ?? 'direct', software: hello.software }, 'hub is up');
+    this.log.info({ path: this.connectorId ?? 'direct', software: hello.software }, 'hub is up');
     this.sendDesiredState(hello.configVersion);
   }
 
@@ -171,6 +174,11 @@ export class HubHost implements CloudHost, Author, Debtor {
       default:
         throw new LinkFault('link.protocol', `${message.$case} is not due here`);
     }
+  }
+
+  /** A hub that comes again and again must not fill a disk with it. */
+  warn(details: object, message: string): void {
+    this.budget.oddities.note(details, message, 'warn');
   }
 
   ended(_session: CloudSession, why: Ending): void {
@@ -309,15 +317,15 @@ export class HubHost implements CloudHost, Author, Debtor {
     });
   }
 
-  #welcome(logs: readonly LogSummary[], generation: number, { quarantined }: Admitted): Admission['welcome'] {
+  #welcome(logs: readonly LogSummary[], { record, quarantined }: Admitted): Admission['welcome'] {
     const { services } = this;
     return {
-      generation,
+      generation: record.issuedGeneration,
       holdings: logs.map(({ log }) => this.ledger.mention(log).holding()),
       liveWindow: LIVE_WINDOW_BYTES,
       configVersion: quarantined ? 0 : (services.inventory.desiredState(this.machineId)?.version ?? 0),
       clockMs: services.clock.now(),
-      revokedKeys: services.inventory.revokedKeys(this.peer.identity.customerId, 'connector'),
+      revokedKeys: services.inventory.revokedKeys(this.#customerId, 'connector'),
       heartbeatMs: services.heartbeatMs,
       quarantined,
       software: services.software,

@@ -32,7 +32,7 @@ export async function serveLink(services: SessionServices, stream: ByteStream, c
   const peer = machineOf(services, context.principal, 'links');
   const host = new HubHost(services, { connectorId: undefined, peer });
   const { clock, random } = services;
-  new CloudSession({ pipe: new StreamPipe(stream), host, clock, random, log: host.complaints });
+  new CloudSession({ pipe: new StreamPipe(stream), host, clock, random });
   await stream.closed;
 }
 

@@ -214,7 +214,7 @@ export class TrunkHost {
       const peer = this.#admissible(open.certificate);
       const host = new HubHost(this.services, { connectorId: this.connectorId, peer });
       const { clock, random } = this.services;
-      new CloudSession({ pipe: channel, host, clock, random, log: host.complaints });
+      new CloudSession({ pipe: channel, host, clock, random });
     } catch (thrown) {
       // That hub's fault, not the trunk's.
       const details = { address: shortened(open.address), cause: describe(thrown) };

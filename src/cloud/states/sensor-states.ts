@@ -4,7 +4,7 @@ import { SensorState as ProtoState } from '../../../gen/occmesh/inventory/v1/inv
 import type { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
-import { milliseconds, seconds } from '../../kernel/duration.js';
+import { seconds } from '../../kernel/duration.js';
 import type { OpenBatch } from '../../telemetry/batch.js';
 import { DEFAULT_ATTEMPTS, type SensorRecord } from '../inventory/records.js';
 import type { HubKey } from '../telemetry/ledger.js';
@@ -60,7 +60,11 @@ const NO_LOG = Buffer.alloc(0);
 export class SensorStates {
   readonly #hubs = new Map<string, Map<number, Tracked>>();
 
-  constructor(private readonly modules: SensorStatesModules) {}
+  readonly #startedAt: number;
+
+  constructor(private readonly modules: SensorStatesModules) {
+    this.#startedAt = modules.clock.monotonic();
+  }
 
   /** Takes in what was just stored. */
   stored(hub: HubKey, log: Buffer, batch: Pick<OpenBatch, 'table' | 'header'>): void {
@@ -107,13 +111,15 @@ export class SensorStates {
   configured({ before, after }: { before: SensorRecord | undefined; after: SensorRecord | undefined }): void {
     const { machineId, number } = after ?? before ?? { machineId: '', number: 0 };
     const known = this.#hubs.get(machineId)?.get(number);
+    const now = this.modules.clock.monotonic();
     if (!after) this.#hubs.get(machineId)?.delete(number);
     else if (after.paused) this.#tracked(machineId, number).becomes('paused');
+    // From now on it is waited for.
+    else if (!before) this.#tracked(machineId, number);
     else if (known?.condition === 'paused') {
       known.becomes('initialising');
-      known.freshAt = this.modules.clock.monotonic();
-    } else if (before && known && before.intervalMs !== after.intervalMs)
-      known.freshAt = this.modules.clock.monotonic();
+      known.freshAt = now;
+    } else if (known && before.intervalMs !== after.intervalMs) known.freshAt = now;
     this.modules.onChange(machineId, number);
   }
 
@@ -135,10 +141,11 @@ export class SensorStates {
     if (upSince === undefined || isQuarantined(machineId)) return;
     const now = clock.monotonic();
     for (const record of sensors.of(machineId)) {
-      const tracked = this.#tracked(machineId, record.number);
-      if (record.paused || tracked.condition === 'stale') continue;
-      const silentFor = milliseconds(now - Math.max(tracked.freshAt, upSince));
-      if (silentFor > patienceWith(record) && tracked.becomes('stale')) this.modules.onChange(machineId, record.number);
+      const known = this.#hubs.get(machineId)?.get(record.number);
+      if (record.paused || known?.condition === 'stale') continue;
+      const silentSince = Math.max(known?.freshAt ?? this.#startedAt, upSince);
+      if (now - silentSince <= patienceWith(record)) continue;
+      if (this.#tracked(machineId, record.number).becomes('stale')) this.modules.onChange(machineId, record.number);
     }
   }
 

@@ -49,6 +49,8 @@ const SERIES_POINTS = 20;
 export class Aggregation {
   readonly #sensors = new Map<number, { readonly states: StateSums; readonly metrics: Map<string, MetricSums> }>();
   readonly #count: number;
+  /** The bucket of each reading that is being added, -1 for none; longer than needed. */
+  #places = new Int32Array(0);
   #points = 0;
 
   constructor(private readonly buckets: Buckets) {
@@ -67,10 +69,9 @@ export class Aggregation {
 
   /** Faults: api.exhausted. */
   add({ sensor, metrics, takenAt, state, values }: SeriesArrays): void {
-    const places = this.#places(takenAt);
-    if (!places) return;
+    if (!this.#place(takenAt)) return;
     const sums = this.#of(sensor);
-    addStates(sums.states, places, state);
+    addStates(sums.states, this.#places, state);
     for (const [i, { name, unit }] of metrics.entries()) {
       // The length tells where the name ends.
       const key = `${name.length} ${name}${unit}`;
@@ -79,7 +80,7 @@ export class Aggregation {
         metric = this.#newMetric(name, unit);
         sums.metrics.set(key, metric);
       }
-      addValues(metric, places, takenAt, values[i] ?? NO_VALUES);
+      addValues(metric, this.#places, takenAt, values[i] ?? NO_VALUES);
     }
   }
 
@@ -112,10 +113,11 @@ export class Aggregation {
     });
   }
 
-  /** The bucket of each reading, -1 for those in none; undefined when that is all of them. */
-  #places(takenAt: Float64Array): Int32Array | undefined {
+  /** Finds the places. False when there is none for any reading. */
+  #place(takenAt: Float64Array): boolean {
     const { from, until, width } = this.buckets;
-    const places = new Int32Array(takenAt.length);
+    if (this.#places.length < takenAt.length) this.#places = new Int32Array(takenAt.length);
+    const places = this.#places;
     let found = false;
     for (let i = 0; i < takenAt.length; i++) {
       const at = takenAt[i] as number;
@@ -123,7 +125,7 @@ export class Aggregation {
       places[i] = inside ? Math.floor((at - from) / width) : -1;
       found ||= inside;
     }
-    return found ? places : undefined;
+    return found;
   }
 }
 
@@ -132,7 +134,7 @@ const isBefore = (a: MetricSums, b: MetricSums): boolean => (a.name === b.name ?
 const NO_VALUES = new Float64Array(0);
 
 function addStates({ counts, worst: worsts }: StateSums, places: Int32Array, states: Uint8Array): void {
-  for (let i = 0; i < places.length; i++) {
+  for (let i = 0; i < states.length; i++) {
     const place = places[i] as number;
     if (place < 0) continue;
     const state = states[i] as State;
@@ -146,7 +148,7 @@ function addStates({ counts, worst: worsts }: StateSums, places: Int32Array, sta
 
 function addValues(sums: MetricSums, places: Int32Array, takenAt: Float64Array, values: Float64Array): void {
   const { counts, minimums, maximums, sums: totals, lasts, lastAt } = sums;
-  for (let i = 0; i < places.length; i++) {
+  for (let i = 0; i < takenAt.length; i++) {
     const place = places[i] as number;
     if (place < 0) continue;
     const value = values[i] as number;

@@ -5,6 +5,7 @@ import type { Holding } from '../../../gen/occmesh/link/v1/link.js';
 import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
 import { Gap, type GapReason, Signed, type Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { keep } from '../../kernel/bytes.js';
+import { LazyMap } from '../../kernel/lazy-map.js';
 import { rangeOf, readU64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
 import { RangeSet } from '../../telemetry/ranges.js';
@@ -37,9 +38,9 @@ export class LogState {
   /** Chain after the last flush held; empty while nothing is. */
   chain: Buffer = Buffer.alloc(0);
   /** By first flush and witness, as in the store. */
-  readonly #gaps = new Map<string, KnownGap>();
+  readonly #gaps = new LazyMap<string, KnownGap>();
   /** What gaps say, by who says it. */
-  readonly #told = new Map<Witness, RangeSet>();
+  readonly #told = new LazyMap<Witness, RangeSet>();
   #announced = 0;
 
   constructor(
@@ -118,7 +119,7 @@ export class HubLedger {
   /** Of which something is held or known to be gone. */
   readonly logs: Map<string, LogState> = new Map();
   /** Named or announced and nothing else, the last one last: names that cost a hub nothing, so only so many are kept. */
-  readonly #announced = new Map<string, LogState>();
+  readonly #announced = new LazyMap<string, LogState>();
   readonly #tally: Tally = { pieces: 0 };
 
   /** Ranges held and gaps, of all logs together: what grows with how it was sent, not with how much. */

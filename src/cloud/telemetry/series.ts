@@ -33,8 +33,9 @@ export function packSeries(readings: readonly PlacedInBatch[], range: Range, ent
 
 /** Throws telemetry.malformed. */
 export function openSeries(block: SeriesBlock, firstFlush: number): ReadingTable {
-  const lower = unpack('lower', block.lower, block.readingCount);
-  return new ReadingTable(openColumns(block), { ...block, firstFlush }, { limits: RANGE_LIMITS, lower });
+  const lower = () => unpack('lower', block.lower, block.readingCount);
+  // It was made of readings that had been checked.
+  return new ReadingTable(openColumns(block), { ...block, firstFlush }, { limits: RANGE_LIMITS, checked: true, lower });
 }
 
 function packLower(readings: readonly PlacedInBatch[]): Uint8Array {

@@ -3,12 +3,11 @@ import { isIP } from 'node:net';
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { defined } from '../../kernel/defined.js';
 import { days } from '../../kernel/duration.js';
-import { CATALOGUE } from '../catalogue.js';
+import { type CertificateSettings, certificate as description } from '../catalogue/certificate.js';
 import { SensorFault } from '../fault.js';
 import type { Measurement, SensorKind, SensorModules } from '../kind.js';
 import { CERTIFICATE_WORDS, critical, verdictOn } from '../network-verdict.js';
 import { round } from '../rounding.js';
-import type { CertificateSettings } from '../settings.js';
 
 interface Seen {
   readonly certificate: PeerCertificate;
@@ -65,7 +64,7 @@ async function measure(
 }
 
 export const certificate: SensorKind<CertificateSettings> = {
-  ...CATALOGUE.certificate,
+  ...description,
   create: (settings, modules) => ({
     async measure(signal) {
       signal.throwIfAborted();

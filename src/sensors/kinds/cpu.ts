@@ -1,12 +1,11 @@
 // Kind `cpu`: how busy the processors were since the run before, all cores together.
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
-import { CATALOGUE } from '../catalogue.js';
+import { cpu as description } from '../catalogue/cpu.js';
 import { SensorFault } from '../fault.js';
-import type { MetricValue, SensorKind } from '../kind.js';
+import type { MetricValue, NoSettings, SensorKind } from '../kind.js';
 import { percent } from '../rounding.js';
 import { Sampler } from '../sampler.js';
-import type { NoSettings } from '../settings.js';
 
 /** Time since start, in any unit that is the same for all. */
 export interface CpuTimes {
@@ -47,7 +46,7 @@ export function cpuValues(before: CpuTimes, now: CpuTimes): MetricValue[] {
 }
 
 export const cpu: SensorKind<NoSettings> = {
-  ...CATALOGUE.cpu,
+  ...description,
   create(_settings, { clock, platform }) {
     const read = platform === 'linux' ? () => parseProcStat(readFileSync('/proc/stat', 'latin1')) : portableTimes;
     const sampler = new Sampler(clock, async () => read());

@@ -4,12 +4,11 @@ import { readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { describe } from '../../kernel/fault.js';
-import { CATALOGUE } from '../catalogue.js';
+import { type DiskSettings, disk as description } from '../catalogue/disk.js';
 import { SensorFault } from '../fault.js';
 import type { MetricValue, SensorKind } from '../kind.js';
 import { parseMounts, watchedMounts } from '../mounts.js';
 import { percent } from '../rounding.js';
-import type { DiskSettings } from '../settings.js';
 
 interface Space {
   readonly blocks: number;
@@ -49,7 +48,7 @@ function missing(chosen: readonly string[], platform: NodeJS.Platform): string[]
 }
 
 export const disk: SensorKind<DiskSettings> = {
-  ...CATALOGUE.disk,
+  ...description,
   create: ({ mounts: chosen }, { platform }) => ({
     async measure() {
       const gone = missing(chosen ?? [], platform);

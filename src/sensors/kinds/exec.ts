@@ -1,12 +1,11 @@
 // Kind `exec`: a monitoring plugin. Exit code 0 to 3 is the state, the first line the message, what follows a `|` are
 // the values. https://www.monitoring-plugins.org/doc/guidelines.html
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
-import { CATALOGUE } from '../catalogue.js';
+import { exec as description, type ExecSettings } from '../catalogue/exec.js';
 import { SensorFault, unsupported } from '../fault.js';
-import type { ExecPolicy, Measurement, SensorKind } from '../kind.js';
+import type { ExecPolicy, Measurement, Secrets, SensorKind } from '../kind.js';
 import { parsePerfdata } from '../perfdata.js';
-import { type ProgramResult, runProgram } from '../program.js';
-import type { ExecSettings } from '../settings.js';
+import { type Program, type ProgramResult, runProgram } from '../program.js';
 import { trustedFile } from '../trusted-file.js';
 
 /** Where packages of the monitoring plugins put them: what a machine allows unless its owner says otherwise. */
@@ -52,18 +51,37 @@ function userFor(policy: ExecPolicy, ownUid: number) {
   return { user: { uid: policy.runAs.uid, gid: policy.runAs.gid } };
 }
 
+/** The secret on the way that the settings say; never in an argument, which everybody on the machine can read. */
+async function handedOver(
+  { secret, variable }: ExecSettings,
+  secrets: Secrets,
+): Promise<Pick<Program, 'environment' | 'input'>> {
+  if (secret === 'none') return {};
+  const plaintext = await secrets.get('secret');
+  if (!plaintext) throw new SensorFault('sensor.secret', 'no secret has been entered', { permanent: true });
+  // Most programs wait for the end of the line.
+  if (variable === undefined) return { input: Buffer.concat([plaintext, Buffer.from('\n')]) };
+  if (!plaintext.includes(0)) return { environment: { [variable]: plaintext.toString('utf8') } };
+  throw new SensorFault('sensor.secret', 'a secret with zero bytes fits in no environment', { permanent: true });
+}
+
 export const exec: SensorKind<ExecSettings> = {
-  ...CATALOGUE.exec,
+  ...description,
   spawns: true,
-  create: ({ program, args }, { clock, platform, exec: policy }) => ({
-    async measure(signal) {
+  create: (settings, { clock, platform, exec: policy }) => ({
+    async measure(signal, secrets) {
       const ownUid = process.geteuid?.();
       if (platform === 'win32' || ownUid === undefined) {
         throw unsupported('plugins, because who may write to them cannot be checked');
       }
       const user = userFor(policy, ownUid);
-      const file = await trustedFile(program, policy.directories, ownUid);
-      return toMeasurement(await runProgram({ file, args, ...user }, clock, signal));
+      const file = await trustedFile(settings.program, policy.directories, ownUid);
+      const handed = await handedOver(settings, secrets);
+      try {
+        return toMeasurement(await runProgram({ file, args: settings.args, ...user, ...handed }, clock, signal));
+      } finally {
+        handed.input?.fill(0);
+      }
     },
   }),
 };

@@ -1,11 +1,12 @@
 // Kind `http`: fetches a web address, follows redirects within bounds, and compares status and body with what is
 // expected. Values are of the last exchange: `connect`, `tls`, `first-byte`, `total`, `status`, `size`.
-import { CATALOGUE } from '../catalogue.js';
+import { http as description, type HttpSettings } from '../catalogue/http.js';
+import { SensorFault } from '../fault.js';
 import { exchange, type HttpRequest, type HttpResponse } from '../http-fetch.js';
-import type { Measurement, SensorKind, SensorModules } from '../kind.js';
+import type { Measurement, Secrets, SensorKind, SensorModules } from '../kind.js';
 import { matchAll } from '../matcher.js';
 import { critical, verdictOn } from '../network-verdict.js';
-import type { HttpSettings } from '../settings.js';
+import { requireSecretText } from '../secret-text.js';
 
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 
@@ -35,7 +36,8 @@ function redirected(request: HttpRequest, response: HttpResponse): HttpRequest |
 function complaint(response: HttpResponse, settings: HttpSettings): string | undefined {
   const { status } = response;
   const well = settings.status ? settings.status.includes(status) : status >= 200 && status < 400;
-  if (!well) return `status ${status}`;
+  if (!well)
+    return status === 401 && settings.auth !== 'none' ? 'the login is refused (status 401)' : `status ${status}`;
   const within = response.cut ? `in the first ${settings.maxBody} bytes` : '';
   if (settings.contains !== undefined && !response.body.includes(settings.contains)) {
     return `the body does not contain the expected text ${within}`.trim();
@@ -46,11 +48,28 @@ function complaint(response: HttpResponse, settings: HttpSettings): string | und
   return undefined;
 }
 
-async function fetchLast(settings: HttpSettings, { clock }: SensorModules, signal: AbortSignal) {
+/** What proves who we are (RFC 7617, RFC 6750). Faults: sensor.secret. */
+async function credentials({ auth, user }: HttpSettings, secrets: Secrets): Promise<Record<string, string>> {
+  if (auth === 'none') return {};
+  if (auth === 'basic') {
+    const pair = `${user}:${await requireSecretText(secrets, 'password')}`;
+    return { authorization: `Basic ${Buffer.from(pair).toString('base64')}` };
+  }
+  const token = await requireSecretText(secrets, 'token');
+  if (/^[\x21-\x7e]+$/.test(token)) return { authorization: `Bearer ${token}` };
+  throw new SensorFault('sensor.secret', 'the token has characters that no token can have', { permanent: true });
+}
+
+async function fetchLast(
+  settings: HttpSettings,
+  login: Readonly<Record<string, string>>,
+  { clock }: SensorModules,
+  signal: AbortSignal,
+) {
   let request: HttpRequest = {
     url: new URL(settings.url),
     method: settings.method,
-    headers: settings.headers,
+    headers: { ...settings.headers, ...login },
     body: settings.body,
     verifyTls: settings.verifyTls,
     ca: settings.ca,
@@ -68,10 +87,16 @@ async function fetchLast(settings: HttpSettings, { clock }: SensorModules, signa
   }
 }
 
-async function measure(settings: HttpSettings, modules: SensorModules, signal: AbortSignal): Promise<Measurement> {
+async function measure(
+  settings: HttpSettings,
+  modules: SensorModules,
+  signal: AbortSignal,
+  secrets: Secrets,
+): Promise<Measurement> {
+  const login = await credentials(settings, secrets);
   let fetched: Awaited<ReturnType<typeof fetchLast>>;
   try {
-    fetched = await fetchLast(settings, modules, signal);
+    fetched = await fetchLast(settings, login, modules, signal);
   } catch (thrown) {
     return verdictOn(thrown, signal);
   }
@@ -85,6 +110,6 @@ async function measure(settings: HttpSettings, modules: SensorModules, signal: A
 }
 
 export const http: SensorKind<HttpSettings> = {
-  ...CATALOGUE.http,
-  create: (settings, modules) => ({ measure: (signal) => measure(settings, modules, signal) }),
+  ...description,
+  create: (settings, modules) => ({ measure: (signal, secrets) => measure(settings, modules, signal, secrets) }),
 };

@@ -1,12 +1,11 @@
 // Kind `load`: how many processes want to run, and how long the machine has been up.
 import { availableParallelism, loadavg, uptime } from 'node:os';
-import { CATALOGUE } from '../catalogue.js';
-import type { SensorKind } from '../kind.js';
+import { load as description } from '../catalogue/load.js';
+import type { NoSettings, SensorKind } from '../kind.js';
 import { round } from '../rounding.js';
-import type { NoSettings } from '../settings.js';
 
 export const load: SensorKind<NoSettings> = {
-  ...CATALOGUE.load,
+  ...description,
   create: (_settings, { platform }) => ({
     async measure() {
       const up = { name: 'uptime', unit: 's', value: Math.floor(uptime()) };

@@ -1,11 +1,10 @@
 // Kind `memory`: what programs could still get without swapping, and swap in use.
 import { readFileSync } from 'node:fs';
 import { freemem, totalmem } from 'node:os';
-import { CATALOGUE } from '../catalogue.js';
+import { memory as description } from '../catalogue/memory.js';
 import { SensorFault } from '../fault.js';
-import type { MetricValue, SensorKind } from '../kind.js';
+import type { MetricValue, NoSettings, SensorKind } from '../kind.js';
 import { percent } from '../rounding.js';
-import type { NoSettings } from '../settings.js';
 
 /** All in bytes. */
 export interface Memory {
@@ -48,7 +47,7 @@ export function memoryValues({ total, available, swapTotal, swapFree }: Memory):
 }
 
 export const memory: SensorKind<NoSettings> = {
-  ...CATALOGUE.memory,
+  ...description,
   create: (_settings, { platform }) => ({
     measure: async () => ({ values: memoryValues(await read(platform)) }),
   }),

@@ -1,11 +1,10 @@
 // Kind `network`: bytes per second in and out and new errors, by interface: `eth0/in`, `eth0/out`, `eth0/errors`.
 import { readFileSync } from 'node:fs';
 import type { Duration } from '../../kernel/duration.js';
-import { CATALOGUE } from '../catalogue.js';
+import { network as description, type NetworkSettings } from '../catalogue/network.js';
 import { SensorFault } from '../fault.js';
 import type { MetricValue, SensorKind } from '../kind.js';
 import { Sampler } from '../sampler.js';
-import type { NetworkSettings } from '../settings.js';
 
 /** Since the machine or the interface started. */
 export interface Counters {
@@ -57,7 +56,7 @@ export function networkValues(name: string, before: Counters, now: Counters, ela
 }
 
 export const network: SensorKind<NetworkSettings> = {
-  ...CATALOGUE.network,
+  ...description,
   create({ interfaces: chosen }, { clock, platform }) {
     const sampler = new Sampler(clock, () => read(platform));
     return {

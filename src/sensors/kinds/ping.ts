@@ -2,12 +2,11 @@
 // does not need otherwise. The host is an argument of its own, checked by the settings: never part of a command line.
 import { existsSync } from 'node:fs';
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
-import { CATALOGUE } from '../catalogue.js';
+import { ping as description, type PingSettings } from '../catalogue/ping.js';
 import { SensorFault, unsupported } from '../fault.js';
 import type { Measurement, SensorKind } from '../kind.js';
 import { verdictOn } from '../network-verdict.js';
 import { runProgram } from '../program.js';
-import type { PingSettings } from '../settings.js';
 
 const POSIX_PROGRAMS = ['/usr/bin/ping', '/bin/ping', '/usr/sbin/ping', '/sbin/ping'];
 const WINDOWS_PROGRAMS = ['C:\\Windows\\System32\\PING.EXE'];
@@ -50,7 +49,7 @@ function toMeasurement({ loss, rtt }: PingResult): Measurement {
 /** The kind with a choice of programs, of which the first that exists is used. */
 export function pingWith(programs: readonly string[] | undefined): SensorKind<PingSettings> {
   return {
-    ...CATALOGUE.ping,
+    ...description,
     spawns: true,
     create: (settings, { clock, platform }) => ({
       async measure(signal) {

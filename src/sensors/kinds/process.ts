@@ -1,13 +1,12 @@
 // Kind `process`: whether a program runs, how often, and what it uses. Processor time is in percent of one core.
 import { basename } from 'node:path';
 import { type Duration, milliseconds } from '../../kernel/duration.js';
-import { CATALOGUE } from '../catalogue.js';
+import { process as description, type ProcessSettings } from '../catalogue/process.js';
 import type { MetricValue, SensorKind } from '../kind.js';
 import { matchAll } from '../matcher.js';
 import { listProcesses, type ProcessInfo, residentMemory } from '../processes.js';
 import { round } from '../rounding.js';
 import { Sampler } from '../sampler.js';
-import type { ProcessSettings } from '../settings.js';
 
 const MAX_KERNEL_NAME = 15;
 
@@ -59,7 +58,7 @@ async function measureElsewhere(settings: ProcessSettings): Promise<MetricValue[
 }
 
 export const processKind: SensorKind<ProcessSettings> = {
-  ...CATALOGUE.process,
+  ...description,
   create(settings, { clock, platform }) {
     const sampler = new Sampler(clock, async (signal) => select(await listProcesses(signal), settings));
     return {

@@ -1,10 +1,9 @@
 // Kind `tcp`: connects, optionally says something and waits for an expected answer.
 import { connect, type Socket } from 'node:net';
-import { CATALOGUE } from '../catalogue.js';
+import { tcp as description, type TcpSettings } from '../catalogue/tcp.js';
 import type { Measurement, SensorKind, SensorModules } from '../kind.js';
 import { critical, verdictOn } from '../network-verdict.js';
 import { round } from '../rounding.js';
-import type { TcpSettings } from '../settings.js';
 
 const MAX_ANSWER = 65_536;
 
@@ -47,7 +46,7 @@ async function measure(settings: TcpSettings, { clock }: SensorModules, signal: 
 }
 
 export const tcp: SensorKind<TcpSettings> = {
-  ...CATALOGUE.tcp,
+  ...description,
   create: (settings, modules) => ({
     async measure(signal) {
       signal.throwIfAborted();

@@ -304,6 +304,7 @@ export class FakeCloud implements Stoppable {
     });
     const sensorOf = ({ id: wanted }: { id: string }) => one(known.sensors, wanted);
     listener.add(SensorServiceService, {
+      listSensorKinds: this.#answer('listSensorKinds', () => ({ kinds: [] })),
       createSensor: this.#answer('createSensor', (request: object) =>
         Sensor.fromPartial({ ...request, id: `${PC}/9`, name: 'new' }),
       ),

@@ -205,6 +205,7 @@ describe('operators', () => {
       expect((await occ(['sensors', 'kinds', 'http'])).out).to.match(
         /^http: .*\nevery 1m, timeout 20s\nmetrics: connect, tls, /,
       );
+      expect((await occ(['sensors', 'kinds', 'http'])).out).to.match(/\nSECRET *\npassword .*\ntoken /);
       expect((await occ(['sensors', 'kinds', 'htttp'])).code).to.equal(9);
     });
   });

@@ -26,6 +26,13 @@ describe('what people type', () => {
     }
   });
 
+  it('reads commands and what they are called', () => {
+    expect(values.namedCommand('disk=df -h / | grep =', '')).to.deep.equal(['disk', 'df -h / | grep =']);
+    for (const bad of ['disk', 'disk=', 'disk= ', '=df', 'a b=df', '-x=df', '__proto__=df']) {
+      expect(() => values.namedCommand(bad, ''), bad).to.throw(values.BadValue, 'write it like disk=df -h /');
+    }
+  });
+
   it('reads where to listen, port 0 included', () => {
     expect(values.listening('0.0.0.0:11000', '')).to.deep.equal({ host: '0.0.0.0', port: 11_000 });
     expect(values.listening('[::]:443', '')).to.deep.equal({ host: '::', port: 443 });

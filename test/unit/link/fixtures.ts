@@ -170,6 +170,8 @@ export class RecordingHost implements CloudHost {
     return undefined;
   }
 
+  warn(): void {}
+
   ended(_session: CloudSession, why: Ending): void {
     this.endings.push(why);
   }
@@ -199,14 +201,13 @@ export function connect(who: Cast, options: LinkOptions): Link {
   const { random, carrier = new MemoryCarrier(), clock = new FakeClock(), signer = who.cloud, hub = who.hub } = options;
   const member = new RecordingMember(hub, options.trustedByHub ?? who.trust, clock);
   const host = new RecordingHost(signer, hub, who.trust, clock);
-  const common = { clock, log: silentLogger };
   return {
     carrier,
     member,
     host,
     clock,
-    hub: new HubSession({ ...common, pipe: carrier.hub, member, nonce: random.bytes(32) }),
-    cloud: new CloudSession({ ...common, pipe: carrier.cloud, host, random }),
+    hub: new HubSession({ pipe: carrier.hub, member, clock, nonce: random.bytes(32), log: silentLogger }),
+    cloud: new CloudSession({ pipe: carrier.cloud, host, clock, random }),
   };
 }
 

@@ -2,6 +2,7 @@
 // the receiver takes a prefix of what the author has sent, and nothing else.
 import { expect } from 'chai';
 import { Envelope, Lane } from '../../../gen/occmesh/link/v1/link.js';
+import { Batch } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import { VerifyKey } from '../../../src/identity/keys.js';
 import { signContent } from '../../../src/identity/signed.js';
@@ -259,7 +260,11 @@ describe(`link: frames (seed ${testSeed})`, () => {
 
   it('with a lasting signature need none for the session, and carry no counter', async () => {
     const link = await session();
-    const batch = signContent(who.hub.key, TAGS.BATCH, Buffer.from('content'));
+    const batch = signContent(
+      who.hub.key,
+      TAGS.BATCH,
+      Batch.encode(Batch.fromPartial({ log: Buffer.alloc(16) })).finish(),
+    );
     const bytes = link.hub.sendContent({ $case: 'batch', value: batch }, Lane.LIVE);
     link.cloud.sendDesiredState(desiredState(who, 1));
     await talk(link);

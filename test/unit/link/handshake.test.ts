@@ -5,7 +5,6 @@ import { Envelope, type Hello, LinkDown, LinkUp, Welcome } from '../../../gen/oc
 import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import { MeshCertificate } from '../../../src/identity/certificates.js';
 import { seconds } from '../../../src/kernel/duration.js';
-import { silentLogger } from '../../../src/kernel/log.js';
 import { IllegalTransition, StateMachine } from '../../../src/kernel/machine.js';
 import { CLOUD_SESSION_EDGES, CloudSession } from '../../../src/link/cloud-session.js';
 import { encodeDown, encodeUp, frameEnvelope, MAX_ENVELOPE_BYTES, signedEnvelope } from '../../../src/link/envelope.js';
@@ -442,7 +441,7 @@ describe(`link: handshake (seed ${testSeed})`, () => {
   it('gives a hub that never speaks 20 s on the side of the cloud', async () => {
     const [clock, carrier] = [new FakeClock(), new MemoryCarrier()];
     const host = new RecordingHost(who.cloud, who.hub, who.trust, clock);
-    const cloud = new CloudSession({ pipe: carrier.cloud, host, clock, random, log: silentLogger });
+    const cloud = new CloudSession({ pipe: carrier.cloud, host, clock, random });
     await clock.advance(seconds(19.9));
     expect(cloud.state).to.equal('awaiting-hello');
     await clock.advance(seconds(0.1));

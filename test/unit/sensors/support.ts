@@ -18,6 +18,8 @@ export const realModules = (changes: Partial<SensorModules> = {}): SensorModules
   log: silentLogger,
   platform: process.platform,
   exec: { directories: [] },
+  watch: { directories: [] },
+  ssh: { commands: {} },
   ...changes,
 });
 

@@ -88,6 +88,28 @@ describe('columns', () => {
   });
 });
 
+describe('columns as arrays', () => {
+  it('say the same as the readings from any flush on, whether flushes are read at once or when they are asked for', () => {
+    fc.assert(
+      fc.property(anyFlushes, fc.nat(6), fc.boolean(), (flushes, later, checked) => {
+        const fromFlush = (flushes[0]?.number ?? 0) + later;
+        const table = new ReadingTable(columnsOf(flushes), boundsOf(flushes), { checked });
+        const arrays = table.series({ fromFlush }).flatMap(({ sensor, metrics, takenAt, state, values }) =>
+          [...takenAt].map((time, i) => {
+            const named = metrics.map(({ name, unit }, metric) => ({ name, unit, value: values[metric]?.[i] }));
+            return [sensor, time, state[i], named];
+          }),
+        );
+        const objects = [...table.placed({ fromFlush })].map(({ reading }) => {
+          return [reading.sensor, reading.takenAt, reading.state, reading.values];
+        });
+        expect(arrays).to.deep.equal(objects);
+      }),
+      runs(200),
+    );
+  });
+});
+
 describe('the writer of columns', () => {
   /** With what the packed columns hold; of readings with one metric, or none. */
   const unpacked = (flushes: readonly Flush[]) => {

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { Batch, Columns } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { epochMs } from '../../../src/kernel/duration.js';
 import { MAX_COLUMNS_BYTES, openBatchHeader, packBatch, unpackBatch } from '../../../src/telemetry/batch.js';
-import { decodeColumns } from '../../../src/telemetry/columns-decode.js';
+import { decodeColumns, ReadingTable } from '../../../src/telemetry/columns-decode.js';
 import { encodeColumns } from '../../../src/telemetry/columns-encode.js';
 import { TelemetryFault } from '../../../src/telemetry/fault.js';
 import { PackedWriter } from '../../../src/telemetry/packed.js';
@@ -122,8 +122,19 @@ describe('hostile columns', () => {
     infinity: { doubles: valid.doubles.map(() => Number.POSITIVE_INFINITY) },
   };
   for (const [what, lie] of Object.entries(lies)) {
-    it(`are refused: ${what}`, () => refuses(() => decodeColumns({ ...valid, ...lie }, bounds)));
+    // As a whole and at once, whatever is asked for afterwards.
+    it(`are refused: ${what}`, () => refuses(() => new ReadingTable({ ...valid, ...lie }, bounds)));
   }
+
+  it('are refused later where they have been checked before: when flushes or messages are asked for', () => {
+    for (const lie of [lies['a flush behind the last'], lies['a message that is not there']]) {
+      const table = new ReadingTable({ ...valid, ...lie }, bounds, { checked: true });
+      expect(table.series().map(({ takenAt }) => takenAt.length)).to.deep.equal([3, 2]);
+      refuses(() => table.flushes());
+    }
+    // Negative control.
+    expect(new ReadingTable(valid, bounds, { checked: true }).flushes()).to.deep.equal(flushes);
+  });
 
   it('are refused when the batch counts otherwise', () => {
     for (const readingCount of [0, 4, 6, 4_096, 4_097])

@@ -413,6 +413,51 @@ export interface ReleaseMachineRequest {
   id: string;
 }
 
+/** A kind of sensor. */
+export interface SensorKind {
+  /** Its name, as CreateSensor takes it; never changed once released. */
+  name: string;
+  /** One line for people. */
+  summary: string;
+  /**
+   * JSON Schema (https://json-schema.org, draft 2020-12) of its settings as they are written, with a description and the
+   * default of each. What it cannot say (one setting needs another) CreateSensor and UpdateSensor check all the same.
+   */
+  settingsSchema:
+    | { [key: string]: any }
+    | undefined;
+  /** The names of all that it can measure, each with at most one * for any characters. Empty: only what it runs knows. */
+  metrics: string[];
+  /** What a new sensor gets unless its creator says otherwise: how often, milliseconds. */
+  defaultIntervalMs: number;
+  /** How long one run may take, milliseconds. */
+  defaultTimeoutMs: number;
+  /** Thresholds. */
+  defaultThresholds: Threshold[];
+  /** The secrets that it may be given; they never stand in its settings. */
+  secrets: SecretField[];
+}
+
+/** A secret that sensors of a kind may be given. */
+export interface SecretField {
+  /** Its name: lower case, unique within the kind. */
+  name: string;
+  /** One line for people. */
+  summary: string;
+  /** Its sensors cannot run without it. Others may need it, too, by their settings. */
+  required: boolean;
+}
+
+/** Asks for all kinds. */
+export interface ListSensorKindsRequest {
+}
+
+/** Some dozens, in one answer. */
+export interface ListSensorKindsResponse {
+  /** By name. */
+  kinds: SensorKind[];
+}
+
 /** A sensor. */
 export interface Sensor {
   /** Its id: the hub's id, a slash, its number. */
@@ -2247,6 +2292,434 @@ export const ReleaseMachineRequest: MessageFns<ReleaseMachineRequest> = {
   fromPartial(object: DeepPartial<ReleaseMachineRequest>): ReleaseMachineRequest {
     const message = createBaseReleaseMachineRequest();
     message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseSensorKind(): SensorKind {
+  return {
+    name: "",
+    summary: "",
+    settingsSchema: undefined,
+    metrics: [],
+    defaultIntervalMs: 0,
+    defaultTimeoutMs: 0,
+    defaultThresholds: [],
+    secrets: [],
+  };
+}
+
+export const SensorKind: MessageFns<SensorKind> = {
+  encode(message: SensorKind, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.summary !== "") {
+      writer.uint32(18).string(message.summary);
+    }
+    if (message.settingsSchema !== undefined) {
+      Struct.encode(Struct.wrap(message.settingsSchema), writer.uint32(26).fork()).join();
+    }
+    for (const v of message.metrics) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.defaultIntervalMs !== 0) {
+      writer.uint32(40).uint32(message.defaultIntervalMs);
+    }
+    if (message.defaultTimeoutMs !== 0) {
+      writer.uint32(48).uint32(message.defaultTimeoutMs);
+    }
+    for (const v of message.defaultThresholds) {
+      Threshold.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.secrets) {
+      SecretField.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SensorKind {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSensorKind();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.summary = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.settingsSchema = Struct.unwrap(Struct.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.metrics.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.defaultIntervalMs = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.defaultTimeoutMs = reader.uint32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.defaultThresholds.push(Threshold.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.secrets.push(SecretField.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SensorKind {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      summary: isSet(object.summary) ? globalThis.String(object.summary) : "",
+      settingsSchema: isObject(object.settingsSchema)
+        ? object.settingsSchema
+        : isObject(object.settings_schema)
+        ? object.settings_schema
+        : undefined,
+      metrics: globalThis.Array.isArray(object?.metrics) ? object.metrics.map((e: any) => globalThis.String(e)) : [],
+      defaultIntervalMs: isSet(object.defaultIntervalMs)
+        ? globalThis.Number(object.defaultIntervalMs)
+        : isSet(object.default_interval_ms)
+        ? globalThis.Number(object.default_interval_ms)
+        : 0,
+      defaultTimeoutMs: isSet(object.defaultTimeoutMs)
+        ? globalThis.Number(object.defaultTimeoutMs)
+        : isSet(object.default_timeout_ms)
+        ? globalThis.Number(object.default_timeout_ms)
+        : 0,
+      defaultThresholds: globalThis.Array.isArray(object?.defaultThresholds)
+        ? object.defaultThresholds.map((e: any) => Threshold.fromJSON(e))
+        : globalThis.Array.isArray(object?.default_thresholds)
+        ? object.default_thresholds.map((e: any) => Threshold.fromJSON(e))
+        : [],
+      secrets: globalThis.Array.isArray(object?.secrets) ? object.secrets.map((e: any) => SecretField.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: SensorKind): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.summary !== "") {
+      obj.summary = message.summary;
+    }
+    if (message.settingsSchema !== undefined) {
+      obj.settingsSchema = message.settingsSchema;
+    }
+    if (message.metrics?.length) {
+      obj.metrics = message.metrics;
+    }
+    if (message.defaultIntervalMs !== 0) {
+      obj.defaultIntervalMs = Math.round(message.defaultIntervalMs);
+    }
+    if (message.defaultTimeoutMs !== 0) {
+      obj.defaultTimeoutMs = Math.round(message.defaultTimeoutMs);
+    }
+    if (message.defaultThresholds?.length) {
+      obj.defaultThresholds = message.defaultThresholds.map((e) => Threshold.toJSON(e));
+    }
+    if (message.secrets?.length) {
+      obj.secrets = message.secrets.map((e) => SecretField.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SensorKind>): SensorKind {
+    return SensorKind.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SensorKind>): SensorKind {
+    const message = createBaseSensorKind();
+    message.name = object.name ?? "";
+    message.summary = object.summary ?? "";
+    message.settingsSchema = object.settingsSchema ?? undefined;
+    message.metrics = object.metrics?.map((e) => e) || [];
+    message.defaultIntervalMs = object.defaultIntervalMs ?? 0;
+    message.defaultTimeoutMs = object.defaultTimeoutMs ?? 0;
+    message.defaultThresholds = object.defaultThresholds?.map((e) => Threshold.fromPartial(e)) || [];
+    message.secrets = object.secrets?.map((e) => SecretField.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSecretField(): SecretField {
+  return { name: "", summary: "", required: false };
+}
+
+export const SecretField: MessageFns<SecretField> = {
+  encode(message: SecretField, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.summary !== "") {
+      writer.uint32(18).string(message.summary);
+    }
+    if (message.required !== false) {
+      writer.uint32(24).bool(message.required);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretField {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretField();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.summary = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.required = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SecretField {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      summary: isSet(object.summary) ? globalThis.String(object.summary) : "",
+      required: isSet(object.required) ? globalThis.Boolean(object.required) : false,
+    };
+  },
+
+  toJSON(message: SecretField): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.summary !== "") {
+      obj.summary = message.summary;
+    }
+    if (message.required !== false) {
+      obj.required = message.required;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SecretField>): SecretField {
+    return SecretField.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SecretField>): SecretField {
+    const message = createBaseSecretField();
+    message.name = object.name ?? "";
+    message.summary = object.summary ?? "";
+    message.required = object.required ?? false;
+    return message;
+  },
+};
+
+function createBaseListSensorKindsRequest(): ListSensorKindsRequest {
+  return {};
+}
+
+export const ListSensorKindsRequest: MessageFns<ListSensorKindsRequest> = {
+  encode(_: ListSensorKindsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSensorKindsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSensorKindsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListSensorKindsRequest {
+    return {};
+  },
+
+  toJSON(_: ListSensorKindsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSensorKindsRequest>): ListSensorKindsRequest {
+    return ListSensorKindsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListSensorKindsRequest>): ListSensorKindsRequest {
+    const message = createBaseListSensorKindsRequest();
+    return message;
+  },
+};
+
+function createBaseListSensorKindsResponse(): ListSensorKindsResponse {
+  return { kinds: [] };
+}
+
+export const ListSensorKindsResponse: MessageFns<ListSensorKindsResponse> = {
+  encode(message: ListSensorKindsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.kinds) {
+      SensorKind.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSensorKindsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSensorKindsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kinds.push(SensorKind.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSensorKindsResponse {
+    return {
+      kinds: globalThis.Array.isArray(object?.kinds) ? object.kinds.map((e: any) => SensorKind.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListSensorKindsResponse): unknown {
+    const obj: any = {};
+    if (message.kinds?.length) {
+      obj.kinds = message.kinds.map((e) => SensorKind.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListSensorKindsResponse>): ListSensorKindsResponse {
+    return ListSensorKindsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSensorKindsResponse>): ListSensorKindsResponse {
+    const message = createBaseListSensorKindsResponse();
+    message.kinds = object.kinds?.map((e) => SensorKind.fromPartial(e)) || [];
     return message;
   },
 };
@@ -4833,6 +5306,18 @@ export const MachineServiceClient = makeGenericClientConstructor(
 /** Sensors. */
 export type SensorServiceService = typeof SensorServiceService;
 export const SensorServiceService = {
+  /** Everything that can be measured, with what a form for it needs. The same for everybody. Retry: safe. */
+  listSensorKinds: {
+    path: "/occmesh.inventory.v1.SensorService/ListSensorKinds" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListSensorKindsRequest): Buffer =>
+      Buffer.from(ListSensorKindsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListSensorKindsRequest => ListSensorKindsRequest.decode(value),
+    responseSerialize: (value: ListSensorKindsResponse): Buffer =>
+      Buffer.from(ListSensorKindsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListSensorKindsResponse => ListSensorKindsResponse.decode(value),
+  },
   /**
    * Adds a sensor to a hub. Retry: with the same request_id safe; FAILED_PRECONDITION for a connector or a retired
    * machine, ALREADY_EXISTS when the name is taken, INVALID_ARGUMENT also for a threshold on what the kind never
@@ -4894,6 +5379,8 @@ export const SensorServiceService = {
 } as const;
 
 export interface SensorServiceServer extends UntypedServiceImplementation {
+  /** Everything that can be measured, with what a form for it needs. The same for everybody. Retry: safe. */
+  listSensorKinds: handleUnaryCall<ListSensorKindsRequest, ListSensorKindsResponse>;
   /**
    * Adds a sensor to a hub. Retry: with the same request_id safe; FAILED_PRECONDITION for a connector or a retired
    * machine, ALREADY_EXISTS when the name is taken, INVALID_ARGUMENT also for a threshold on what the kind never
@@ -4914,6 +5401,22 @@ export interface SensorServiceServer extends UntypedServiceImplementation {
 }
 
 export interface SensorServiceClient extends Client {
+  /** Everything that can be measured, with what a form for it needs. The same for everybody. Retry: safe. */
+  listSensorKinds(
+    request: ListSensorKindsRequest,
+    callback: (error: ServiceError | null, response: ListSensorKindsResponse) => void,
+  ): ClientUnaryCall;
+  listSensorKinds(
+    request: ListSensorKindsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListSensorKindsResponse) => void,
+  ): ClientUnaryCall;
+  listSensorKinds(
+    request: ListSensorKindsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListSensorKindsResponse) => void,
+  ): ClientUnaryCall;
   /**
    * Adds a sensor to a hub. Retry: with the same request_id safe; FAILED_PRECONDITION for a connector or a retired
    * machine, ALREADY_EXISTS when the name is taken, INVALID_ARGUMENT also for a threshold on what the kind never

@@ -281,7 +281,14 @@ export interface LinkUp {
     /** Answer to Challenge. */
     { $case: "hello"; value: Hello }
     | //
-    /** Content: telemetry.v1.Batch. */
+    /**
+     * Content: telemetry.v1.Batch, without what the session implies. The cloud puts that back before it verifies or stores:
+     *   - `key_id` is empty: the key that has signed this session's Hello, never another of the hub's keys. A batch that
+     *     names one is refused.
+     *   - Where the batch is of the session's log, which is the first that a Heartbeat of this session names, `content` may
+     *     lack its beginning: field `log` (tag 0x0A, length 0x10, 16 bytes). Every Batch begins with it, so a content that
+     *     does not begin with 0x0A lacks it. Without such a Heartbeat before it, it is refused.
+     */
     { $case: "batch"; value: Signed }
     | //
     /** Content: telemetry.v1.Gap. */
@@ -493,7 +500,7 @@ export interface Heartbeat {
    * number of the one before.
    */
   number: number;
-  /** The open log, 16 bytes; empty before the first flush. */
+  /** The open log, 16 bytes; empty before the first flush. The first that is named is the session's log (LinkUp.batch). */
   log: Uint8Array;
   /**
    * Number of its next flush: all below was reported durable. The cloud remembers it and notices a log that comes back

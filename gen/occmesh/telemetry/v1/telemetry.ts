@@ -205,7 +205,7 @@ export interface Signed {
  * machine whose key has signed it: a receiver MUST refuse a batch that no key of the session's hub has signed.
  */
 export interface Batch {
-  /** The log, 16 bytes, a UUID version 7 (RFC 9562). */
+  /** The log, 16 bytes, a UUID version 7 (RFC 9562). MUST be written first (see link.v1.LinkUp.batch). */
   log: Uint8Array;
   /** Number of the first flush inside. */
   firstFlush: number;

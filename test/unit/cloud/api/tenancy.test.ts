@@ -36,6 +36,7 @@ const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
   updateMachine: ({ machine }) => [{ id: machine, name: 'mine' }],
   retireMachine: ({ machine }) => [{ id: machine }],
   releaseMachine: ({ machine }) => [{ id: machine }],
+  listSensorKinds: () => [],
   createSensor: ({ machine }) => [
     { machineId: machine, kind: 'cpu' },
     { machineId: machine, kind: 'cpu', requestId: 'known' },
@@ -114,8 +115,12 @@ function nonexistent(cloud: TestCloud): Target {
 
 describe('API: tenancy', () => {
   it('looks at every RPC', () => {
-    expect(RPCS).to.have.length(28);
-    expect(RPCS.filter((rpc) => NAMING[rpc](ANY).length === 0)).to.deep.equal(['createCustomer', 'listCustomers']);
+    expect(RPCS).to.have.length(29);
+    expect(RPCS.filter((rpc) => NAMING[rpc](ANY).length === 0)).to.deep.equal([
+      'createCustomer',
+      'listCustomers',
+      'listSensorKinds',
+    ]);
   });
 
   for (const rpc of RPCS.filter((one) => NAMING[one](ANY).length > 0)) {

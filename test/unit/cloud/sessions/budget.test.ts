@@ -326,7 +326,7 @@ describe(`sessions: what one hub may cost (seed ${testSeed})`, () => {
 describe('the budget of a hub', () => {
   it('is more than an honest one needs, however rough its days are', async () => {
     const clock = new FakeClock();
-    const budget = new MachineBudget(BUDGET, { clock, newLog: () => silentLogger });
+    const budget = new MachineBudget('a hub', BUDGET, { clock, log: silentLogger });
     const ledger = new HubLedger();
     let logs = 0;
     const start = () => {
@@ -382,7 +382,7 @@ describe('the budget of a hub', () => {
 
   it('says how long to wait, and no fault of it is for ever', () => {
     const clock = new FakeClock();
-    const budget = new MachineBudget(BUDGET, { clock, newLog: () => silentLogger });
+    const budget = new MachineBudget('a hub', BUDGET, { clock, log: silentLogger });
     for (const expense of ['sessions', 'logs', 'frames'] as const) {
       const spend = () => {
         for (;;) budget.spend(expense);

@@ -2,11 +2,16 @@
 // when a session is superseded or a write fails. Judged by comparing what was reported durable with what can be queried.
 import { expect } from 'chai';
 import { Envelope, Hello, Lane, LinkDown, LinkUp, Outcome } from '../../../../gen/occmesh/link/v1/link.js';
-import { Batch } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { Batch, Signed } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../../gen/occmesh/trunk/v1/trunk.js';
+import { tableKey } from '../../../../src/cloud/tables.js';
+import { verifySigned } from '../../../../src/identity/signed.js';
+import { TAGS } from '../../../../src/identity/tags.js';
 import { seconds } from '../../../../src/kernel/duration.js';
 import { bareEnvelope, encodeUp } from '../../../../src/link/envelope.js';
+import { Implied } from '../../../../src/link/implied.js';
 import { ending } from '../../../../src/link/pipe.js';
+import { rangeOf } from '../../../../src/storage/keys.js';
 import { MemoryStore } from '../../../../src/storage/memory.js';
 import { FakeClock, settle } from '../../../support/fake-clock.js';
 import { expectExactlyOnce, judge } from '../../../support/judge-delivery.js';
@@ -277,12 +282,37 @@ describe(`delivery (seed ${testSeed})`, () => {
     }
     expect(cloud.told).to.have.length(told);
     await using stranger = await SmallHub.start({ identity: who.otherHub, trust: who.trust, clock, seed: 1 });
+    // With a log of its own, so that the batch, which lacks its log, has one.
+    await stranger.write([9]);
     const { carrier } = await stranger.up(cloud);
     carrier.inject('up', bareEnvelope(Lane.LIVE, payload));
     await settle();
     expect(carrier.endings.hub?.code).to.equal(CloseCode.UNAUTHENTIC);
     await expectExactlyOnce(cloud, who.hub, hub.history);
     expect(await cloud.readings(keyOf(who.otherHub))).to.have.length(0);
+  });
+
+  it('names on the way neither the key nor the log of this session, and stores what verifies on its own', async () => {
+    const cloud = newCloud();
+    await using hub = await newHub();
+    const { carrier } = await hub.up(cloud);
+    // The log begins only now: the cloud is told of it before the first batch.
+    await hub.write([1]);
+    await hub.delivered();
+    const sent = carrier.of('up').flatMap((bytes) => LinkUp.decode(Envelope.decode(bytes).payload).message ?? []);
+    const batches = sent.flatMap((message) => (message.$case === 'batch' ? [message.value] : []));
+    expect(batches).to.have.length(1);
+    expect(batches.map(({ keyId, content }) => [keyId.length, Batch.decode(content).log.length])).to.deep.equal([
+      [0, 0],
+    ]);
+    const { customer, machine } = keyOf(who.hub);
+    const stored: Signed[] = [];
+    for await (const { value } of cloud.store.entries(rangeOf(tableKey(customer, 'batch', machine)))) {
+      stored.push(Signed.decode(value));
+    }
+    expect(stored.map((signed) => verifySigned(who.hub.key.publicKey, TAGS.BATCH, signed))).to.deep.equal([true]);
+    expect(stored.map(({ content }) => Buffer.from(Batch.decode(content).log))).to.deep.equal([hub.wal.openLog?.log]);
+    carrier.cut();
   });
 
   it('takes nothing from a recorded session that is played again as a whole', async () => {
@@ -374,11 +404,14 @@ describe(`delivery (seed ${testSeed})`, () => {
     await hub.write([1]);
     await until(() => batchesOf(newer.carrier).length === 1, 'a batch, which the carrier keeps');
     const { message } = LinkUp.decode(Envelope.decode(newer.carrier.of('up').at(-1) ?? new Uint8Array(0)).payload);
-    if (message?.$case !== 'batch') throw new Error('no batch');
-    const refusal = await cloud.services.ingest.batch(older.host, message.value).catch((thrown: unknown) => thrown);
+    if (message?.$case !== 'batch' || !hub.wal.openLog) throw new Error('no batch');
+    const implied = new Implied(who.hub.key.publicKey);
+    implied.heartbeat(hub.wal.openLog);
+    const batch = implied.putBack(message.value);
+    const refusal = await cloud.services.ingest.batch(older.host, batch).catch((thrown: unknown) => thrown);
     expect(refusal).to.have.property('code', 'link.superseded');
     older.host.isCurrent = () => true;
-    expect((await cloud.services.ingest.batch(older.host, message.value)).kind).to.equal('stored');
+    expect((await cloud.services.ingest.batch(older.host, batch)).kind).to.equal('stored');
     newer.carrier.cut();
   });
 

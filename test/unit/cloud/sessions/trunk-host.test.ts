@@ -340,7 +340,8 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
     pass();
     await settle();
     expect(session.state).to.equal('up');
-    const signed = { content: Buffer.alloc(300), signature: Buffer.alloc(64), keyId: Buffer.alloc(8) };
+    // 0x0a: with a log, as every Batch begins.
+    const signed = { content: Buffer.alloc(300, 0x0a), signature: Buffer.alloc(64), keyId: Buffer.alloc(8) };
     for (let i = 0; i < 5; i++) session.sendContent({ $case: 'batch', value: signed }, Lane.LIVE);
     expect(kept).to.have.length(5);
     for (const { buffer } of kept) expect(buffer.byteLength).to.be.below(10_000);

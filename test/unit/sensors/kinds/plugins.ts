@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { SensorFault } from '../../../../src/sensors/fault.js';
-import type { ExecPolicy, Measurement } from '../../../../src/sensors/kind.js';
+import type { ExecPolicy, Measurement, Secrets } from '../../../../src/sensors/kind.js';
 import { exec } from '../../../../src/sensors/kinds/exec.js';
 import { sensorOf } from '../support.js';
 
@@ -33,9 +33,14 @@ export class Plugins implements AsyncDisposable {
     return file;
   }
 
-  run(settings: object, signal = new AbortController().signal, policy: Partial<ExecPolicy> = {}): Promise<Measurement> {
+  run(
+    settings: object,
+    signal = new AbortController().signal,
+    policy: Partial<ExecPolicy> = {},
+    secrets?: Secrets,
+  ): Promise<Measurement> {
     const allowed = { directories: [this.directory], runAs: { uid: NOBODY, gid: NOBODY }, ...policy };
-    return sensorOf(exec, settings, { exec: allowed }).measure(signal);
+    return sensorOf(exec, settings, { exec: allowed }).measure(signal, secrets);
   }
 
   /** Why it is not run. */

@@ -183,7 +183,7 @@ describe('secrets', () => {
 });
 
 describe('whose sealing key it is', () => {
-  const now = systemClock.now();
+  const now = () => systemClock.now();
 
   async function published(role: 'hub' | 'connector' = 'hub') {
     const authority = await MeshAuthority.create('occ.example', { clock: systemClock, random: systemRandom });
@@ -199,10 +199,10 @@ describe('whose sealing key it is', () => {
 
   it('is verified up to the mesh CA', async () => {
     const { trust, statement } = await published();
-    expect(requireSealingKey(trust, statement, now)).to.equal(statement.sealingKey);
+    expect(requireSealingKey(trust, statement, now())).to.equal(statement.sealingKey);
     const other = await published();
     const refuse = async (wrong: Partial<typeof statement>, code: string, bundle: TrustBundle = trust) =>
-      expect(await codeOf(() => requireSealingKey(bundle, { ...statement, ...wrong }, now))).to.equal(code);
+      expect(await codeOf(() => requireSealingKey(bundle, { ...statement, ...wrong }, now()))).to.equal(code);
     // A key of the cloud's, or of whoever stands between: its own, or another hub's with its own statement.
     await refuse({ sealingKey: SealingKeyPair.generate().publicKey }, 'identity.untrusted');
     const { sealingKey, sealingKeySignature, certificate } = other.statement;
@@ -213,7 +213,7 @@ describe('whose sealing key it is', () => {
     await refuse({}, 'identity.untrusted', new TrustBundle(other.trust.ders));
     await refuse({ certificate: Buffer.alloc(10) }, 'identity.malformed');
     const connector = await published('connector');
-    expect(await codeOf(() => requireSealingKey(connector.trust, connector.statement, now))).to.equal(
+    expect(await codeOf(() => requireSealingKey(connector.trust, connector.statement, now()))).to.equal(
       'identity.wrong-role',
     );
   });

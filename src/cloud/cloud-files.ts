@@ -3,6 +3,7 @@
 //   node.json       this node's id
 //   node.key        this node's P-256 key, PEM, 0600: TLS and signatures
 //   enrollment.key  the X25519 key that enrolment requests are sealed to, PEM, 0600
+//   notify.key      the secret that webhooks' keys are derived from, 0600
 //   store/          everything else (tables.ts)
 //   revoked.log     append-only, never rewound by a restore
 //   operator.token  the first operator's API token, 0600, made at the first start
@@ -26,6 +27,7 @@ export const cloudPaths = (directory: string) =>
   ({
     authority: join(directory, 'ca'),
     store: join(directory, 'store'),
+    notifyKey: join(directory, 'notify.key'),
     operatorToken: join(directory, 'operator.token'),
     client: join(directory, 'client.yaml'),
     caBundle: join(directory, 'ca', 'ca.crt'),

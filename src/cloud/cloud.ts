@@ -23,6 +23,7 @@ import { Inventory } from './inventory/inventory.js';
 import { SessionPort } from './inventory/session-port.js';
 import { Monitoring } from './monitoring.js';
 import { NodeCertificate } from './node-certificate.js';
+import { Notifications, type NotifyOptions } from './notify/notifications.js';
 import { react } from './reactions.js';
 import { type ServeOptions, serve } from './serve.js';
 import { MachineBudgets } from './sessions/budget.js';
@@ -47,6 +48,7 @@ export interface CloudOptions extends ServeOptions {
   readonly mesh: string;
   /** How often hubs give a sign of life; default 10 s. */
   readonly heartbeat?: Duration;
+  readonly notify?: NotifyOptions;
 }
 
 export interface CloudModules {
@@ -153,7 +155,13 @@ export class Cloud implements Stoppable {
       (signal) => merging.run(hubsOf(inventory), signal),
       (error) => log.error({ cause: describe(error) }, 'merging has ended: readings stay as they were stored'),
     );
-    const parts = { services, inventory, authority, keys, certificate, latest, watchers, monitoring };
+    const { journal, events } = monitoring;
+    const telling = { ...options.notify, keyFile: paths.notifyKey };
+    const notifications = await Notifications.open(telling, { journal, events, inventory, clock, random, log }, scope);
+    const parts = {
+      ...{ services, inventory, authority, keys, certificate },
+      ...{ latest, watchers, monitoring, notifications },
+    };
     const { listener, publicAddress } = await serve(options, parts, scope);
     await writeOperatorFiles(directory, inventory, publicAddress);
     log.info({ address: listener.address, public: publicAddress, mesh }, 'cloud is up');

@@ -18,6 +18,7 @@ import { EnrollmentService } from './enrollment/enrollment-service.js';
 import type { Inventory } from './inventory/inventory.js';
 import type { Monitoring } from './monitoring.js';
 import type { NodeCertificate } from './node-certificate.js';
+import type { Notifications } from './notify/notifications.js';
 import { serveLink, serveTrunk } from './sessions/link-service.js';
 import type { SessionRegistry } from './sessions/registry.js';
 import type { SessionServices } from './sessions/services.js';
@@ -43,6 +44,7 @@ export interface ServeModules {
   readonly latest: LatestReadings;
   readonly watchers: Watchers;
   readonly monitoring: Monitoring;
+  readonly notifications: Notifications;
 }
 
 /** Resolves when it listens, with where machines and people reach it. Faults: contract.port-*. */
@@ -51,7 +53,7 @@ export async function serve(
   modules: ServeModules,
   scope: Scope,
 ): Promise<{ readonly listener: GrpcListener; readonly publicAddress: string }> {
-  const { services, inventory, authority, keys, certificate, latest, watchers, monitoring } = modules;
+  const { services, inventory, authority, keys, certificate, latest, watchers, monitoring, notifications } = modules;
   const { clock, random, log, sessions } = services;
   const { directory } = options;
   const trust = authority.bundle;
@@ -84,7 +86,7 @@ export async function serve(
   listener.add(TrunkServiceService, { trunk: (stream, context) => serveTrunk(services, stream, context) });
   listener.add(EnrollmentServiceService, new EnrollmentService(options, enrollment));
   addServices(listener, {
-    ...{ services, inventory, monitoring, latest, watchers, mesh, directory },
+    ...{ services, inventory, monitoring, notifications, latest, watchers, mesh, directory },
     commands: commandsOver(sessions),
     changes: descriptors.changes(),
   });

@@ -9,6 +9,7 @@ import { openDataDirectory } from '../data-directory.js';
 import { CliFault } from '../fault.js';
 import { defaultDataDirectory } from '../places.js';
 import { runRole } from '../run-role.js';
+import { smtpSettings } from '../smtp-settings.js';
 import type { Terminal } from '../terminal.js';
 import { addCloudBackup } from './cloud-backup.js';
 
@@ -25,12 +26,14 @@ export function addCloud(program: Command, terminal: Terminal): void {
         advice: 'Use lower-case letters, digits, dots, hyphens and underscores.',
       });
     }
+    const smtp = await smtpSettings(values);
     const log = await roleLog('cloud', values, terminal);
     const options = {
       directory: values.data ?? defaultDataDirectory('cloud', terminal),
       ...listen,
       names,
       mesh,
+      notify: defined({ privateWebhooks: values.privateWebhooks, smtp }),
       ...defined({
         publicAddress: values.public,
         certificateLifetime: values.certificateLifetime,

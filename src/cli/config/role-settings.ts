@@ -1,4 +1,5 @@
 // What can be set for each role. Keys are those of the configuration file; flags override them.
+import { SMTP_TLS } from '../../cloud/notify/email.js';
 import { LOG_LEVELS } from '../../kernel/log.js';
 import { LOG_DIRECTORIES } from '../../sensors/watched-path.js';
 import {
@@ -74,6 +75,13 @@ export const CLOUD_SETTINGS = {
     hidden: true,
   }),
   heartbeat: one('--heartbeat <duration>', 'how often hubs give a sign of life', duration, { hidden: true }),
+  privateWebhooks: toggle('--private-webhooks', 'webhooks may also be http, and in private networks'),
+  smtpHost: one('--smtp-host <host>', 'mail server, for e-mails about alarms', anyText),
+  smtpPort: one('--smtp-port <port>', 'its port (default 587, or 465 for implicit TLS)', port),
+  smtpTls: one('--smtp-tls <how>', `one of ${SMTP_TLS.join(', ')} (default required)`, oneOf(...SMTP_TLS)),
+  smtpFrom: one('--smtp-from <address>', 'sender of e-mails', anyText),
+  smtpUser: one('--smtp-user <user>', 'who logs in there; default: nobody', anyText),
+  smtpPasswordFile: one('--smtp-password-file <file>', 'file of mode 0600 with the password', path),
 };
 
 export const CONNECTOR_SETTINGS = {

@@ -12,8 +12,8 @@ import type { Journal } from '../records/journal.js';
 import type { Judgement } from './judge.js';
 import { alarmToProto } from './messages.js';
 import type { AlarmRecord, Remark } from './records.js';
-import { type AlarmTables, type Subject, subjectName } from './tables.js';
-import { noticeFor, sameTrouble, toBeKnown } from './telling.js';
+import { type AlarmTables, noticeName, type Subject, subjectName } from './tables.js';
+import { joined, noticeFor, sameTrouble, toBeKnown } from './telling.js';
 
 /** What is known of a subject at this moment. */
 export interface Opinion {
@@ -203,17 +203,11 @@ export class Alarms {
       for (const channel of channels.latestGroup(group)) {
         const notice = noticeFor(channel, before, alarm.told);
         if (!notice) continue;
-        const waiting = [...notices.latestGroup(channel.id)].filter(
-          (one) => one.alarm.id === alarm.id && one.deliveryId === undefined,
-        );
-        // What was never told need not be taken back.
-        if (notice === 'closed' && waiting.some((one) => one.notice === 'raised')) {
-          for (const one of waiting) notices.remove(one.id);
-          continue;
-        }
-        const [first] = waiting;
-        if (first && notice === 'changed') {
-          notices.put({ ...first, alarm });
+        const waiting = notices.latestByAlias(noticeName(channel.id, alarm.id));
+        if (waiting) {
+          const told = joined(waiting.notice, notice);
+          if (told) notices.put({ ...waiting, notice: told, alarm });
+          else notices.remove(waiting.id);
           continue;
         }
         const { id: channelId, customerId } = channel;

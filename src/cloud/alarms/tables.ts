@@ -22,6 +22,9 @@ export interface Subject {
 export const subjectName = ({ machineId, sensor }: Subject): string =>
   sensor === undefined ? machineId : `${machineId}/${sensor}`;
 
+/** The alias of what a channel is to be told of an alarm next. */
+export const noticeName = (channelId: string, alarmId: string): string => `${channelId}/${alarmId}`;
+
 export class AlarmTables {
   /** Grouped by machine; the alias of an open one is its subject. */
   readonly alarms = new StoredTable<AlarmRecord>('alarm', alarmSchema, {
@@ -45,10 +48,12 @@ export class AlarmTables {
     keyOf: (channel) => tableKey(customerKey(channel.customerId), 'channel', uuidBytes(channel.id)),
   });
 
-  /** Grouped by channel. */
+  /** Grouped by channel; of each alarm at most one is not yet on its way, which its alias finds. */
   readonly notices = new StoredTable<NoticeRecord>('notice', noticeSchema, {
     idOf: (notice) => notice.id,
     groupOf: (notice) => notice.channelId,
+    aliasesOf: ({ channelId, alarm, deliveryId }) =>
+      deliveryId === undefined ? [noticeName(channelId, alarm.id)] : [],
     keyOf: (notice) => tableKey(customerKey(notice.customerId), 'notice', uuidBytes(notice.id)),
   });
 

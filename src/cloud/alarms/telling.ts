@@ -29,3 +29,15 @@ export function noticeFor(
 
 export const sameTrouble = (a: Trouble | undefined, b: Trouble | undefined): boolean =>
   a?.cause === b?.cause && a?.severity === b?.severity;
+
+/**
+ * What one channel is to be told of one alarm when `waiting` has not been told yet and `next` comes on top of it;
+ * undefined for nothing: what was never told need not be taken back.
+ */
+export function joined(
+  waiting: NoticeRecord['notice'],
+  next: NoticeRecord['notice'],
+): NoticeRecord['notice'] | undefined {
+  if (waiting === 'raised') return next === 'closed' ? undefined : 'raised';
+  return next === 'closed' ? 'closed' : 'changed';
+}

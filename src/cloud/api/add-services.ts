@@ -3,6 +3,7 @@ import {
   AlarmServiceService,
   EventServiceService,
   MaintenanceServiceService,
+  NotificationServiceService,
 } from '../../../gen/occmesh/events/v1/events.js';
 import {
   CustomerServiceService,
@@ -18,6 +19,7 @@ import type { GrpcListener } from '../../contract/listener.js';
 import { type AnyService, encodedAnswers } from '../../contract/service.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { Monitoring } from '../monitoring.js';
+import type { Notifications } from '../notify/notifications.js';
 import type { SessionServices } from '../sessions/services.js';
 import type { LatestReadings } from '../telemetry/latest.js';
 import type { Watchers } from '../telemetry/watch.js';
@@ -27,6 +29,7 @@ import { CustomerService } from './customer-service.js';
 import { EventService } from './event-service.js';
 import { MachineService } from './machine-service.js';
 import { MaintenanceService } from './maintenance-service.js';
+import { NotificationService } from './notification-service.js';
 import { OperationsService } from './operations-service.js';
 import type { Commands, MeshFacts } from './ports.js';
 import { ReadingService } from './reading-service.js';
@@ -38,6 +41,7 @@ export interface ApiModules {
   readonly services: Pick<SessionServices, 'store' | 'ledger' | 'presence' | 'clock' | 'random' | 'log'>;
   readonly inventory: Inventory;
   readonly monitoring: Monitoring;
+  readonly notifications: Notifications;
   readonly latest: LatestReadings;
   readonly watchers: Watchers;
   readonly commands: Commands;
@@ -49,7 +53,8 @@ export interface ApiModules {
 }
 
 export function addServices(listener: GrpcListener, modules: ApiModules): void {
-  const { services, inventory, monitoring, latest, watchers, commands, mesh, directory, changes } = modules;
+  const { services, inventory, monitoring, notifications, latest, watchers, commands, mesh, directory, changes } =
+    modules;
   const { store, ledger, presence, clock, random, log } = services;
   const { journal, events, alarms, states, maintenances } = monitoring;
   const audit = { changes, journal, events, inventory, log };
@@ -68,5 +73,6 @@ export function addServices(listener: GrpcListener, modules: ApiModules): void {
   add(OperationsServiceService, new OperationsService({ directory, store, clock, log }));
   add(AlarmServiceService, new AlarmService({ inventory, alarms, maintenance, unreachableBehind, clock }));
   add(MaintenanceServiceService, new MaintenanceService({ inventory, maintenances, clock }));
+  add(NotificationServiceService, new NotificationService({ inventory, notifications, clock }));
   add(EventServiceService, new EventService({ inventory, events }));
 }

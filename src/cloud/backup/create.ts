@@ -1,6 +1,6 @@
 // A consistent copy of a running cloud: its store as of one moment, its CA and keys, and what has been revoked.
 //   <backup>/store/        a store of its own
-//   <backup>/ca/ node.key node.json enrollment.key operator.token revoked.log
+//   <backup>/ca/ node.key node.json enrollment.key notify.key operator.token revoked.log
 //   <backup>/backup.json   written last: a folder without it is not a backup
 import { copyFile, cp, mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,7 +14,14 @@ import { LevelStore } from '../../storage/level.js';
 import type { Store } from '../../storage/store.js';
 
 /** Beside the store, what makes a cloud this cloud. All of it secret or needed to trust what is. */
-export const KEY_FILES = ['node.key', 'node.json', 'enrollment.key', 'operator.token', 'revoked.log'] as const;
+export const KEY_FILES = [
+  'node.key',
+  'node.json',
+  'enrollment.key',
+  'notify.key',
+  'operator.token',
+  'revoked.log',
+] as const;
 export const AUTHORITY = 'ca';
 export const MANIFEST = 'backup.json';
 

@@ -2,6 +2,7 @@
 // only what is durable; a transaction also sees what earlier transactions have changed but whose write is on its way,
 // so that what it checks cannot go stale. Writing and loading is journal.ts.
 import type { Op } from '../../storage/store.js';
+import { Layer } from './layer.js';
 
 /** How records of one kind are named, grouped and stored. Records are immutable: a change is a new object. */
 export interface Shape<R> {
@@ -25,20 +26,17 @@ export interface Pending {
   drop(): void;
 }
 
-/** A record, or `undefined` for one removed. */
-interface Slot<R> {
-  readonly record: R | undefined;
-}
-
 export class Table<R> {
   #durable = new Map<string, R>();
   #groups = new Map<string, Map<string, R>>();
   #aliases = new Map<string, string>();
-  readonly #ahead = new Map<string, Slot<R>>();
-  #draft: Map<string, Slot<R>> | undefined;
+  readonly #ahead: Layer<R>;
+  #draft: Layer<R> | undefined;
   readonly #listeners = new Set<(change: Change<R>) => void>();
 
-  constructor(private readonly shape: Shape<R>) {}
+  constructor(private readonly shape: Shape<R>) {
+    this.#ahead = this.#layer();
+  }
 
   // --- For readers.
 
@@ -59,6 +57,10 @@ export class Table<R> {
     return this.#groups.get(group)?.values() ?? [];
   }
 
+  groupSize(group: string): number {
+    return this.#groups.get(group)?.size ?? 0;
+  }
+
   get size(): number {
     return this.#durable.size;
   }
@@ -77,13 +79,12 @@ export class Table<R> {
   }
 
   latestByAlias(alias: string): R | undefined {
-    for (const slots of [this.#draft, this.#ahead]) {
-      for (const { record } of slots?.values() ?? []) {
-        if (record !== undefined && this.shape.aliasesOf?.(record).includes(alias)) return record;
-      }
+    for (const id of [this.#draft?.named(alias), this.#ahead.named(alias), this.#aliases.get(alias)]) {
+      // What has lost the name since does not count.
+      const record = id === undefined ? undefined : this.latest(id);
+      if (record !== undefined && this.#aliasesOf(record).includes(alias)) return record;
     }
-    const id = this.#aliases.get(alias);
-    return id === undefined ? undefined : this.latest(id);
+    return undefined;
   }
 
   *latestAll(): Iterable<R> {
@@ -118,7 +119,7 @@ export class Table<R> {
   }
 
   begin(): void {
-    this.#draft = new Map();
+    this.#draft = this.#layer();
   }
 
   abort(): void {
@@ -153,7 +154,15 @@ export class Table<R> {
     return { ops, settle, drop };
   }
 
-  #open(): Map<string, Slot<R>> {
+  #aliasesOf(record: R): readonly string[] {
+    return this.shape.aliasesOf?.(record) ?? [];
+  }
+
+  #layer(): Layer<R> {
+    return new Layer((record) => this.#aliasesOf(record));
+  }
+
+  #open(): Layer<R> {
     if (!this.#draft) throw new TypeError('a table is changed inside a transaction only');
     return this.#draft;
   }
@@ -166,14 +175,16 @@ export class Table<R> {
 
   #set(id: string, record: R | undefined): void {
     const old = this.#durable.get(id);
-    if (old !== undefined) for (const alias of this.shape.aliasesOf?.(old) ?? []) this.#aliases.delete(alias);
+    for (const alias of old === undefined ? [] : this.#aliasesOf(old)) {
+      if (this.#aliases.get(alias) === id) this.#aliases.delete(alias);
+    }
     if (record === undefined) {
       this.#durable.delete(id);
       if (old !== undefined) this.#groups.get(this.shape.groupOf(old))?.delete(id);
       return;
     }
     this.#durable.set(id, record);
-    for (const alias of this.shape.aliasesOf?.(record) ?? []) this.#aliases.set(alias, id);
+    for (const alias of this.#aliasesOf(record)) this.#aliases.set(alias, id);
     const name = this.shape.groupOf(record);
     let group = this.#groups.get(name);
     if (!group) {

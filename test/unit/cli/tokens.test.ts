@@ -149,6 +149,7 @@ describe('secrets and arguments', () => {
     );
     const secret = options.filter(({ flags }) => /token|secret|password|key\b/i.test(flags));
     expect(secret.map(({ flags }) => flags)).to.have.members([
+      '--smtp-password-file <file>',
       '--token-file <file>',
       '--token-file <file>',
       '--set <key=value>',

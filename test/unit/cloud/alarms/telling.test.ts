@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { AlarmRecord, Severity, Trouble } from '../../../../src/cloud/alarms/records.js';
-import { atLeast, noticeFor, toBeKnown } from '../../../../src/cloud/alarms/telling.js';
+import { atLeast, joined, noticeFor, toBeKnown } from '../../../../src/cloud/alarms/telling.js';
 import { testSeed } from '../../../support/seeded-random.js';
 
 const NOW = 1_000_000;
@@ -72,6 +72,30 @@ describe('alarms: telling', () => {
           before = after;
         }
         expect(open).to.equal(false);
+      }),
+      { seed: testSeed },
+    );
+  });
+
+  it('joins what waits with what comes on top of it: who reads only the joined ones knows the same', () => {
+    const trouble = fc.constantFrom(undefined, warning, critical, stale);
+    const least = fc.constantFrom<Severity>('warning', 'unknown', 'critical');
+    fc.assert(
+      fc.property(fc.array(fc.tuple(trouble, fc.boolean())), least, (steps, minSeverity) => {
+        let known = false; // As the receiver believes.
+        let waiting: 'raised' | 'changed' | 'closed' | undefined;
+        let before: Trouble | undefined;
+        for (const [after, sent] of [...steps, [undefined, true] as const]) {
+          const notice = noticeFor({ minSeverity }, before, after);
+          before = after;
+          if (notice) waiting = waiting ? joined(waiting, notice) : notice;
+          if (!sent || !waiting) continue;
+          expect(known, waiting).to.equal(waiting !== 'raised');
+          known = waiting !== 'closed';
+          waiting = undefined;
+          expect(known).to.equal(after !== undefined && atLeast(after.severity, minSeverity));
+        }
+        expect(known).to.equal(false);
       }),
       { seed: testSeed },
     );

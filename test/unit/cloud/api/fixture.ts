@@ -1,11 +1,13 @@
 // All services of inventory.v1, secrets.v1 and events.v1 on one test cloud, called as the edge calls them: requests and
 // answers pass through their
 // encodings, so that a test sees what a client would.
+import { join } from 'node:path';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import {
   AlarmServiceService,
   EventServiceService,
   MaintenanceServiceService,
+  NotificationServiceService,
 } from '../../../../gen/occmesh/events/v1/events.js';
 import {
   CustomerServiceService,
@@ -23,11 +25,13 @@ import { CustomerService } from '../../../../src/cloud/api/customer-service.js';
 import { EventService } from '../../../../src/cloud/api/event-service.js';
 import { MachineService } from '../../../../src/cloud/api/machine-service.js';
 import { MaintenanceService } from '../../../../src/cloud/api/maintenance-service.js';
+import { NotificationService } from '../../../../src/cloud/api/notification-service.js';
 import type { Commands, MachinePresence, MeshFacts } from '../../../../src/cloud/api/ports.js';
 import { SecretService } from '../../../../src/cloud/api/secret-service.js';
 import { SensorService } from '../../../../src/cloud/api/sensor-service.js';
 import { TokenService } from '../../../../src/cloud/api/token-service.js';
 import { Monitoring } from '../../../../src/cloud/monitoring.js';
+import { Notifications } from '../../../../src/cloud/notify/notifications.js';
 import { Presence } from '../../../../src/cloud/sessions/presence.js';
 import type { Principal } from '../../../../src/contract/access.js';
 import type { CallContext, Implementation } from '../../../../src/contract/handlers.js';
@@ -41,6 +45,7 @@ const { listEvents } = EventServiceService;
 export const DEFINITIONS = {
   ...AlarmServiceService,
   ...MaintenanceServiceService,
+  ...NotificationServiceService,
   listEvents,
   ...CustomerServiceService,
   ...MachineServiceService,
@@ -88,6 +93,7 @@ export class TestApi implements AsyncDisposable {
   private constructor(
     readonly cloud: TestCloud,
     readonly monitoring: Monitoring,
+    readonly notifications: Notifications,
     private readonly scope: Scope,
   ) {}
 
@@ -97,7 +103,11 @@ export class TestApi implements AsyncDisposable {
     const scope = new Scope();
     const presence = new Presence(clock, seconds(45));
     const modules = { store, inventory, presence, clock, random: systemRandom, log: silentLogger };
-    return new TestApi(cloud, await Monitoring.open(modules, scope), scope);
+    const monitoring = await Monitoring.open(modules, scope);
+    const { journal, events } = monitoring;
+    const telling = { journal, events, inventory, clock, random: systemRandom, log: silentLogger };
+    const keyFile = join(cloud.directory, 'notify.key');
+    return new TestApi(cloud, monitoring, await Notifications.open({ keyFile }, telling, scope), scope);
   }
 
   get mesh(): MeshFacts {
@@ -157,8 +167,11 @@ export class TestApi implements AsyncDisposable {
     const alarm: Implementation<typeof AlarmServiceService> = alarming;
     const mending = new MaintenanceService({ inventory, maintenances, clock });
     const mend: Implementation<typeof MaintenanceServiceService> = mending;
+    const { notifications } = this;
+    const notifying = new NotificationService({ inventory, notifications, clock });
+    const notify: Implementation<typeof NotificationServiceService> = notifying;
     const { listEvents } = new EventService({ inventory, events });
-    return { ...alarm, ...mend, listEvents, ...customers, ...machines, ...sensors, ...secrets, ...tokens };
+    return { ...alarm, ...mend, ...notify, listEvents, ...customers, ...machines, ...sensors, ...secrets, ...tokens };
   }
 }
 

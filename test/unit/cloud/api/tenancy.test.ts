@@ -21,10 +21,13 @@ interface Target {
   readonly token: string;
   readonly alarm: string;
   readonly maintenance: string;
+  readonly channel: string;
 }
 
 /** Far enough. */
 const UNTIL = Date.UTC(2026, 1, 1);
+/** Nothing is there. */
+const WAY = { $case: 'webhook', value: { url: 'https://hook.invalid/' } } as const;
 
 /** Requests of each RPC that name the target, one way each. Empty: it names nothing. */
 const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
@@ -69,14 +72,26 @@ const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
   ],
   listMaintenances: ({ customer }) => [{ customerId: customer }],
   endMaintenance: ({ maintenance }) => [{ id: maintenance }],
+  createChannel: ({ customer }) => [{ customerId: customer, name: 'mine', way: WAY }],
+  listChannels: ({ customer }) => [{ customerId: customer }],
+  deleteChannel: ({ channel }) => [{ id: channel }],
+  testChannel: ({ channel }) => [{ id: channel }],
   listEvents: ({ customer }) => [{ customerId: customer }],
 };
 
 /** To count requests only. */
-const ANY: Target = { customer: 'c', machine: 'm', sensor: 's', token: 't', alarm: 'a', maintenance: 'x' };
+const ANY: Target = {
+  customer: 'c',
+  machine: 'm',
+  sensor: 's',
+  token: 't',
+  alarm: 'a',
+  maintenance: 'x',
+  channel: 'y',
+};
 const RPCS = Object.keys(DEFINITIONS) as Rpc[];
 
-async function populated({ cloud, monitoring }: TestApi, name: string): Promise<Target> {
+async function populated({ cloud, monitoring, notifications }: TestApi, name: string): Promise<Target> {
   const { id: customer } = await cloud.customer(name);
   const { record } = await cloud.enrolled(customer, 'hub');
   const wanted = { caller: Caller.CUSTOMER_READER, customerId: customer, lifetimeMs: 0, name: '' } as const;
@@ -93,9 +108,12 @@ async function populated({ cloud, monitoring }: TestApi, name: string): Promise<
   const planned = { by: 'somebody', atMs: cloud.clock.now(), comment: '' };
   const times = { fromMs: cloud.clock.now(), untilMs: UNTIL };
   const maintenance = await monitoring.maintenances.plan({ customerId: customer, comment: '', planned, ...times });
+  const way = { kind: 'webhook', url: WAY.value.url } as const;
+  const rules = { minSeverity: 'warning', deferMs: 0 } as const;
+  const channel = await notifications.channels.create({ customerId: customer, name: 'c', way, ...rules });
   return {
     ...{ customer, machine: record.id, sensor: sensorId(record.id, sensor.number), token: token.id },
-    ...{ alarm, maintenance: maintenance.id },
+    ...{ alarm, maintenance: maintenance.id, channel: channel.id },
   };
 }
 
@@ -112,12 +130,13 @@ async function raised({ journal }: Monitoring, { customerId, id: machineId }: Ma
 
 function nonexistent(cloud: TestCloud): Target {
   const id = () => uuidText(uuid7(systemRandom, cloud.clock.now()));
-  return { customer: id(), machine: id(), sensor: `${id()}/1`, token: id(), alarm: id(), maintenance: id() };
+  const things = { alarm: id(), maintenance: id(), channel: id() };
+  return { customer: id(), machine: id(), sensor: `${id()}/1`, token: id(), ...things };
 }
 
 describe('API: tenancy', () => {
   it('looks at every RPC', () => {
-    expect(RPCS).to.have.length(30);
+    expect(RPCS).to.have.length(34);
     expect(RPCS.filter((rpc) => NAMING[rpc](ANY).length === 0)).to.deep.equal([
       'createCustomer',
       'listCustomers',
@@ -135,7 +154,9 @@ describe('API: tenancy', () => {
         const before = await api.cloud.dump();
         for (const [i, request] of NAMING[rpc](foreign).entries()) {
           const told = await faultOf(api.call(rpc, principal, request));
-          expect(told).to.match(/^inventory\.not-found: no such (customer|machine|sensor|token|alarm|maintenance)$/);
+          expect(told).to.match(
+            /^inventory\.not-found: no such (customer|machine|sensor|token|alarm|maintenance|channel)$/,
+          );
           expect(await faultOf(api.call(rpc, principal, none[i] ?? {}))).to.equal(told);
         }
         expect((await api.cloud.dump()).equals(before)).to.equal(true);

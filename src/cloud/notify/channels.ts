@@ -1,0 +1,57 @@
+// The channels there are: made, listed and removed.
+import { uuidText } from '../../identity/uuid.js';
+import type { Clock } from '../../kernel/clock.js';
+import { type Random, uuid7 } from '../../kernel/random.js';
+import type { ChannelRecord } from '../alarms/records.js';
+import type { AlarmTables } from '../alarms/tables.js';
+import { InventoryFault, notFound } from '../inventory/faults.js';
+import type { Journal } from '../records/journal.js';
+
+/** Of one customer, and of those for alarms of all. */
+export const MOST_CHANNELS = 50;
+
+export type NewChannel = Omit<ChannelRecord, 'v' | 'id' | 'lastError'>;
+
+export class Channels {
+  readonly #tables: AlarmTables;
+
+  constructor(private readonly modules: { journal: Journal<AlarmTables>; clock: Clock; random: Random }) {
+    this.#tables = modules.journal.tables;
+  }
+
+  get(id: string): ChannelRecord | undefined {
+    return this.#tables.channels.get(id);
+  }
+
+  /** Of one customer; undefined: all, also those for alarms of all customers. */
+  list(customerId: string | undefined): Iterable<ChannelRecord> {
+    return customerId === undefined ? this.#tables.channels.all() : this.#tables.channels.group(customerId);
+  }
+
+  /** Notices that are still to be told. */
+  waiting(id: string): number {
+    return this.#tables.notices.groupSize(id);
+  }
+
+  /** Faults: inventory.exhausted. */
+  create(channel: NewChannel): Promise<ChannelRecord> {
+    const { journal, clock, random } = this.modules;
+    return journal.transact(() => {
+      const { channels } = this.#tables;
+      if ([...channels.latestGroup(channel.customerId ?? '')].length >= MOST_CHANNELS) {
+        const message = `there are ${MOST_CHANNELS} channels already, and more are not possible`;
+        throw new InventoryFault('inventory.exhausted', message, { permanent: true, advice: 'Remove one.' });
+      }
+      return channels.put({ v: 1, id: uuidText(uuid7(random, clock.now())), ...channel });
+    });
+  }
+
+  /** With what waits for it. Faults: inventory.not-found. */
+  remove(id: string): Promise<void> {
+    return this.modules.journal.transact(() => {
+      if (!this.#tables.channels.latest(id)) throw notFound('channel');
+      this.#tables.channels.remove(id);
+      for (const notice of [...this.#tables.notices.latestGroup(id)]) this.#tables.notices.remove(notice.id);
+    });
+  }
+}

@@ -62,8 +62,10 @@ export const machineTone = (machine: Machine): Tone =>
   machine.quarantined ? 'odd' : (MACHINE_TONES[machine.state] ?? 'quiet');
 
 /** How a machine is, in words. */
-export const conditionOf = (machine: Machine): string =>
-  machine.quarantined ? `${machineStateWord(machine.state)}, quarantined` : machineStateWord(machine.state);
+export const conditionOf = ({ state, quarantined, rotating }: Machine): string =>
+  [machineStateWord(state), ...(quarantined ? ['quarantined'] : []), ...(rotating ? ['replacing its key'] : [])].join(
+    ', ',
+  );
 
 /**
  * How its data comes: `via <connector>`, `direct`, `cloud` (a connector that is online), or why it does not: `offline`,

@@ -1,5 +1,6 @@
 // The contract's enums as words, and their tones.
 import {
+  AlarmCause,
   Caller,
   GapReason,
   type Machine,
@@ -7,6 +8,7 @@ import {
   Outcome,
   Path,
   Role,
+  SensorState,
   State,
   TokenKind,
   Witness,
@@ -30,6 +32,8 @@ export const tokenKindWord = worded(TokenKind);
 export const gapReasonWord = worded(GapReason);
 export const witnessWord = worded(Witness);
 export const pathWord = worded(Path);
+export const alarmCauseWord = worded(AlarmCause);
+export const sensorStateWord = worded(SensorState);
 
 const CALLERS: { readonly [caller: number]: string | undefined } = {
   [Caller.OPERATOR]: 'operator',
@@ -59,7 +63,15 @@ export const machineTone = (machine: Machine): Tone =>
 
 /** How a machine is, in words. */
 export const conditionOf = (machine: Machine): string =>
-  machine.quarantined ? `${machineStateWord(machine.state)}, quarantined` : machineStateWord(machine.state);
+  [
+    machineStateWord(machine.state),
+    machine.quarantined && 'quarantined',
+    machine.inMaintenance && 'in maintenance',
+    machine.connectorLost && 'connector lost',
+    machine.maySleep && machine.state !== MachineState.ASLEEP && 'may sleep',
+  ]
+    .filter(Boolean)
+    .join(', ');
 
 /**
  * How its data comes: `via <connector>`, `direct`, `cloud` (a connector that is online), or why it does not: `offline`,

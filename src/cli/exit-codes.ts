@@ -58,6 +58,7 @@ const BY_FAULT: readonly (readonly [string, ExitCode])[] = [
   ['contract.not-found', EXIT.NOT_FOUND],
   ['contract.already-exists', EXIT.REFUSED],
   ['contract.precondition', EXIT.REFUSED],
+  ['contract.aborted', EXIT.REFUSED],
   ['contract.exhausted', EXIT.REFUSED],
   ['discovery.bad-address', EXIT.CONFIG],
   ['identity.file-unusable', EXIT.DATA],

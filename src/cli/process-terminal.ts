@@ -5,6 +5,7 @@ import { systemClock } from '../kernel/clock.js';
 import { systemRandom } from '../kernel/random.js';
 import { EXIT } from './exit-codes.js';
 import { CliFault } from './fault.js';
+import { readSecret } from './secret-input.js';
 import { shiftedClock } from './shifted-clock.js';
 import type { Output, Terminal } from './terminal.js';
 
@@ -33,6 +34,7 @@ export function processTerminal(): Terminal {
     platform: process.platform,
     readStdin,
     ask,
+    readSecret: (question, limit) => readSecret(process.stdin, process.stderr, question, limit),
     interrupted: abort.signal,
     clock: wrongOn === undefined ? systemClock : shiftedClock(systemClock, wrongOn),
     random: systemRandom,

@@ -11,6 +11,7 @@ import { addHub } from './commands/hub.js';
 import { addMachines } from './commands/machines.js';
 import { addMaintenance } from './commands/maintenance.js';
 import { addReadings } from './commands/readings.js';
+import { addSecrets } from './commands/secrets.js';
 import { addSensors } from './commands/sensors.js';
 import { addStatus } from './commands/status.js';
 import { addTokens } from './commands/tokens.js';
@@ -47,6 +48,7 @@ export function buildProgram(terminal: Terminal): Command {
   addTokens(program, terminal);
   addMachines(program, terminal);
   addSensors(program, terminal);
+  addSecrets(program, terminal);
   addReadings(program, terminal);
   addAlarms(program, terminal);
   addMaintenance(program, terminal);

@@ -23,6 +23,11 @@ export interface Terminal {
   readonly platform: NodeJS.Platform;
   /** Standard input up to its end, at most `limit` bytes of it. */
   readStdin(limit: number): Promise<string>;
+  /**
+   * A secret, at most `limit` bytes of it: typed without an echo after a question, or where nobody is there from standard
+   * input up to its end, without a line end at the end. Never becomes a string; the caller wipes it. Undefined: given up.
+   */
+  readSecret(question: string, limit: number): Promise<Buffer | undefined>;
   /** Asks a question and reads a line; undefined when nobody is there to answer. */
   ask(question: string): Promise<string | undefined>;
   /** Aborted by the first SIGINT or SIGTERM. */

@@ -60,6 +60,7 @@ export {
   type ReleaseMachineRequest,
   type RetireMachineRequest,
   type RevokeTokenRequest,
+  type RotateSealingKeyRequest,
   type RunSensorRequest,
   type RunSensorResponse,
   type Sensor,
@@ -71,7 +72,14 @@ export {
   type UpdateMachineRequest,
   type UpdateSensorRequest,
 } from '../../gen/occmesh/inventory/v1/inventory.js';
-export { Outcome, Path, type Threshold } from '../../gen/occmesh/link/v1/link.js';
+export {
+  Outcome,
+  Path,
+  type SealedSecret,
+  SecretProblem,
+  type TargetPart,
+  type Threshold,
+} from '../../gen/occmesh/link/v1/link.js';
 export type {
   AggregateReadingsRequest,
   AggregateReadingsResponse,
@@ -91,8 +99,19 @@ export type {
   WatchReadingsRequest,
   WatchReadingsResponse,
 } from '../../gen/occmesh/readings/v1/readings.js';
+export {
+  type DeleteSecretRequest,
+  type GetSealingContextRequest,
+  type GetSealingContextResponse,
+  type ListSecretsRequest,
+  type ListSecretsResponse,
+  type PutSecretRequest,
+  type Secret,
+  SecretState,
+} from '../../gen/occmesh/secrets/v1/secrets.js';
 export { type FlushRange, GapReason, State, Witness } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 export { type ContractCode, ContractFault } from '../contract/fault.js';
 export { type ConnectModules, type ConnectOptions, connect, type MeshClient } from './connect.js';
 export { every } from './pages.js';
 export type { MeshCallOptions, ServiceCalls, Sparse } from './service-calls.js';
+export type { NewSecret } from './set-secret.js';

@@ -15,7 +15,7 @@ import { Scope, type Stoppable } from '../kernel/scope.js';
 import { SOFTWARE } from '../kernel/software.js';
 import { LevelStore } from '../storage/level.js';
 import { StorageFault, type Store } from '../storage/store.js';
-import { defaultSensors } from './api/sensor-settings.js';
+import { defaultSensors, secretsOf } from './api/sensor-settings.js';
 import { finishRestore } from './backup/restore.js';
 import { cloudPaths, openNodeKeys } from './cloud-files.js';
 import { HubTrust } from './hub-trust.js';
@@ -101,7 +101,7 @@ export class Cloud implements Stoppable {
     const openStore = modules.openStore ?? ((folder) => LevelStore.open({ directory: folder }, { log }));
     const store = scope.own(await openStore(paths.store));
     const inventory = scope.own(
-      await Inventory.open({ directory, defaultSensors: defaultSensors() }, { store, clock, random, log }),
+      await Inventory.open({ directory, defaultSensors: defaultSensors(), secretsOf }, { store, clock, random, log }),
     );
     await afterRestore(directory, inventory, log);
 

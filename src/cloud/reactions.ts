@@ -56,6 +56,14 @@ export function react(
     }),
   );
 
+  scope.defer(
+    port.onReplaced((machineId) => {
+      const why = ending(CloseCode.REFUSED, 'this machine has enrolled anew, with other keys');
+      sessions.of(machineId)?.close(why);
+      trunks.of(machineId)?.end(why);
+    }),
+  );
+
   const sweep = every(clock, SWEEP, () => {
     const silent = milliseconds(clock.monotonic() - silentAfter);
     for (const session of sessions.all()) session.endIfSilentSince(silent);

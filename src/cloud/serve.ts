@@ -64,7 +64,11 @@ export async function serve(
       ...tls(),
       host: options.host,
       port: options.port,
-      access: { rules: descriptors.accessRules(), authenticate: authenticator({ trust, inventory, clock }) },
+      access: {
+        rules: descriptors.accessRules(),
+        authenticate: authenticator({ trust, inventory, clock }),
+        secrets: descriptors.secrets(),
+      },
     },
     { clock, log, random },
   );

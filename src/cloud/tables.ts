@@ -15,6 +15,8 @@ export const TABLES = {
   token: 0x04,
   /** request id (utf8) → id of what the request made. Since 0.1. */
   request: 0x05,
+  /** machine (16), sensor number (u32), field (utf8) → SecretRecord, sealed. Since 0.1. */
+  secret: 0x06,
   /** machine (16) → SessionRecord: generations, announced tails, last seen. Since 0.1. */
   session: 0x10,
   /** machine (16), log (16), first flush (u64) → LedgerEntry. Since 0.1. */

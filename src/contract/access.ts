@@ -81,6 +81,8 @@ export function admissionOf(call: { readonly metadata: Metadata }): Admission {
 export interface AccessOptions {
   readonly rules: AccessRules;
   readonly authenticate: Authenticate;
+  /** Paths of methods whose requests are wiped when the call is over. Default: none. */
+  readonly secrets?: ReadonlySet<string>;
 }
 
 /** Of messages: see limits.ts. */
@@ -120,8 +122,20 @@ export function accessInterceptor(
         stream.reset();
       },
     );
-    stream.onPiece((bytes) => arrival.piece(bytes));
+    const pieces: Buffer[] = [];
+    const isSecret = options.secrets?.has(path) ?? false;
+    stream.onPiece((piece) => {
+      if (isSecret) pieces.push(piece);
+      arrival.piece(piece.length);
+    });
+    const wipe = () => {
+      for (const piece of pieces.splice(0)) piece.fill(0);
+    };
     return new ServerInterceptingCall(next, {
+      sendStatus: (status, pass) => {
+        wipe();
+        pass(status);
+      },
       start: (begin) =>
         begin({
           onReceiveMetadata: (metadata, pass) => {
@@ -147,6 +161,7 @@ export function accessInterceptor(
           },
           onCancel: () => {
             arrival.end();
+            wipe();
             const cause = endedByLibrary(stream);
             if (cause !== undefined) modules.onRefused({ peer: next.getPeer(), path, cause });
           },

@@ -77,18 +77,27 @@ export class Descriptors {
 
   /** Paths of the methods that change something, as the access option says. */
   changes(): ReadonlySet<string> {
+    return this.#flagged('changes');
+  }
+
+  /** Paths of the methods whose requests are wiped, as the access option says. */
+  secrets(): ReadonlySet<string> {
+    return this.#flagged('secret');
+  }
+
+  #flagged(flag: string): ReadonlySet<string> {
     const option = this.registry.getExtension(ACCESS_OPTION);
     const methods = this.services().flatMap((service) => service.methods);
-    const changing = methods.filter(
-      (method) => option && hasOption(method, option) && changesIn(getOption(method, option)),
+    const flagged = methods.filter(
+      (method) => option && hasOption(method, option) && isSet(getOption(method, option), flag),
     );
-    return new Set(changing.map((method) => infoOf(method).path));
+    return new Set(flagged.map((method) => infoOf(method).path));
   }
 }
 
 /** The option's type is known at run time only. */
-const changesIn = (access: unknown): boolean =>
-  access !== null && typeof access === 'object' && 'changes' in access && access.changes === true;
+const isSet = (access: unknown, flag: string): boolean =>
+  access !== null && typeof access === 'object' && Reflect.get(access, flag) === true;
 
 function infoOf(method: DescMethod): MethodInfo {
   const kind = method.methodKind;

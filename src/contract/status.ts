@@ -66,6 +66,7 @@ export const STATUS_TABLE: StatusTable = {
   'inventory.unsuitable': Status.FAILED_PRECONDITION,
   'inventory.invalid': Status.INVALID_ARGUMENT,
   'inventory.exhausted': Status.RESOURCE_EXHAUSTED,
+  'inventory.conflict': Status.ABORTED,
   'inventory.revoked': Status.PERMISSION_DENIED,
 };
 

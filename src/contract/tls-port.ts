@@ -167,12 +167,16 @@ const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddre
 const reasonOf = (error: Error & { reason?: unknown }): string =>
   typeof error.reason === 'string' ? error.reason : error.message;
 
+/** SSL_OP_CLEANSE_PLAINTEXT of OpenSSL 3: what has been read does not stay in its buffers. Node has no name for it. */
+const CLEANSE_PLAINTEXT = 2;
+
 function secureContext({ key, cert, ca }: CertificateOptions) {
   return {
     key,
     cert,
     ca: typeof ca === 'string' || Buffer.isBuffer(ca) ? ca : [...ca],
     minVersion: 'TLSv1.3' as const,
+    secureOptions: CLEANSE_PLAINTEXT,
   };
 }
 

@@ -34,8 +34,8 @@ export interface StreamControl {
   sent(name: string): string | undefined;
   /** How the caller says that messages are compressed; undefined: not at all. */
   readonly encoding: string | undefined;
-  /** Tells the length of every piece of data that comes. Does not itself make it flow. */
-  onPiece(listener: (bytes: number) => void): void;
+  /** Shows every piece of data that comes. Does not itself make it flow. */
+  onPiece(listener: (piece: Buffer) => void): void;
 }
 
 export interface Injector {
@@ -73,7 +73,7 @@ export function createInjector(
       },
       wasReset: () => stream.closed && stream.rstCode !== constants.NGHTTP2_NO_ERROR,
       // Without trailers the status went with the headers.
-      onPiece: (listener: (bytes: number) => void) => void stream.on('data', (piece: Buffer) => listener(piece.length)),
+      onPiece: (listener: (piece: Buffer) => void) => void stream.on('data', listener),
       sent: (name: string) => (stream.sentTrailers ?? stream.sentHeaders)?.[name]?.toString(),
     };
   };

@@ -4,6 +4,7 @@ import { join, relative } from 'node:path';
 import { systemClock as clock, sleep } from '../kernel/clock.js';
 import { milliseconds, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
+import { openGuardedPage } from './guarded-page.js';
 import { LocalMesh } from './mesh.js';
 import { ownFolder } from './own-folder.js';
 import { Story } from './story.js';
@@ -44,15 +45,25 @@ async function main(): Promise<number> {
     },
     clock,
   );
+  const page = await openGuardedPage();
   try {
-    const story = new Story(mesh, view, clock, quit.signal);
+    const story = new Story(mesh, view, page, clock, quit.signal);
     const watching = story.watch();
     try {
       const summary = await story.tell(HUBS, total);
       process.stdout.write(`${JSON.stringify(summary)}\n`);
       const good =
-        summary.lost === 0 && summary.duplicated === 0 && summary.altered === 0 && summary.readings_durable > 0;
-      view.tell(good ? 'the end: nothing lost, nothing counted twice' : 'the end: NOT what was promised');
+        summary.lost === 0 &&
+        summary.duplicated === 0 &&
+        summary.altered === 0 &&
+        summary.readings_durable > 0 &&
+        summary.alarms_for_connector === 1 &&
+        summary.guarded_page === 'OK';
+      view.tell(
+        good
+          ? 'the end: nothing lost, nothing counted twice, one alarm for one cause'
+          : 'the end: NOT what was promised',
+      );
       if (unattended === undefined && good && process.stderr.isTTY) {
         await story.goOn();
         await sleep(clock, milliseconds(2 ** 31 - 1), quit.signal).catch(() => undefined);
@@ -63,6 +74,7 @@ async function main(): Promise<number> {
       await watching;
     }
   } finally {
+    await page.stop();
     await mesh.stop();
   }
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { connect, type Machine, MachineState, type MeshClient, Role } from '../client/index.js';
 import { formatEnrollmentToken, parseEnrollmentToken } from '../identity/token-text.js';
 import type { Clock } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import { type Duration, seconds } from '../kernel/duration.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
 import { Internet } from './internet.js';
@@ -23,6 +24,8 @@ export interface MeshOptions {
   readonly heartbeat: Duration;
   /** Flags for every hub besides. */
   readonly hubArgs?: readonly string[];
+  /** Of every process besides. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Flags for the cloud besides. */
   readonly cloudArgs?: readonly string[];
   /** One way between customer and cloud. */
@@ -76,13 +79,13 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
 
   /** A cloud that answers, and processes for the rest that are not started yet. */
   static async start(options: MeshOptions, clock: Clock): Promise<LocalMesh> {
-    const { directory, heartbeat, ssdpPort } = options;
+    const { directory, env, heartbeat, ssdpPort } = options;
     await mkdir(join(directory, 'logs'), { recursive: true });
     const cloudPort = await freePort();
     const connectorPort = await freePort();
     const internet = await Internet.start(() => cloudPort, options, clock);
     const role = (name: string, args: readonly string[]) =>
-      new RoleProcess({ name, args, logFile: join(directory, 'logs', `${name}.log`) }, clock);
+      new RoleProcess({ name, args, logFile: join(directory, 'logs', `${name}.log`), ...defined({ env }) }, clock);
     const cloud = role('cloud', [
       ...['cloud', '--data', join(directory, 'cloud'), '--listen', `127.0.0.1:${cloudPort}`],
       ...['--public', `127.0.0.1:${internet.port}`, '--name', '127.0.0.1', '--heartbeat', `${heartbeat}ms`],
@@ -160,7 +163,9 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
   /** A process of the mesh, not started yet; ended with the mesh. */
   process(name: string, args: readonly string[], more: Partial<ProcessOptions> = {}): RoleProcess {
     const logFile = join(this.options.directory, 'logs', `${name}.log`);
-    return this.#scope.own(new RoleProcess({ ...more, name, args, logFile }, this.clock));
+    return this.#scope.own(
+      new RoleProcess({ ...defined({ env: this.options.env }), ...more, name, args, logFile }, this.clock),
+    );
   }
 
   /** One more connector than the mesh begins with; resolves when it announces itself. */

@@ -1,8 +1,9 @@
 // The story that the demo tells: the regular path, the connector killed, the internet cut, everything back. Each chapter
 // waits for what it announces, and lasts at least its share of the time.
-import { every, MachineState, Path, type Reading } from '../client/index.js';
+import { type Alarm, every, MachineState, Path, type Reading, type Sensor, SensorState } from '../client/index.js';
 import { type Clock, sleep } from '../kernel/clock.js';
 import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
+import type { GuardedPage } from './guarded-page.js';
 import type { LocalMesh } from './mesh.js';
 import { until } from './processes.js';
 import { judge, sum } from './verdict.js';
@@ -16,6 +17,10 @@ export interface Summary {
   readonly in_gaps: number;
   readonly duplicated: number;
   readonly altered: number;
+  /** Raised for the connector that was killed with the hubs behind it. */
+  readonly alarms_for_connector: number;
+  /** Of the sensor that needs a password. */
+  readonly guarded_page: string;
   /** In order, as the cloud saw the first hub. */
   readonly paths_seen: readonly string[];
   readonly seconds: number;
@@ -31,10 +36,13 @@ export class Story {
   readonly #signal: AbortSignal;
   readonly #paths: PathName[] = [];
   #title = 'starting';
+  #alarmsForConnector = 0;
+  #guardedSensor = '';
 
   constructor(
     private readonly mesh: LocalMesh,
     private readonly view: View,
+    private readonly page: GuardedPage,
     private readonly clock: Clock,
     signal: AbortSignal,
   ) {
@@ -85,6 +93,7 @@ export class Story {
       }
       await this.#allOn('connector');
       this.view.tell('readings of this machine travel hub → connector → cloud');
+      await this.#watchGuardedPage();
     });
 
     await this.#chapter('connector killed', share(0.25), async () => {
@@ -92,6 +101,11 @@ export class Story {
       this.view.tell('the connector is dead (kill -9)');
       await this.#allOn('direct');
       this.view.tell('the hubs have gone direct to the cloud, and stay there');
+      const raised = await this.#alarms();
+      this.#alarmsForConnector = raised.length;
+      this.view.tell(
+        `there is ${raised.length} alarm: ${raised.map(({ message }) => message).join(', ')} of the connector`,
+      );
     });
 
     await this.#chapter('internet cut', share(0.25), async () => {
@@ -113,6 +127,7 @@ export class Story {
     });
 
     this.#title = 'the verdict';
+    const guarded = SensorState[(await this.#guarded()).state];
     await Promise.all(mesh.hubs.map(({ process }) => process.stop()));
     await this.#drained();
     const verdicts = await Promise.all(
@@ -127,6 +142,8 @@ export class Story {
       in_gaps: inGaps,
       duplicated,
       altered,
+      alarms_for_connector: this.#alarmsForConnector,
+      guarded_page: guarded,
       paths_seen: this.#paths,
       seconds: Math.round((this.clock.monotonic() - began) / 1_000),
     };
@@ -160,6 +177,45 @@ export class Story {
       () => `the hubs did not get to "${path}"`,
     );
     this.#paths.push(path);
+  }
+
+  /** A sensor of the first hub that needs a password, which is sealed here and opens there only. */
+  async #watchGuardedPage(): Promise<void> {
+    const { sensors, setSecret } = this.mesh.client;
+    const { url, user, password } = this.page;
+    const [hub] = this.mesh.hubs;
+    const times = { intervalMs: INTERVAL, timeoutMs: INTERVAL * 0.8 };
+    const settings = { url, auth: 'basic', user };
+    const { id } = await sensors.createSensor({
+      machineId: hub?.machineId,
+      name: 'members',
+      kind: 'http',
+      settings,
+      ...times,
+    });
+    this.#guardedSensor = id;
+    await setSecret({ sensorId: id, field: 'password', plaintext: Buffer.from(password) });
+    const isWell = async () => (await this.#guarded()).state === SensorState.OK;
+    await until(isWell, PATIENCE, this.clock, () => 'the page behind the password is not seen');
+    this.view.tell('a page behind a password is seen; the cloud holds the password sealed, and cannot read it');
+  }
+
+  async #guarded(): Promise<Sensor> {
+    const { sensors } = await this.mesh.client.sensors.listSensors({ machineId: this.mesh.hubs[0]?.machineId });
+    const found = sensors.find(({ id }) => id === this.#guardedSensor);
+    if (!found) throw new Error('the sensor with the password is gone');
+    return found;
+  }
+
+  /** As soon as there is one. */
+  async #alarms(): Promise<Alarm[]> {
+    let open: Alarm[] = [];
+    const look = async () => {
+      open = (await this.mesh.client.alarms.listAlarms({})).alarms;
+      return open.length > 0;
+    };
+    await until(look, PATIENCE, this.clock, () => 'nobody is alarmed');
+    return open;
   }
 
   /** Until the cloud holds everything that the hubs announced. */

@@ -11,8 +11,8 @@ import type { Logger } from '../kernel/log.js';
 import { Serial } from '../kernel/serial.js';
 import { LinkFault } from '../link/fault.js';
 
-/** Puts a state into effect. Sensors that fail alone are reported, not thrown; a throw means: the whole state is bad. */
-export type Apply = (state: DesiredState) => Promise<Applied['failures']>;
+/** Puts a state into effect. Sensors and secrets that fail alone are reported, not thrown; a throw means: the whole state is bad. */
+export type Apply = (state: DesiredState) => Promise<Pick<Applied, 'failures' | 'secretFailures'>>;
 
 export interface DesiredStateModules {
   readonly machineId: Buffer;
@@ -25,6 +25,8 @@ export interface DesiredStateModules {
   readonly verifyCloud: (certificate: Uint8Array, options: { readonly allowExpired: boolean }) => VerifyKey;
   readonly apply: Apply;
 }
+
+const NONE = { failures: [], secretFailures: [] };
 
 export class DesiredStateKeeper {
   readonly #serial = new Serial();
@@ -78,32 +80,32 @@ export class DesiredStateKeeper {
   async #receive(signed: SignedByCloud): Promise<Applied> {
     const { log, apply } = this.modules;
     const state = this.#verify(signed, false);
-    const report = (error: string, failures: Applied['failures']): Applied => ({
+    const report = (error: string, failed: Awaited<ReturnType<Apply>> = NONE): Applied => ({
       version: state.version,
       runningVersion: this.#running?.version ?? 0,
       error,
-      failures,
+      ...failed,
     });
     // An older one that a carrier held back, or the same again.
     const newest = Math.max(this.#seen, this.#floor);
-    if (state.version < newest) return report(`version ${newest} is newer`, []);
+    if (state.version < newest) return report(`version ${newest} is newer`);
     this.#seen = state.version;
     try {
-      const failures = await apply(state);
+      const failed = await apply(state);
       await writeFileDurably(this.#path, SignedByCloud.encode(signed).finish(), 0o600);
       this.#running = state;
       log.info(
-        { version: state.version, sensors: state.sensors.length, failed: failures.length },
+        { version: state.version, sensors: state.sensors.length, failed: failed.failures.length },
         'desired state applied',
       );
-      return report('', failures);
+      return report('', failed);
     } catch (thrown) {
       log.error(
         { version: state.version, cause: describe(thrown) },
         'desired state not applied; the last good one stays',
       );
       await this.#goBack();
-      return report(describe(thrown), []);
+      return report(describe(thrown));
     }
   }
 

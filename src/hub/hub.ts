@@ -31,6 +31,7 @@ import { Member } from './member.js';
 import { PathFinder } from './path-finder.js';
 import { Reconciler } from './reconcile.js';
 import { Routes } from './routes.js';
+import { Vault } from './vault.js';
 
 export interface HubOptions {
   /** Its membership, its log, what it remembers. */
@@ -171,6 +172,15 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
     append: (readings) => wal.append(readings),
     linger: () => milliseconds(desired.running?.lingerMs ?? DEFAULT_LINGER),
   });
+  const vault = await Vault.open({
+    directory: options.directory,
+    customerId,
+    machineId: id,
+    identity: key,
+    sealing: membership.sealing,
+    kinds: KINDS,
+    log,
+  });
   const scheduler = new SensorScheduler(
     { onReading: (reading) => flusher.add(reading) },
     {
@@ -185,6 +195,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
       watch: { directories: options.watchDirectories ?? [] },
       ssh: { commands: options.sshCommands ?? {} },
       kinds: KINDS,
+      openSecret: vault.open,
     },
   );
   const desired: DesiredStateKeeper = new DesiredStateKeeper({
@@ -193,9 +204,10 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
     log,
     verifyCloud,
     apply: async (state) => {
+      const secretFailures = await vault.admit(state);
       const failures = await scheduler.apply(state.sensors);
       directory.setAdvertised(state.connectors);
-      return failures;
+      return { failures, secretFailures };
     },
   });
 
@@ -210,6 +222,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
     wal,
     reconciler: new Reconciler(wal, log),
     desired,
+    vault,
     verifyCloud,
     runSensor: (sensor) => scheduler.runNow(sensor),
     droppedBeforeLog: () => flusher.dropped,

@@ -29,6 +29,7 @@ import { BATCH_READINGS, Delivery } from './delivery.js';
 import type { DesiredStateKeeper } from './desired-state.js';
 import { readGeneration, writeGeneration } from './generation-file.js';
 import type { Reconciler } from './reconcile.js';
+import type { Vault } from './vault.js';
 
 export interface MemberModules {
   readonly directory: string;
@@ -42,6 +43,7 @@ export interface MemberModules {
   readonly wal: Wal;
   readonly reconciler: Reconciler;
   readonly desired: DesiredStateKeeper;
+  readonly vault: Pick<Vault, 'statements' | 'answer' | 'settle'>;
   readonly verifyCloud: (certificate: Uint8Array) => VerifyKey;
   readonly runSensor: (sensor: number) => Promise<Reading>;
   /** Readings that never became durable. */
@@ -100,6 +102,7 @@ export class Member implements HubMember {
       path: this.path,
       software: modules.software,
       previousEnd: shared.previousEnd,
+      sealingKeys: modules.vault.statements(),
     };
   }
 
@@ -127,6 +130,9 @@ export class Member implements HubMember {
     const delivery = new Delivery(options, { session, wal, key, onFailure });
     this.#delivery = delivery;
     for (const parted of this.#parted) void this.#comparisons.begin(parted).catch(onFailure);
+    void this.#rotate().catch((thrown) =>
+      log.error({ cause: describe(thrown) }, 'the sealing key is not replaced yet'),
+    );
     void session.ended.then((why) => {
       delivery.end();
       this.shared.previousEnd = `${CloseCode[why.code]}: ${why.message}`.slice(0, 256);
@@ -219,9 +225,19 @@ export class Member implements HubMember {
   }
 
   async #desired(signed: Parameters<DesiredStateKeeper['receive']>[0]): Promise<void> {
-    const applied = await this.modules.desired.receive(signed);
+    const { desired } = this.modules;
+    const applied = await desired.receive(signed);
     this.#session?.send({ $case: 'applied', value: applied });
     this.modules.onDesiredState();
+    await this.#rotate();
+  }
+
+  /** A step of replacing the sealing key: with each state, and again on each session, since an answer may be lost. */
+  async #rotate(): Promise<void> {
+    const { desired, vault } = this.modules;
+    await vault.settle(desired.running);
+    const value = await vault.answer(desired.running);
+    if (value) this.#session?.send({ $case: 'resealed', value });
   }
 
   async #run(command: Command): Promise<Result> {

@@ -1,5 +1,5 @@
 // Sealing keys: X25519, for what only their holder may open. KeyObjects and the HPKE form are made once and kept.
-import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { malformed } from './fault.js';
 import type { SigningKey, VerifyKey } from './keys.js';
 import { TAGS, tagged } from './tags.js';
@@ -59,6 +59,11 @@ export class SealingKeyPair {
     der.fill(0);
     return raw;
   }
+}
+
+/** The first 8 bytes of the SHA-256 of a public key: link.v1.SealedSecret.sealing_key_id. */
+export function sealingKeyId(publicKey: Uint8Array): Buffer {
+  return Buffer.from(createHash('sha256').update(publicKey).digest().subarray(0, 8));
 }
 
 /** The statement that `sealingKey` belongs to the identity of `key`; IdentityRequest.sealing_key_signature. */

@@ -10,6 +10,8 @@ export const TAGS = {
   DESIRED_STATE: 'occ-mesh/desired-state/v1',
   /** The statement that a sealing key belongs to an identity; by that identity. */
   SEALING_KEY: 'occ-mesh/sealing-key/v1',
+  /** link.v1.Resealed, by the hub. */
+  RESEALED: 'occ-mesh/resealed/v1',
   /** link.v1.Hello over its Challenge. */
   LINK_HELLO: 'occ-mesh/link/hello/v1',
   /** link.v1.Welcome over the whole transcript. */

@@ -24,7 +24,7 @@ import { helloInput, sessionId, welcomeInput } from './handshake.js';
 import { Implied } from './implied.js';
 import { Inbox } from './inbox.js';
 import type { Ending, Pipe } from './pipe.js';
-import { MAX_GENERATION, MAX_SELF_DESCRIPTION, MOST_LOGS, PROTOCOL_VERSION } from './version.js';
+import { MAX_GENERATION, MAX_SELF_DESCRIPTION, MOST_LOGS, MOST_SEALING_KEYS, PROTOCOL_VERSION } from './version.js';
 
 export type CloudSessionState = 'awaiting-hello' | 'admitting' | 'up' | 'ended';
 
@@ -207,7 +207,7 @@ export class CloudSession {
   }
 }
 
-function checkHello({ version, nonce, bootId, generation, logs, software, previousEnd }: Hello): void {
+function checkHello({ version, nonce, bootId, generation, logs, software, previousEnd, sealingKeys }: Hello): void {
   if (version !== PROTOCOL_VERSION) throw new LinkFault('link.protocol', `unknown version ${version}`);
   if (nonce.length !== 32) throw new LinkFault('link.protocol', 'Hello without a nonce of 32 bytes');
   if (bootId.length !== ID_BYTES) throw new LinkFault('link.protocol', 'Hello without a boot id of 16 bytes');
@@ -215,6 +215,7 @@ function checkHello({ version, nonce, bootId, generation, logs, software, previo
   if (Math.max(software.length, previousEnd.length) > MAX_SELF_DESCRIPTION) {
     throw new LinkFault('link.protocol', 'a Hello that says too much of itself');
   }
+  if (sealingKeys.length > MOST_SEALING_KEYS) throw new LinkFault('link.protocol', 'Hello with too many sealing keys');
   if (logs.length > MOST_LOGS) throw new LinkFault('link.protocol', `Hello with ${logs.length} logs`);
   if (logs.some(({ log }) => log.length !== ID_BYTES)) throw new LinkFault('link.protocol', 'a log id that is none');
 }

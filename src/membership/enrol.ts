@@ -105,7 +105,8 @@ function requireOurs(
   });
   if (
     !certificate.key.equals(keys.identity.publicKey) ||
-    certificate.identity.customerId !== uuidText(token.customerId)
+    certificate.identity.customerId !== uuidText(token.customerId) ||
+    (token.role === role && token.machineId.length > 0 && certificate.identity.machineId !== uuidText(token.machineId))
   ) {
     throw refused(EnrollmentFailureCode.UNSPECIFIED, 'the certificate in the answer is not for this machine');
   }

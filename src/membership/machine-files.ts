@@ -1,14 +1,15 @@
 // A machine's membership on its disk, one directory per identity:
 //   identity.key  P-256 private key, PEM, 0600      written first, before anybody hears of it
-//   sealing.key   X25519 private key, PEM, 0600     (hubs only)
+//   sealing.key   X25519 private key, PEM, 0600     (hubs only) made anew when it is lost: secrets are entered again
 //   identity.crt  the certificate, PEM              replaced by each renewal
 //   ca.crt        the mesh CA bundle, PEM
 //   machine.json  who and where (below)             written last: without it there is no membership
 // Each file is replaced atomically, so a crash leaves either a membership or keys that the next try uses again.
-import { mkdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { certificatesInPem, MeshCertificate, TrustBundle } from '../identity/certificates.js';
+import { IdentityFault } from '../identity/fault.js';
 import { openKeyFile, readSecretFile, writeFileDurably } from '../identity/key-file.js';
 import { SigningKey } from '../identity/keys.js';
 import { machineFingerprint } from '../identity/machine-id.js';
@@ -87,7 +88,7 @@ export async function loadMembership(
     const certificate = MeshCertificate.parse(der);
     const trust = new TrustBundle(certificatesInPem(await readFile(join(directory, 'ca.crt'), 'utf8')));
     const identity = SigningKey.fromPem((await readSecretFile(join(directory, 'identity.key'))).toString());
-    const sealing = SealingKeyPair.fromPem((await readSecretFile(join(directory, 'sealing.key'))).toString());
+    const sealing = await openSealingKey(directory);
     if (!identity.publicKey.equals(certificate.key)) throw new Error('the certificate is for another key');
     requireSameMachine(directory, record, fingerprint);
     return { directory, record, certificate, trust, identity, sealing };
@@ -102,6 +103,18 @@ export async function loadMembership(
         advice: 'Restore the directory, or forget this identity (occ hub reset-identity) and enrol with a new token.',
       },
     );
+  }
+}
+
+/** One that is lost or damaged is no reason not to measure: the cloud learns of the new one, and asks for the secrets. */
+async function openSealingKey(directory: string): Promise<SealingKeyPair> {
+  const path = join(directory, 'sealing.key');
+  try {
+    return await openKeyFile(path, SealingKeyPair);
+  } catch (thrown) {
+    if (!(thrown instanceof IdentityFault) || thrown.code !== 'identity.malformed') throw thrown;
+    await rename(path, `${path}.damaged`);
+    return await openKeyFile(path, SealingKeyPair);
   }
 }
 
@@ -129,7 +142,15 @@ function requireSameMachine(directory: string, record: MachineRecord, fingerprin
 
 /** Forgets who this machine is: keys, certificate, record. What else the directory holds stays. */
 export async function forgetMembership(directory: string): Promise<void> {
-  for (const name of ['machine.json', 'identity.crt', 'ca.crt', 'identity.key', 'sealing.key']) {
+  for (const name of [
+    'machine.json',
+    'identity.crt',
+    'ca.crt',
+    'identity.key',
+    'sealing.key',
+    'sealing.next.key',
+    'secrets.json',
+  ]) {
     await rm(join(directory, name), { force: true });
   }
 }

@@ -91,7 +91,7 @@ export class ScheduledSensor implements Stoppable {
     try {
       // The start of the run: steadier than its end, so timestamps of a series cost next to nothing.
       const takenAt = clock.now();
-      this.#run = supervise(this.plan.sensor, this.plan.timeout, clock, lifetime);
+      this.#run = supervise(this.plan.sensor, this.plan.timeout, clock, lifetime, this.plan.secrets);
       return { takenAt, measurement: await this.#run.outcome };
     } finally {
       handOn?.disarm();

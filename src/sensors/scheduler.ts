@@ -1,14 +1,13 @@
 // Runs all sensors of a hub: takes the wanted configuration, changes only what differs, and reports readings. What a
 // single sensor does, and how it is kept from harming others, is in scheduled-sensor.ts and supervise.ts.
 import { isDeepStrictEqual } from 'node:util';
-import type { SensorConfig, SensorFailure } from '../../gen/occmesh/link/v1/link.js';
+import type { SealedSecret, SensorConfig, SensorFailure } from '../../gen/occmesh/link/v1/link.js';
 import { describe } from '../kernel/fault.js';
 import type { Stoppable } from '../kernel/scope.js';
 import { Serial } from '../kernel/serial.js';
 import type { Reading } from '../telemetry/reading.js';
 import { SensorFault } from './fault.js';
-import type { SensorModules } from './kind.js';
-import { type Kinds, planSensor } from './plan.js';
+import { type Kinds, type PlanModules, planSensor } from './plan.js';
 import { ScheduledSensor } from './scheduled-sensor.js';
 import { Slots } from './slots.js';
 
@@ -21,20 +20,23 @@ export interface SensorSchedulerOptions {
   readonly processConcurrency?: number;
 }
 
-export interface SensorSchedulerModules extends SensorModules {
+export interface SensorSchedulerModules extends PlanModules {
   /** All kinds by name (registry.ts). */
   readonly kinds: Kinds;
 }
 
-/** What may change without a new sensor: its name, thresholds and timeout. */
+/** What may change without a new sensor: its name, thresholds and timeout, and how its secrets are sealed. */
 function sameSensor(a: SensorConfig, b: SensorConfig): boolean {
   return (
     a.kind === b.kind &&
     a.intervalMs === b.intervalMs &&
     a.paused === b.paused &&
+    isDeepStrictEqual(a.secrets.map(versionOf), b.secrets.map(versionOf)) &&
     isDeepStrictEqual(a.settings ?? {}, b.settings ?? {})
   );
 }
+
+const versionOf = ({ field, version }: SealedSecret) => [field, version];
 
 export class SensorScheduler implements Stoppable {
   readonly #sensors = new Map<number, ScheduledSensor>();

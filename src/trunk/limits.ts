@@ -1,11 +1,15 @@
 // Limits of a trunk that both ends keep.
+import { MAX_ENVELOPE_BYTES } from '../link/envelope.js';
 
 /** Channel 0 is the trunk itself. */
 export const TRUNK_CHANNEL = 0;
 /** No connector carries more hubs than this. */
 export const MAX_CHANNELS = 10_000;
-/** A channel whose queue towards the hub passes this is closed: a hub that does not read costs only itself. */
-export const MAX_DOWNLINK_BYTES: number = 256 * 1024;
+/**
+ * A channel whose queue towards the hub passes this is closed: a hub that does not read costs only itself. One envelope of
+ * the largest size, which a desired state may have, and 256 KiB of others.
+ */
+export const MAX_DOWNLINK_BYTES: number = MAX_ENVELOPE_BYTES + 256 * 1024;
 /** All channels of a trunk together, as after a start of the cloud, when each hub gets its desired state. */
 export const MAX_TRUNK_DOWNLINK_BYTES: number = 512 * 1024 * 1024;
 /** As many frames may wait for a connector: one that asks and does not read costs only itself. */

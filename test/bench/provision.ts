@@ -71,7 +71,10 @@ export async function provision(directory: string, plan: MeshPlan, modules: Prov
   const paths = cloudPaths(cloud);
   const authority = await openAuthority(paths.authority, plan.mesh, modules);
   const store = await LevelStore.open({ directory: paths.store }, modules);
-  const inventory = await Inventory.open({ directory: cloud, defaultSensors: [] }, { ...modules, store });
+  const inventory = await Inventory.open(
+    { directory: cloud, defaultSensors: [], secretsOf: () => undefined },
+    { ...modules, store },
+  );
   try {
     const office = new Office(inventory, authority, enrollment.publicKey, plan.cloudAddress, modules);
     const customers: ProvisionedCustomer[] = [];

@@ -5,11 +5,18 @@ import { expect } from 'chai';
 import { Caller } from '../../gen/occmesh/access/v1/access.js';
 import { LinkServiceService } from '../../gen/occmesh/link/v1/link.js';
 import { GetLedgerRequest, ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
+import { SecretServiceService } from '../../gen/occmesh/secrets/v1/secrets.js';
 import { TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
-import type { Principal } from '../../src/contract/access.js';
+import { ANONYMOUS, accessInterceptor, type Principal } from '../../src/contract/access.js';
 import type { GrpcChannel } from '../../src/contract/channel.js';
 import { loadDescriptors } from '../../src/contract/descriptors.js';
 import { ContractFault } from '../../src/contract/fault.js';
+import { StatusTranslator } from '../../src/contract/status.js';
+import type { StreamControl } from '../../src/contract/windows.js';
+import { seconds } from '../../src/kernel/duration.js';
+import { silentLogger } from '../../src/kernel/log.js';
+import { systemRandom } from '../../src/kernel/random.js';
+import { FakeClock } from '../support/fake-clock.js';
 import { testAuthority } from '../support/throwaway-certificates.js';
 import { authenticator, Edge, testPki } from './edge.js';
 import { faultOf } from './expect-fault.js';
@@ -65,6 +72,12 @@ describe('access rules', () => {
     expect(rules.get(TrunkServiceService.trunk.path)).to.deep.equal([Caller.CONNECTOR]);
     expect(rules.get('/grpc.health.v1.Health/Check')).to.deep.equal([Caller.ANYONE]);
     expect(rules.get('/occmesh.inventory.v1.CustomerService/CreateCustomer')).to.deep.equal([Caller.OPERATOR]);
+    const writers = [Caller.OPERATOR, Caller.CUSTOMER_ADMIN];
+    for (const method of ['GetSealingContext', 'PutSecret', 'DeleteSecret']) {
+      expect(rules.get(`/occmesh.secrets.v1.SecretService/${method}`), method).to.deep.equal(writers);
+    }
+    const secrets = rules.get('/occmesh.secrets.v1.SecretService/ListSecrets');
+    expect(secrets).to.deep.equal([...writers, Caller.CUSTOMER_READER]);
   });
 
   it('let the right machine in, and tell the handler who it is', async () => {
@@ -125,6 +138,47 @@ describe('access rules', () => {
     expect((await faultOf(ledger('Basic operator'))).message).to.contain('cannot be read');
     const missing = await faultOf(channel.unary(ReadingServiceService.getLedger, NOTHING));
     expect(missing.message).to.contain('API token');
+  });
+
+  it('have what came of a request wiped when its call is over, where the contract says so', async () => {
+    const descriptors = loadDescriptors();
+    const { path } = SecretServiceService.putSecret;
+    expect([...descriptors.secrets()]).to.deep.equal([path]);
+    for (const secrets of [descriptors.secrets(), new Set<string>()]) {
+      let arrives: (piece: Buffer) => void = () => undefined;
+      const stream: StreamControl = {
+        encoding: undefined,
+        reset: () => undefined,
+        wasReset: () => false,
+        sent: () => undefined,
+        onPiece: (listener) => {
+          arrives = listener;
+        },
+      };
+      const interceptor = accessInterceptor(
+        {
+          rules: descriptors.accessRules(),
+          authenticate: () => ANONYMOUS,
+          limits: { messageBytes: 100, strangerMessageBytes: 100, request: seconds(1) },
+          secrets,
+        },
+        {
+          clock: new FakeClock(),
+          translator: new StatusTranslator({ log: silentLogger, random: systemRandom }),
+          onRefused: () => undefined,
+          streamOfNewCall: () => stream,
+        },
+      );
+      const told: number[] = [];
+      const next = { getPeer: () => '', sendStatus: ({ code }: { code: number }) => told.push(code) };
+      const call = interceptor({ ...SecretServiceService.putSecret, type: 'unary' } as never, next as never);
+      const pieces = ['hun', 'ter2'].map((text) => Buffer.from(text));
+      for (const piece of pieces) arrives(piece);
+      expect(Buffer.concat(pieces).toString(), 'while it lasts').to.equal('hunter2');
+      call.sendStatus({ code: 0, details: '' });
+      expect(told).to.deep.equal([0]);
+      expect(Buffer.concat(pieces).equals(Buffer.alloc(7)), 'and nowhere else').to.equal(secrets.size > 0);
+    }
   });
 
   it('do not let a hub use what tokens are for', async () => {

@@ -195,6 +195,7 @@ export class LightHub implements HubMember {
       path: Path.CONNECTOR,
       software: 'test',
       previousEnd: '',
+      sealingKeys: [],
     };
   }
 

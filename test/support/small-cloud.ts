@@ -78,6 +78,12 @@ export class MemoryInventory implements SessionInventory {
     else this.quarantined.set(machineId, reason);
   }
 
+  async announceSealing(): Promise<void> {}
+
+  async takeResealed(): Promise<boolean> {
+    return false;
+  }
+
   async setLanAddresses(): Promise<void> {}
 }
 

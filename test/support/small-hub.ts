@@ -8,7 +8,7 @@ import { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
 import type { HubHost } from '../../src/cloud/sessions/hub-host.js';
 import { DesiredStateKeeper } from '../../src/hub/desired-state.js';
-import { Member as HubMember } from '../../src/hub/member.js';
+import { Member as HubMember, type MemberModules } from '../../src/hub/member.js';
 import { Reconciler } from '../../src/hub/reconcile.js';
 import type { TrustBundle } from '../../src/identity/certificates.js';
 import type { VerifyKey } from '../../src/identity/keys.js';
@@ -113,7 +113,7 @@ export class SmallHub implements AsyncDisposable {
       verifyCloud,
       apply: async ({ version }) => {
         applied.push(version);
-        return [];
+        return { failures: [], secretFailures: [] };
       },
     });
     await desired.load();
@@ -127,6 +127,7 @@ export class SmallHub implements AsyncDisposable {
       wal,
       reconciler: new Reconciler(wal, silentLogger),
       desired,
+      vault: NO_VAULT,
       verifyCloud,
       runSensor: async (sensor) => {
         ran.push(sensor);
@@ -224,6 +225,13 @@ export class SmallHub implements AsyncDisposable {
     await rm(this.disk.directory, { recursive: true, force: true });
   }
 }
+
+/** Of a hub whose sensors have no secrets. */
+export const NO_VAULT: MemberModules['vault'] = {
+  statements: () => [],
+  answer: async () => undefined,
+  settle: async () => undefined,
+};
 
 /** Real time without progress after which virtual time is moved to the next heartbeat. */
 const BEFORE_HEARTBEAT_MS = 50;

@@ -46,6 +46,17 @@ export function addMachines(program: Command, terminal: Terminal): void {
     );
   }
 
+  const rotate = operatorFlags(group.command('rotate-key <hub>'), terminal);
+  rotate.description('Have a hub replace the key that its secrets are sealed to; it seals them anew');
+  rotate.action((wanted: string) =>
+    changeOf(
+      rotate,
+      terminal,
+      (session) => session.hub(wanted),
+      ({ client }, { id }) => client.machines.rotateSealingKey({ id }),
+    ),
+  );
+
   for (const allowed of [true, false]) {
     const direct = operatorFlags(group.command(`${allowed ? 'allow' : 'deny'}-direct <machine>`), terminal);
     direct.description(

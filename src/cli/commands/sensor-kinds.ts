@@ -20,7 +20,7 @@ interface SettingInfo {
 export function addKinds(group: Command, terminal: Terminal): void {
   const command = group
     .command('kinds [kind]')
-    .description('What can be measured; with a kind, its metrics and settings')
+    .description('What can be measured; with a kind, its metrics, settings and secrets')
     .option('--json', 'print JSON instead of text');
   command.action((wanted: string | undefined, { json = false }: { json?: boolean }) => {
     const kinds = wanted === undefined ? Object.values(CATALOGUE).map(general) : [known(wanted)];

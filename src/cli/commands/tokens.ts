@@ -41,11 +41,12 @@ function addCreate(group: Command, terminal: Terminal): void {
   const command = operatorFlags(group.command('create'), terminal)
     .description('Make a token with which machines enrol; it is printed, or written to a file, this once only')
     .option('--customer <customer>', 'for whose machines (name or id; may be left out when there is only one)')
-    .requiredOption(
+    .option(
       '--role <role>',
       'hub or connector',
       flagReader((text) => oneOf('hub', 'connector')(text, '')),
     )
+    .option('--for-machine <machine>', 'instead: for one that is installed anew and keeps its id, sensors and history')
     .option(
       '--uses <n>',
       'how many machines may use it (default 1)',
@@ -65,28 +66,38 @@ function addCreate(group: Command, terminal: Terminal): void {
     );
   type Options = {
     readonly customer?: string;
-    readonly role: keyof typeof ROLES;
+    readonly role?: keyof typeof ROLES;
+    readonly forMachine?: string;
     readonly uses?: number;
     readonly lifetime?: Duration;
     readonly connector?: readonly string[];
     readonly name?: string;
     readonly out?: string;
   };
-  command.action((options: Options) =>
-    operate(command, terminal, async (session) => {
-      const customer = await session.customer(options.customer);
+  command.action((options: Options) => {
+    const { role, forMachine } = options;
+    if ((role === undefined) === (forMachine === undefined)) {
+      throw usage(
+        'say either --role or --for-machine',
+        'A new machine has a role; one that comes back has it already.',
+      );
+    }
+    return operate(command, terminal, async (session) => {
+      const machine = forMachine === undefined ? undefined : await session.machine(forMachine);
+      const customer = await session.customer(machine?.customerId ?? options.customer);
       const make = () =>
         session.client.tokens.createEnrollmentToken({
           customerId: customer.id,
-          role: ROLES[options.role],
+          role: role && ROLES[role],
+          machineId: machine?.id,
           uses: options.uses,
           lifetimeMs: options.lifetime,
           connectors: options.connector === undefined ? undefined : [...options.connector],
           name: options.name,
         });
       return await newToken(make, options.out, namesOf({ customers: [customer] }), session);
-    }),
-  );
+    });
+  });
 }
 
 function addCreateApi(group: Command, terminal: Terminal): void {

@@ -1,6 +1,15 @@
 // What `--json` prints: plain fields, enums as words, moments in ISO 8601, spans in milliseconds (`…Ms`). Programs rely
 // on these names, so they change only by additions.
-import type { Customer, LogLedger, Machine, Reading, Sensor, Token } from '../../client/index.js';
+import {
+  type Customer,
+  type LogLedger,
+  type Machine,
+  type Reading,
+  type Secret,
+  SecretProblem,
+  type Sensor,
+  type Token,
+} from '../../client/index.js';
 import type { Names } from '../names.js';
 import { iso } from './times.js';
 import {
@@ -10,6 +19,8 @@ import {
   pathWord,
   roleWord,
   routeOf,
+  secretProblemWord,
+  secretStateWord,
   sensorStateWord,
   stateWord,
   tokenKindWord,
@@ -35,6 +46,7 @@ export const plainMachine = (machine: Machine, names: Names) => ({
   maySleep: machine.maySleep,
   inMaintenance: machine.inMaintenance,
   connectorLost: machine.connectorLost,
+  rotating: machine.rotating || undefined,
   route: routeOf(machine, names.machine),
   path: machine.path === 0 ? undefined : pathWord(machine.path),
   connectorId: machine.connectorId || undefined,
@@ -76,11 +88,25 @@ export const plainSensor = (sensor: Sensor, names: Names) => ({
   configError: sensor.configError || undefined,
 });
 
+/** Never what it is: nobody but the hub can read that. */
+export const plainSecret = (secret: Secret) => ({
+  sensorId: secret.sensorId,
+  field: secret.field,
+  state: secretStateWord(secret.state),
+  problem: secret.problem === SecretProblem.UNSPECIFIED ? undefined : secretProblemWord(secret.problem),
+  version: secret.version || undefined,
+  target: Object.fromEntries(secret.target.map(({ name, value }) => [name, value])),
+  enteredAt: secret.enteredAtMs === 0 ? undefined : iso(secret.enteredAtMs),
+  summary: secret.summary,
+  required: secret.required,
+});
+
 /** Never with the secret: the cloud does not tell it again. */
 export const plainToken = (token: Token, names: Names) => ({
   id: token.id,
   name: token.name || undefined,
   kind: tokenKindWord(token.kind),
+  machineId: token.machineId || undefined,
   customerId: token.customerId || undefined,
   customer: token.customerId === '' ? undefined : names.customer(token.customerId),
   role: token.role === 0 ? undefined : roleWord(token.role),

@@ -8,6 +8,8 @@ import {
   Outcome,
   Path,
   Role,
+  SecretProblem,
+  SecretState,
   SensorState,
   State,
   TokenKind,
@@ -34,6 +36,8 @@ export const witnessWord = worded(Witness);
 export const pathWord = worded(Path);
 export const alarmCauseWord = worded(AlarmCause);
 export const sensorStateWord = worded(SensorState);
+export const secretStateWord = worded(SecretState);
+export const secretProblemWord = worded(SecretProblem);
 
 const CALLERS: { readonly [caller: number]: string | undefined } = {
   [Caller.OPERATOR]: 'operator',

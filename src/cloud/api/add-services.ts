@@ -13,6 +13,7 @@ import {
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
 import { OperationsServiceService } from '../../../gen/occmesh/operations/v1/operations.js';
 import { ReadingServiceService } from '../../../gen/occmesh/readings/v1/readings.js';
+import { SecretServiceService } from '../../../gen/occmesh/secrets/v1/secrets.js';
 import type { Implementation } from '../../contract/handlers.js';
 import type { GrpcListener } from '../../contract/listener.js';
 import { type AnyService, encodedAnswers } from '../../contract/service.js';
@@ -32,11 +33,12 @@ import { NotificationService } from './notification-service.js';
 import { OperationsService } from './operations-service.js';
 import type { Commands, MeshFacts } from './ports.js';
 import { ReadingService } from './reading-service.js';
+import { SecretService } from './secret-service.js';
 import { SensorService } from './sensor-service.js';
 import { TokenService } from './token-service.js';
 
 export interface ApiModules {
-  readonly services: Pick<SessionServices, 'store' | 'ledger' | 'presence' | 'clock' | 'log'>;
+  readonly services: Pick<SessionServices, 'store' | 'ledger' | 'presence' | 'clock' | 'random' | 'log'>;
   readonly inventory: Inventory;
   readonly monitoring: Monitoring;
   readonly notifications: Notifications;
@@ -53,7 +55,7 @@ export interface ApiModules {
 export function addServices(listener: GrpcListener, modules: ApiModules): void {
   const { services, inventory, monitoring, notifications, latest, watchers, commands, mesh, directory, changes } =
     modules;
-  const { store, ledger, presence, clock, log } = services;
+  const { store, ledger, presence, clock, random, log } = services;
   const { journal, events, alarms, states, maintenances } = monitoring;
   const audit = { changes, journal, events, inventory, log };
   const add = <S extends AnyService>(service: S, implementation: Implementation<S>) =>
@@ -64,6 +66,7 @@ export function addServices(listener: GrpcListener, modules: ApiModules): void {
   add(CustomerServiceService, new CustomerService(inventory));
   add(MachineServiceService, new MachineService({ inventory, presence, maintenance }));
   add(SensorServiceService, new SensorService({ inventory, commands, states, maintenance }));
+  add(SecretServiceService, new SecretService({ inventory, random }));
   add(TokenServiceService, new TokenService({ inventory, mesh }));
   const getLatest = encodedAnswers(ReadingServiceService.getLatest);
   add({ ...ReadingServiceService, getLatest }, new ReadingService({ inventory, store, ledger, latest, watchers }));

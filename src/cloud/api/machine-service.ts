@@ -6,6 +6,7 @@ import {
   MachineState,
   type ReleaseMachineRequest,
   type RetireMachineRequest,
+  type RotateSealingKeyRequest,
   type UpdateMachineRequest,
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
 import { roleToProto } from '../../identity/spiffe.js';
@@ -45,6 +46,11 @@ export class MachineService {
     return this.#machineOf(await this.modules.inventory.reports.setQuarantined(id, undefined));
   };
 
+  readonly rotateSealingKey = async (request: RotateSealingKeyRequest, call: Call): Promise<Machine> => {
+    const { id } = this.#view(call).machine('id', request.id);
+    return this.#machineOf(await this.modules.inventory.sealing.rotate(id));
+  };
+
   #view(call: Call): View {
     return View.of(this.modules.inventory, call.principal);
   }
@@ -76,6 +82,7 @@ export class MachineService {
       hubCount: machine.role === 'connector' ? now.hubCount : 0,
       lanAddresses: [...machine.lanAddresses],
       quarantined: machine.quarantined !== undefined,
+      rotating: machine.rotating === true,
       maySleep: machine.maySleep ?? false,
       inMaintenance: this.modules.maintenance.covers(machine.id),
       connectorLost: now.connectorLost,

@@ -7,6 +7,7 @@ import { DEFAULT_SENSORS } from '../../sensors/defaults.js';
 import type { SensorDescription } from '../../sensors/kind.js';
 import { couldMatch, parseThreshold } from '../../sensors/thresholds.js';
 import type { SensorRecord } from '../inventory/records.js';
+import type { DescribeSecrets } from '../inventory/secret-fields.js';
 import type { NewSensor } from '../inventory/sensors.js';
 import { requireRange } from './validation.js';
 
@@ -30,6 +31,14 @@ export function defaultSensors(): NewSensor[] {
     };
   });
 }
+
+/** Of a kind that has any, with settings that this program understands. */
+export const secretsOf: DescribeSecrets = ({ kind, settings }) => {
+  const description = describeKind(kind);
+  const parsed = description?.secrets && description.settings.safeParse(settings);
+  if (!parsed?.success || !description?.secrets) return undefined;
+  return { fields: description.secrets.fields, target: description.secrets.target(parsed.data) };
+};
 
 /** Faults: api.invalid, with the list of kinds. */
 export function requireKind(kind: string): SensorDescription<unknown> {

@@ -18,6 +18,7 @@ import { invalid } from '../../contract/status.js';
 import { roleFromProto, roleToProto } from '../../identity/spiffe.js';
 import { formatEnrollmentToken } from '../../identity/token-text.js';
 import { uuidBytes } from '../../identity/uuid.js';
+import { defined } from '../../kernel/defined.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { MachineRole, TokenRecord } from '../inventory/records.js';
 import { callerOf } from '../inventory/tokens.js';
@@ -34,6 +35,12 @@ const MAX_API_LIFETIME_MS = 315_360_000_000;
 const MAX_USES = 10_000;
 const MAX_CONNECTORS = 16;
 
+interface Holder {
+  readonly customerId: string;
+  readonly role: MachineRole;
+  readonly machineId: string | undefined;
+}
+
 export class TokenService {
   constructor(private readonly modules: { inventory: Inventory; mesh: MeshFacts }) {}
 
@@ -41,9 +48,8 @@ export class TokenService {
     request: CreateEnrollmentTokenRequest,
     call: Call,
   ): Promise<CreateEnrollmentTokenResponse> => {
-    const customerId = this.#view(call).customer('customer_id', request.customerId).id;
-    const role = requireMachineRole(request.role);
-    const uses = requireRange('uses', request.uses || 1, 1, MAX_USES);
+    const { customerId, role, machineId } = this.#holder(request, this.#view(call));
+    const uses = requireRange('uses', request.uses || 1, 1, machineId === undefined ? MAX_USES : 1);
     const asked = request.lifetimeMs || DEFAULT_LIFETIME_MS;
     const lifetimeMs = requireRange('lifetime_ms', asked, MIN_LIFETIME_MS, MAX_LIFETIME_MS);
     if (request.connectors.length > MAX_CONNECTORS)
@@ -51,7 +57,14 @@ export class TokenService {
     const connectors = request.connectors.map((address, i) => requireAddress(`connectors[${i}]`, address));
     const name = optionalName('name', request.name);
     const { inventory, mesh } = this.modules;
-    const { token, secret } = await inventory.tokens.createEnrollment({ customerId, role, uses, lifetimeMs, name });
+    const { token, secret } = await inventory.tokens.createEnrollment({
+      customerId,
+      role,
+      uses,
+      lifetimeMs,
+      name,
+      ...defined({ machineId }),
+    });
     const text = formatEnrollmentToken({
       cloud: mesh.cloud,
       caCertificates: [...mesh.caCertificates],
@@ -59,9 +72,10 @@ export class TokenService {
       tokenId: uuidBytes(token.id),
       secret,
       customerId: uuidBytes(customerId),
-      role: request.role,
+      role: roleToProto(role),
       expiresAtMs: token.expiresAtMs,
       connectors,
+      machineId: machineId === undefined ? new Uint8Array(0) : uuidBytes(machineId),
     });
     return { token: tokenOf(token), text };
   };
@@ -95,6 +109,28 @@ export class TokenService {
     const { id } = this.#view(call).token('id', request.id);
     return tokenOf(await this.modules.inventory.tokens.revoke(id));
   };
+
+  /** For whom a token is: new machines of a customer, or one that there is. */
+  #holder(request: CreateEnrollmentTokenRequest, view: View): Holder {
+    if (request.machineId === '') {
+      const { id } = view.customer('customer_id', request.customerId);
+      return { customerId: id, role: requireMachineRole(request.role), machineId: undefined };
+    }
+    const { id, customerId, role, companionId, name, retiredAtMs } = view.machine('machine_id', request.machineId);
+    if (request.customerId !== '' && request.customerId !== customerId)
+      throw invalid('customer_id', "is not the machine's");
+    if (request.role !== Role.UNSPECIFIED && request.role !== roleToProto(role))
+      throw invalid('role', "is not the machine's");
+    if (retiredAtMs !== undefined) {
+      throw new ApiFault('api.precondition', `${name} is retired`, { advice: 'Enrol it as a new machine.' });
+    }
+    if (role === 'hub' && companionId !== undefined) {
+      throw new ApiFault('api.precondition', `${name} is the hub of a connector and comes back with it`, {
+        advice: `Make the token for the connector: ${companionId}.`,
+      });
+    }
+    return { customerId, role, machineId: id };
+  }
 
   #view(call: Call): View {
     return View.of(this.modules.inventory, call.principal);
@@ -133,5 +169,6 @@ function tokenOf(token: TokenRecord): Token {
     uses: enrollment ? token.uses : 0,
     used: enrollment ? token.used : 0,
     revoked: token.revokedAtMs !== undefined,
+    machineId: enrollment ? (token.machineId ?? '') : '',
   };
 }

@@ -9,9 +9,12 @@ import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
 import type { Journal } from '../records/journal.js';
+import { bumped } from './desired-state.js';
 import { notFound } from './faults.js';
+import { replacedKeysOf } from './machines.js';
 import { certificateFields, type EnrollmentTokenRecord, type MachineRecord, type MachineRole } from './records.js';
 import type { Revocations } from './revocations.js';
+import { voidSecrets } from './secret-fields.js';
 import { addSensors, type NewSensor } from './sensors.js';
 import type { Tables } from './tables.js';
 
@@ -43,7 +46,9 @@ export type Verdict =
   | Refusal
   /** These keys are members already, in the order asked for; `newUse` when not by this token. */
   | { readonly kind: 'known'; readonly token: EnrollmentTokenRecord; machines: MachineRecord[]; newUse: boolean }
-  | { readonly kind: 'new'; readonly token: EnrollmentTokenRecord };
+  | { readonly kind: 'new'; readonly token: EnrollmentTokenRecord }
+  /** A machine that was installed anew, in the order asked for. */
+  | { readonly kind: 'returning'; readonly token: EnrollmentTokenRecord; readonly machines: MachineRecord[] };
 
 export type Admitted = { readonly kind: 'admitted'; readonly machines: readonly MachineRecord[] };
 
@@ -63,6 +68,7 @@ export interface AdmissionModules {
 
 export class Admission {
   readonly #tables: Tables;
+  readonly #onReplaced = new Set<(machineId: string) => void>();
 
   constructor(
     private readonly options: { readonly defaultSensors: readonly NewSensor[] },
@@ -84,16 +90,16 @@ export class Admission {
     if (first.kind === 'known' && !first.newUse) return { kind: 'admitted', machines: first.machines };
     const { clock, random, journal } = this.modules;
     const { customerId } = first.token;
-    const born = application.applicants.map((applicant) => {
-      const place = { machineId: uuidText(uuid7(random, clock.now())), customerId, role: applicant.role };
-      return { applicant, place };
+    const places = application.applicants.map((applicant, i) => {
+      const machineId = first.kind === 'returning' ? first.machines[i]?.id : uuidText(uuid7(random, clock.now()));
+      return { applicant, place: { machineId: machineId ?? '', customerId, role: applicant.role } };
     });
     const members: NewMember[] = [];
     // A token's new use by keys that are members needs no certificates: they have theirs.
-    for (const { applicant, place } of first.kind === 'new' ? born : []) {
+    for (const { applicant, place } of first.kind === 'known' ? [] : places) {
       members.push({ applicant, place, certificate: await issue(place, applicant.key) });
     }
-    return journal.transact((): Admitted | Refusal => {
+    const outcome = await journal.transact((): Admitted | Refusal => {
       const verdict = this.#judge(application);
       if (verdict.kind === 'refused') return verdict;
       const { token } = verdict;
@@ -105,7 +111,66 @@ export class Admission {
         return { kind: 'admitted', machines: verdict.machines };
       }
       this.#tables.tokens.put({ ...token, used: token.used + 1 });
-      return { kind: 'admitted', machines: this.#record(members, token, application.info) };
+      const { info } = application;
+      const machines =
+        verdict.kind === 'new'
+          ? this.#record(members, token, info)
+          : this.#takeBack(members, verdict.machines, token, info);
+      return { kind: 'admitted', machines };
+    });
+    if (outcome.kind === 'admitted') await this.#revokeReplaced(outcome.machines);
+    return outcome;
+  }
+
+  /** Called with a machine's id when it has come back with other keys: whoever had the old ones is somebody else. */
+  onReplaced(listener: (machineId: string) => void): () => void {
+    this.#onReplaced.add(listener);
+    return () => this.#onReplaced.delete(listener);
+  }
+
+  /** A crash before this is made good at the next start. */
+  async #revokeReplaced(machines: readonly MachineRecord[]): Promise<void> {
+    const { revocations } = this.modules;
+    const replaced = machines.flatMap((machine) => replacedKeysOf(machine) ?? []);
+    const fresh = replaced.filter(({ keyIds }) =>
+      keyIds.some((keyId) => !revocations.hasKey(Buffer.from(keyId, 'hex'))),
+    );
+    if (fresh.length === 0) return;
+    await revocations.add(fresh);
+    for (const { replacedOf } of fresh) for (const listener of [...this.#onReplaced]) listener(replacedOf);
+  }
+
+  /** The same machines with other keys: id, name, sensors and history stay; what was sealed to the old key is void. */
+  #takeBack(
+    members: readonly NewMember[],
+    machines: readonly MachineRecord[],
+    token: EnrollmentTokenRecord,
+    info: MachineRecord['info'],
+  ): MachineRecord[] {
+    const now = this.modules.clock.now();
+    return machines.map((old, i) => {
+      const member = members[i];
+      if (!member) throw new TypeError('a machine without an applicant');
+      const { keys, sealing, enrolledBy, certificate, certificateExpiresAtMs, certificateIssuer } = newMachine(
+        member,
+        old.companionId,
+        token,
+        info,
+        now,
+      );
+      // Whatever was odd about it has gone with its keys.
+      const { quarantined: _, rotating: __, sealing: ___, ...rest } = old;
+      voidSecrets(this.#tables, old.id, () => true, 'key-lost');
+      const replaced = old.keys.map((key) => ({ ...key, replacedAtMs: key.replacedAtMs ?? now }));
+      const next: MachineRecord = {
+        ...rest,
+        ...defined({ sealing, enrolledBy, certificateIssuer }),
+        info,
+        certificate,
+        certificateExpiresAtMs,
+        keys: [...replaced, ...keys],
+      };
+      return this.#tables.machines.put(old.role === 'hub' ? bumped(next) : next);
     });
   }
 
@@ -199,10 +264,13 @@ function judge(tables: Tables, application: Application, now: EpochMs, revocatio
     );
   }
   if (applicants.some((one) => revocations.hasKey(one.key.keyId))) return RETIRED;
+  const returning = returningOf(tables, token, applicants);
+  if (returning?.some((machine) => machine === undefined || machine.retiredAtMs !== undefined)) return RETIRED;
   const known = keyIds.flatMap((keyId) => tables.machines.latestByAlias(keyId) ?? []);
   if (known.some((machine) => machine.retiredAtMs !== undefined)) return RETIRED;
   if (known.length > 0) {
-    if (!applicants.every((one, i) => isSame(one, known[i], token))) {
+    const asMeant = !returning || known.every((machine, i) => machine.id === returning[i]?.id);
+    if (!asMeant || !applicants.every((one, i) => isSame(one, known[i], token))) {
       return refused('bad-request', 'A key of this machine is in use already, but not like this. Reset its identity.');
     }
     // An answer that was lost: no new use, so that neither the end of the token nor of its uses matters.
@@ -217,7 +285,22 @@ function judge(tables: Tables, application: Application, now: EpochMs, revocatio
   if (token.used >= token.uses) {
     return refused('used-up', `All ${token.uses} uses of this token are taken. Make a new one.`);
   }
-  return known.length > 0 ? { kind: 'known', token, machines: known, newUse: true } : { kind: 'new', token };
+  if (known.length > 0) return { kind: 'known', token, machines: known, newUse: true };
+  return returning
+    ? { kind: 'returning', token, machines: returning.flatMap((one) => one ?? []) }
+    : { kind: 'new', token };
+}
+
+/** The machines that may come back with a token, in the order of the applicants; undefined when it is for new ones. */
+function returningOf(
+  tables: Tables,
+  token: EnrollmentTokenRecord,
+  applicants: readonly Applicant[],
+): (MachineRecord | undefined)[] | undefined {
+  if (token.machineId === undefined) return undefined;
+  const machine = tables.machines.latest(token.machineId);
+  const companion = machine?.companionId === undefined ? undefined : tables.machines.latest(machine.companionId);
+  return applicants.map(({ role }) => (machine?.role === role ? machine : companion));
 }
 
 /** The whole key and not only its id; and the sealing key, which a replayed request must not be able to exchange. */

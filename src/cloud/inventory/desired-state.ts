@@ -1,11 +1,12 @@
 // What a hub should be and do, put together from its record, its sensors and its customer's policy, and the one rule
 // about its version: whatever changes the desired state of a hub raises its version, and nothing lowers it. A sensor's
 // number is the version that introduced it, so no number is ever used twice.
-import type { DesiredState, SensorConfig } from '../../../gen/occmesh/link/v1/link.js';
+import type { DesiredState, SealedSecret, SensorConfig } from '../../../gen/occmesh/link/v1/link.js';
+import { targetParts } from '../../identity/secret-sealing.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import { type Duration, minutes, seconds } from '../../kernel/duration.js';
 import { InventoryFault } from './faults.js';
-import type { CustomerRecord, MachineRecord, SensorRecord } from './records.js';
+import type { CustomerRecord, MachineRecord, SecretRecord, SensorRecord } from './records.js';
 import { machineGroup, type Tables } from './tables.js';
 
 export const DEFAULT_FALLBACK_AFTER: Duration = minutes(5);
@@ -46,24 +47,40 @@ export interface DesiredStateParts {
   readonly machine: MachineRecord;
   readonly customer: CustomerRecord;
   readonly sensors: Iterable<SensorRecord>;
+  readonly secrets: Iterable<SecretRecord>;
   readonly connectors: string[];
 }
 
 export function renderDesiredState(parts: DesiredStateParts): DesiredState {
   const { machine, customer, sensors, connectors } = parts;
+  const secrets = [...parts.secrets];
   return {
     machineId: uuidBytes(machine.id),
     version: machine.configVersion,
-    sensors: [...sensors].sort((a, b) => a.number - b.number).map(renderSensor),
+    sensors: [...sensors].sort((a, b) => a.number - b.number).map((sensor) => renderSensor(sensor, secrets)),
     directAllowed: machine.directAllowed ?? customer.directAllowed,
     fallbackAfterMs: customer.fallbackAfterMs,
     connectors,
     lingerMs: LINGER,
     displayName: machine.name,
+    sealingKey: Buffer.from(machine.sealing?.key ?? '', 'base64'),
+    rotateSealingKey: machine.rotating === true,
   };
 }
 
-export function renderSensor(sensor: SensorRecord): SensorConfig {
+/** `secrets`: those of its hub. */
+export function renderSensor(sensor: SensorRecord, secrets: readonly SecretRecord[]): SensorConfig {
   const { number, name, kind, settings, intervalMs, timeoutMs, paused } = sensor;
-  return { number, name, kind, settings, intervalMs, timeoutMs, paused, thresholds: [...sensor.thresholds] };
+  const own = secrets.filter((secret) => secret.sensor === number).flatMap(renderSecret);
+  const thresholds = [...sensor.thresholds];
+  return { number, name, kind, settings, intervalMs, timeoutMs, paused, thresholds, secrets: own };
+}
+
+/** A secret that is void stays where it is. */
+function renderSecret({ field, version, target, sealed }: SecretRecord): SealedSecret[] {
+  if (!sealed) return [];
+  const sealingKeyId = Buffer.from(sealed.keyId, 'hex');
+  const encapsulatedKey = Buffer.from(sealed.encapsulatedKey, 'base64');
+  const ciphertext = Buffer.from(sealed.ciphertext, 'base64');
+  return [{ field, version, target: targetParts(target), sealingKeyId, encapsulatedKey, ciphertext }];
 }

@@ -13,6 +13,8 @@ export type InventoryCode =
   | 'inventory.invalid'
   /** A limit on how many or how much has been reached. */
   | 'inventory.exhausted'
+  /** What the request builds upon has changed meanwhile. */
+  | 'inventory.conflict'
   /** The machine or its key has been revoked. */
   | 'inventory.revoked'
   /** A record or the revocation log cannot be read: written by a newer program, or damaged. */

@@ -9,10 +9,13 @@ import type { Store } from '../../storage/store.js';
 import { Journal } from '../records/journal.js';
 import { Admission } from './admission.js';
 import { Customers } from './customers.js';
-import { Machines, retireIn, revocationOf } from './machines.js';
+import { Machines, replacedKeysOf, retireIn, revocationOf } from './machines.js';
 import { Reports } from './reports.js';
 import { forgetOld } from './requests.js';
 import { Revocations } from './revocations.js';
+import { Sealing } from './sealing.js';
+import type { DescribeSecrets } from './secret-fields.js';
+import { Secrets } from './secrets.js';
 import { type NewSensor, Sensors } from './sensors.js';
 import { Tables } from './tables.js';
 import { revokeIn, Tokens } from './tokens.js';
@@ -22,6 +25,8 @@ export interface InventoryOptions {
   readonly directory: string;
   /** What every new hub begins with. */
   readonly defaultSensors: readonly NewSensor[];
+  /** Which secrets a sensor may have, and for which target; undefined: none. */
+  readonly secretsOf: DescribeSecrets;
 }
 
 export interface InventoryModules {
@@ -38,6 +43,8 @@ export class Inventory implements Stoppable {
     readonly machines: Machines,
     readonly reports: Reports,
     readonly sensors: Sensors,
+    readonly secrets: Secrets,
+    readonly sealing: Sealing,
     readonly tokens: Tokens,
     readonly admission: Admission,
     private readonly scope: Scope,
@@ -60,7 +67,9 @@ export class Inventory implements Stoppable {
         new Customers(all),
         new Machines(all),
         new Reports(all),
-        new Sensors(all),
+        new Sensors(options, all),
+        new Secrets(options, all),
+        new Sealing(all),
         new Tokens(all),
         new Admission(options, all),
         scope,
@@ -84,6 +93,7 @@ async function align(journal: Journal<Tables>, revocations: Revocations, clock: 
   const ended = [...tables.tokens.all()].filter((token) => token.revokedAtMs !== undefined);
   await revocations.add([
     ...retired.map((machine) => revocationOf(machine, machine.retiredAtMs as typeof now)),
+    ...[...tables.machines.all()].flatMap((machine) => replacedKeysOf(machine) ?? []),
     ...ended.map((token) => ({ v: 1 as const, atMs: token.revokedAtMs ?? now, tokenId: token.id })),
   ]);
   await journal.transact(() => {

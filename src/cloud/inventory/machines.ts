@@ -10,7 +10,8 @@ import type { Change } from '../records/table.js';
 import { bumped, bumpHubs, lanAddressesOf, renderDesiredState } from './desired-state.js';
 import { notFound } from './faults.js';
 import type { MachineRecord, MachineRole } from './records.js';
-import type { MachineRevocation, Revocations } from './revocations.js';
+import type { KeyRevocation, MachineRevocation, Revocations } from './revocations.js';
+import { removeSecrets } from './secret-fields.js';
 import { machineGroup, type Tables } from './tables.js';
 
 export interface MachineModules {
@@ -70,10 +71,10 @@ export class Machines {
     return this.modules.revocations.hasKey(keyId);
   }
 
-  /** Key ids of the revoked machines of a customer, of one role or of both. */
+  /** Key ids that are revoked, of machines of a customer, of one role or of both. */
   revokedKeys(customerId: string, role?: MachineRole): Buffer[] {
     const keys: Buffer[] = [];
-    for (const entry of this.modules.revocations.machines()) {
+    for (const entry of this.modules.revocations.keys()) {
       if (entry.customerId !== customerId || (role !== undefined && entry.role !== role)) continue;
       for (const keyId of entry.keyIds) keys.push(Buffer.from(keyId, 'hex'));
     }
@@ -86,7 +87,14 @@ export class Machines {
     const customer = machine && this.#tables.customers.get(machine.customerId);
     if (!machine || !customer) return undefined;
     const connectors = lanAddressesOf(this.#tables.machines.group(machineGroup(customer.id, 'connector')));
-    return renderDesiredState({ machine, customer, sensors: this.#tables.sensors.group(id), connectors });
+    const { sensors, secrets } = this.#tables;
+    return renderDesiredState({
+      machine,
+      customer,
+      sensors: sensors.group(id),
+      secrets: secrets.group(id),
+      connectors,
+    });
   }
 
   /** Called after each durable change, until the returned function is called. */
@@ -161,7 +169,17 @@ export function retireIn(tables: Tables, id: string, now: EpochMs): void {
   const machine = tables.machines.latest(id);
   if (!machine || !inUse(machine)) return;
   tables.machines.put({ ...machine, retiredAtMs: now });
+  // Nobody can use them any more.
+  removeSecrets(tables, id);
   if (machine.lanAddresses.length > 0) bumpHubs(tables, machine.customerId, () => true);
+}
+
+/** The keys that a machine has replaced; undefined when there are none. */
+export function replacedKeysOf({ id, customerId, role, keys }: MachineRecord): KeyRevocation | undefined {
+  const replaced = keys.filter((key) => key.replacedAtMs !== undefined);
+  const atMs = Math.max(...replaced.map((key) => key.replacedAtMs ?? 0));
+  const keyIds = replaced.map((key) => key.keyId);
+  return replaced.length === 0 ? undefined : { v: 1, atMs, replacedOf: id, customerId, role, keyIds };
 }
 
 export function revocationOf(machine: MachineRecord, now: EpochMs): MachineRevocation {

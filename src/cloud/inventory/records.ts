@@ -34,7 +34,17 @@ export const machineSchema = z.object({
     software: z.string(),
   }),
   /** Every identity key it ever had, oldest first: batches are verified against all of them. */
-  keys: z.array(z.object({ keyId: z.string().regex(/^[0-9a-f]{16}$/), spki: base64, fromMs: time })).min(1),
+  keys: z
+    .array(
+      z.object({
+        keyId: z.string().regex(/^[0-9a-f]{16}$/),
+        spki: base64,
+        fromMs: time,
+        /** It enrolled anew with another one: this one is revoked. */
+        replacedAtMs: time.optional(),
+      }),
+    )
+    .min(1),
   /** X25519, and the statement of its identity key about it. Absent for a connector and for a machine re-adopted. */
   sealing: z.object({ key: base64, signature: base64 }).optional(),
   /** The last certificate issued, DER: repeated requests get it again. */
@@ -50,6 +60,8 @@ export const machineSchema = z.object({
   retiredAtMs: time.optional(),
   /** Why nothing is given out to it. */
   quarantined: z.string().optional(),
+  /** It has been asked to replace its sealing key. */
+  rotating: z.literal(true).optional(),
   /** Absent: as the customer says. */
   directAllowed: z.boolean().optional(),
   /** That it is gone is no alarm. Absent: it is. */
@@ -61,6 +73,10 @@ export const machineSchema = z.object({
     version: z.int().nonnegative(),
     error: z.string(),
     failures: z.array(z.object({ sensor: z.int(), error: z.string() })),
+    /** Secrets that it will not use; `problem` is a link.v1.SecretProblem. */
+    secretFailures: z
+      .array(z.object({ sensor: z.int(), field: z.string(), version: z.int(), problem: z.int() }))
+      .optional(),
   }),
   /** Of a connector: where hubs reach it, host:port, sorted. */
   lanAddresses: z.array(z.string()),
@@ -97,6 +113,26 @@ export const sensorSchema = z.object({
 });
 export type SensorRecord = Readonly<z.infer<typeof sensorSchema>>;
 
+/** A secret of a sensor. Its plaintext is in no record. */
+export const secretSchema = z.object({
+  v: z.literal(1),
+  machineId: id,
+  /** Its machine's customer: part of the key. */
+  customerId: id,
+  /** The sensor's number. */
+  sensor: z.int().positive(),
+  field: z.string(),
+  version: z.int().positive(),
+  /** Whoever it was entered for. */
+  target: z.record(z.string(), z.string()),
+  enteredAtMs: time,
+  /** As it goes to the hub; gone once it is void. `keyId`: of the sealing key, hex. */
+  sealed: z.object({ keyId: z.string(), encapsulatedKey: base64, ciphertext: base64 }).optional(),
+  /** Why it must be entered again. */
+  void: z.enum(['target-changed', 'key-lost']).optional(),
+});
+export type SecretRecord = Readonly<z.infer<typeof secretSchema>>;
+
 const tokenBase = {
   v: z.literal(1),
   id,
@@ -116,6 +152,8 @@ export const tokenSchema = z.discriminatedUnion('kind', [
     customerId: id,
     role: z.enum(['hub', 'connector']),
     uses: z.int().positive(),
+    /** The machine that may come back with it; absent for new ones. */
+    machineId: id.optional(),
     /** How many are taken; by whom says MachineRecord.enrolledBy. */
     used: z.int().nonnegative(),
   }),

@@ -16,6 +16,7 @@ import { machineGroup, type Tables } from './tables.js';
 const MAX_TEXT = 1_024;
 const MAX_FAILURES = 1_000;
 const MAX_ADDRESSES = 16;
+const MAX_FIELD = 64;
 /** host:port, roughly: what a connector says of itself must not fill the desired state of every hub with anything else. */
 const ADDRESS = /^[\w.:[\]%-]{1,255}:\d{1,5}$/;
 const RECOVERED = 'it is not, or not like this, in the backup from which the cloud was restored';
@@ -35,6 +36,7 @@ export class Reports {
       failures: applied.failures
         .slice(0, MAX_FAILURES)
         .map(({ sensor, error }) => ({ sensor, error: error.slice(0, MAX_TEXT) })),
+      ...refusedOf(applied),
     };
     await this.#change(id, (old) => (isDeepStrictEqual(old.running, running) ? old : { ...old, running }));
   }
@@ -161,4 +163,16 @@ export class Reports {
       return record === old ? old : this.#tables.machines.put(record);
     });
   }
+}
+
+/** The secrets that it refuses; absent when there are none. */
+function refusedOf({ secretFailures }: Applied): Pick<MachineRecord['running'], 'secretFailures'> {
+  if (secretFailures.length === 0) return {};
+  const refused = secretFailures.slice(0, MAX_FAILURES).map(({ sensor, field, version, problem }) => ({
+    sensor,
+    field: field.slice(0, MAX_FIELD),
+    version,
+    problem,
+  }));
+  return { secretFailures: refused };
 }

@@ -24,15 +24,26 @@ const schema = z.union([
     /** Hex. */
     keyIds: z.array(z.string()),
   }),
+  z.object({
+    v: z.literal(1),
+    atMs: z.int(),
+    /** Keys that this machine had before it enrolled anew; hex. */
+    replacedOf: z.string(),
+    customerId: z.string(),
+    role: z.enum(['hub', 'connector']),
+    keyIds: z.array(z.string()),
+  }),
   z.object({ v: z.literal(1), atMs: z.int(), tokenId: z.string() }),
 ]);
 
-/** A machine with all its keys, or a token. */
+/** A machine with all its keys, keys that a machine has replaced, or a token. */
 export type Revocation = z.infer<typeof schema>;
 export type MachineRevocation = Extract<Revocation, { machineId: string }>;
+export type KeyRevocation = Extract<Revocation, { replacedOf: string }>;
 
 export class Revocations implements Stoppable {
   readonly #machines = new Map<string, MachineRevocation>();
+  readonly #replaced: KeyRevocation[] = [];
   readonly #tokens = new Set<string>();
   readonly #keys = new Set<string>();
   readonly #serial = new Serial();
@@ -94,6 +105,12 @@ export class Revocations implements Stoppable {
     return this.#machines.values();
   }
 
+  /** Every key that is revoked, with whose it was. */
+  *keys(): Iterable<Pick<KeyRevocation, 'customerId' | 'role' | 'keyIds'>> {
+    yield* this.#machines.values();
+    yield* this.#replaced;
+  }
+
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -103,12 +120,18 @@ export class Revocations implements Stoppable {
 
   #covers(entry: Revocation): boolean {
     if ('tokenId' in entry) return this.#tokens.has(entry.tokenId);
+    if ('replacedOf' in entry) return entry.keyIds.every((keyId) => this.#keys.has(keyId));
     return this.#machines.has(entry.machineId) && entry.keyIds.every((keyId) => this.#keys.has(keyId));
   }
 
   #remember(entry: Revocation): void {
     if ('tokenId' in entry) {
       this.#tokens.add(entry.tokenId);
+      return;
+    }
+    if ('replacedOf' in entry) {
+      this.#replaced.push(entry);
+      for (const keyId of entry.keyIds) this.#keys.add(keyId);
       return;
     }
     const keyIds = [...new Set([...(this.#machines.get(entry.machineId)?.keyIds ?? []), ...entry.keyIds])];

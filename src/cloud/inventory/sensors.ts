@@ -1,17 +1,19 @@
 // Sensors: what is to be watched on a hub. Numbers come from the hub's version of desired state (desired-state.ts).
 // Whether settings fit their kind is the caller's business: it knows the catalogue.
 import { SensorConfig } from '../../../gen/occmesh/link/v1/link.js';
+import { sameTarget, type Target, targetParts } from '../../identity/secret-sealing.js';
 import type { Clock } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
 import type { Journal } from '../records/journal.js';
 import type { Change } from '../records/table.js';
 import { bumped, renderSensor } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
-import type { MachineRecord, SensorRecord } from './records.js';
+import type { MachineRecord, SecretRecord, SensorRecord } from './records.js';
 import { once, type Request } from './requests.js';
+import { type DescribeSecrets, removeSecrets, voidSecrets } from './secret-fields.js';
 import { sensorId, type Tables } from './tables.js';
 
-/** All sensors of a hub together, encoded. A desired state has to fit a message of 1 MiB with room to spare. */
+/** All sensors of a hub together, with their secrets, encoded. A desired state has to fit a message of 1 MiB with room to spare. */
 const MAX_HUB_BYTES = 512 * 1024;
 const MAX_PER_HUB = 1_000;
 
@@ -26,7 +28,10 @@ export type SensorChange = {
 export class Sensors {
   readonly #tables: Tables;
 
-  constructor(private readonly modules: { journal: Journal<Tables>; clock: Clock }) {
+  constructor(
+    private readonly options: { readonly secretsOf: DescribeSecrets },
+    private readonly modules: { journal: Journal<Tables>; clock: Clock },
+  ) {
     this.#tables = modules.journal.tables;
   }
 
@@ -89,7 +94,8 @@ export class Sensors {
       const others = [...this.#tables.sensors.latestGroup(hub.id)].filter((other) => other.number !== old.number);
       requireFreeName(others, next.name);
       this.#tables.sensors.put(next);
-      requireRoom([...others, next]);
+      this.#voidMisdirected(next);
+      requireRoom(this.#tables, hub.id);
       this.#tables.machines.put(bumped(hub));
       return next;
     });
@@ -101,8 +107,17 @@ export class Sensors {
       const hub = this.#hubOf(this.#found(id));
       requireHub(hub);
       this.#tables.sensors.remove(id);
+      removeSecrets(this.#tables, hub.id, (secret) => sensorId(hub.id, secret.sensor) === id);
       this.#tables.machines.put(bumped(hub));
     });
+  }
+
+  /** A secret never follows its sensor to another target. */
+  #voidMisdirected(sensor: SensorRecord): void {
+    const target = this.options.secretsOf(sensor)?.target;
+    const stays = (given: Target) => target !== undefined && sameTarget(target, targetParts(given));
+    const misdirected = (secret: SecretRecord) => secret.sensor === sensor.number && !stays(secret.target);
+    voidSecrets(this.#tables, sensor.machineId, misdirected, 'target-changed');
   }
 
   #found(id: string): SensorRecord {
@@ -133,12 +148,12 @@ export function addSensors(tables: Tables, hub: MachineRecord, sensors: readonly
     added.push(tables.sensors.put(record));
     all.push(record);
   }
-  requireRoom(all);
+  requireRoom(tables, hub.id);
   tables.machines.put(bumped(hub, added.length));
   return added;
 }
 
-function requireHub(machine: MachineRecord): void {
+export function requireHub(machine: MachineRecord): void {
   if (machine.role !== 'hub') {
     throw new InventoryFault('inventory.unsuitable', `${machine.name} is a connector and has no sensors`, {
       permanent: true,
@@ -165,13 +180,16 @@ function freeName(others: readonly SensorRecord[], kind: string): string {
   }
 }
 
-function requireRoom(all: readonly SensorRecord[]): void {
+/** Inside a transaction: whether all that is to be watched still fits. Faults: inventory.exhausted. */
+export function requireRoom(tables: Tables, hubId: string): void {
+  const all = [...tables.sensors.latestGroup(hubId)];
+  const secrets = [...tables.secrets.latestGroup(hubId)];
   let bytes = 0;
-  for (const sensor of all) bytes += SensorConfig.encode(renderSensor(sensor)).finish().length;
+  for (const sensor of all) bytes += SensorConfig.encode(renderSensor(sensor, secrets)).finish().length;
   if (all.length <= MAX_PER_HUB && bytes <= MAX_HUB_BYTES) return;
   throw new InventoryFault(
     'inventory.exhausted',
-    `a hub has at most ${MAX_PER_HUB} sensors, whose configurations take at most ${MAX_HUB_BYTES / 1024} KiB together`,
+    `a hub has at most ${MAX_PER_HUB} sensors, whose configurations and secrets take at most ${MAX_HUB_BYTES / 1024} KiB together`,
     { permanent: true },
   );
 }

@@ -1,5 +1,5 @@
 // The inventory as sessions of machines see it: one narrow object instead of all its parts.
-import type { Applied, DesiredState } from '../../../gen/occmesh/link/v1/link.js';
+import type { Applied, DesiredState, Resealed, SealingKey } from '../../../gen/occmesh/link/v1/link.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import type { VerifyKey } from '../../identity/keys.js';
 import type { Inventory } from './inventory.js';
@@ -40,6 +40,10 @@ export class SessionPort {
     return this.inventory.machines.onRevoked(listener);
   }
 
+  onReplaced(listener: (machineId: string) => void): () => void {
+    return this.inventory.admission.onReplaced(listener);
+  }
+
   /**
    * The machine of a certificate that has been verified; one that this cloud does not know (any more) is recorded, in
    * quarantine. Faults: inventory.revoked, inventory.invalid; storage.*.
@@ -59,6 +63,18 @@ export class SessionPort {
 
   async setQuarantined(machineId: string, reason: string | undefined): Promise<void> {
     await this.inventory.reports.setQuarantined(machineId, reason);
+  }
+
+  /** The sealing keys that a hub says it has, the one in use first. Faults: inventory.invalid; storage.*. */
+  async announceSealing(machineId: string, keys: readonly SealingKey[]): Promise<void> {
+    const identity = this.verifyKeys(machineId).at(-1);
+    if (identity) await this.inventory.sealing.announced(machineId, keys, identity);
+  }
+
+  /** Whether what a hub has sealed anew was taken over. Faults: inventory.invalid; storage.*. */
+  async takeResealed(machineId: string, content: Resealed): Promise<boolean> {
+    const identity = this.verifyKeys(machineId).at(-1);
+    return identity !== undefined && (await this.inventory.sealing.resealed(machineId, content, identity));
   }
 
   setLanAddresses(connectorId: string, addresses: readonly string[]): Promise<void> {

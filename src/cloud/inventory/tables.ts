@@ -11,13 +11,16 @@ import {
   machineSchema,
   type RequestRecord,
   requestSchema,
+  type SecretRecord,
   type SensorRecord,
+  secretSchema,
   sensorSchema,
   type TokenRecord,
   tokenSchema,
 } from './records.js';
 
 export const sensorId = (machineId: string, number: number): string => `${machineId}/${number}`;
+export const secretId = (sensor: string, field: string): string => `${sensor}/${field}`;
 export const requestKey = (customerId: string | undefined, requestId: string): string =>
   `${customerId ?? ''}/${requestId}`;
 /** Hubs and connectors of a customer are groups of their own: desired states need the few connectors often. */
@@ -46,6 +49,16 @@ export class Tables {
       tableKey(uuidBytes(sensor.customerId), 'sensor', uuidBytes(sensor.machineId), u32be(sensor.number)),
   });
 
+  /** Grouped by machine. */
+  readonly secrets = new StoredTable<SecretRecord>('secret', secretSchema, {
+    idOf: (secret) => secretId(sensorId(secret.machineId, secret.sensor), secret.field),
+    groupOf: (secret) => secret.machineId,
+    keyOf: (secret) => {
+      const rest = [uuidBytes(secret.machineId), u32be(secret.sensor), Buffer.from(secret.field)];
+      return tableKey(uuidBytes(secret.customerId), 'secret', ...rest);
+    },
+  });
+
   /** Grouped by customer; the empty group is the operators'. */
   readonly tokens = new StoredTable<TokenRecord>('token', tokenSchema, {
     idOf: (token) => token.id,
@@ -60,5 +73,5 @@ export class Tables {
   });
 
   /** In an order in which each may refer to those before it. */
-  readonly list = [this.customers, this.machines, this.sensors, this.tokens, this.requests] as const;
+  readonly list = [this.customers, this.machines, this.sensors, this.secrets, this.tokens, this.requests] as const;
 }

@@ -23,6 +23,8 @@ export interface NewEnrollmentToken {
   readonly customerId: string;
   readonly role: MachineRole;
   readonly uses: number;
+  /** The machine that may come back with it. */
+  readonly machineId?: string;
   readonly lifetimeMs: number;
   readonly name: string;
 }
@@ -64,7 +66,7 @@ export class Tokens {
 
   /** Faults: inventory.not-found (customer). */
   async createEnrollment(wanted: NewEnrollmentToken): Promise<{ token: EnrollmentTokenRecord; secret: Buffer }> {
-    const { customerId, role, uses, lifetimeMs, name } = wanted;
+    const { customerId, role, uses, lifetimeMs, name, machineId } = wanted;
     const now = this.modules.clock.now();
     const secret = this.modules.random.bytes(TOKEN_SECRET_LENGTH);
     const token: EnrollmentTokenRecord = {
@@ -75,6 +77,7 @@ export class Tokens {
       role,
       uses,
       used: 0,
+      ...defined({ machineId }),
       name,
       secretHash: hashSecret(secret).toString('hex'),
       createdAtMs: now,

@@ -4,6 +4,7 @@ import type { Hello } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import { uuidBytes } from '../../identity/uuid.js';
+import { keep } from '../../kernel/bytes.js';
 import type { CloudSession } from '../../link/cloud-session.js';
 import { LinkFault } from '../../link/fault.js';
 import type { HubLedger } from '../telemetry/ledger.js';
@@ -45,7 +46,8 @@ export async function takeOver(
   // record say how things are.
   await store.commit(() => undefined);
   const [ledger, before] = await Promise.all([services.ledger.of(host), readSessionRecord(store, host)]);
-  const verdict = judgeGeneration(before, hello.generation);
+  const keyId = keep(peer.key.keyId);
+  const verdict = judgeGeneration(before, hello.generation, keyId);
   const record: SessionRecord = {
     ...before,
     issuedGeneration: Math.max(before.issuedGeneration, hello.generation) + 1,
@@ -53,6 +55,7 @@ export async function takeOver(
     lastSeenMs: clock.now(),
     shutDown: false,
     connectorId: host.connectorId === undefined ? NONE : uuidBytes(host.connectorId),
+    keyId,
   };
   await store.commit(() => {
     if (!host.isCurrent()) throw new LinkFault('link.superseded', 'a newer session of this hub has taken over');

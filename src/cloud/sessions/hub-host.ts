@@ -1,6 +1,7 @@
 // One hub's session on the cloud's side: admits it, stores what it sends, acknowledges, hands out credit and desired
 // state, asks commands. One HubHost per session; what hubs share is in SessionServices.
 import {
+  type Applied,
   ByeReason,
   type Heartbeat,
   type Hello,
@@ -8,12 +9,15 @@ import {
   type LogSummary,
   Outcome,
   Path,
+  Resealed,
   type Result,
 } from '../../../gen/occmesh/link/v1/link.js';
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import type { VerifyKey } from '../../identity/keys.js';
+import { verifySigned } from '../../identity/signed.js';
+import { TAGS } from '../../identity/tags.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import { keep } from '../../kernel/bytes.js';
 import type { Duration } from '../../kernel/duration.js';
@@ -70,6 +74,8 @@ export class HubHost implements CloudHost, Author, Debtor {
   readonly #intake: Intake;
   #admitted: Admitted | undefined;
   #notes: SessionNotes | undefined;
+  /** Version of the desired state that is on its way. */
+  #applying: number | undefined;
   #goodbye = false;
   #heardAt: Duration;
 
@@ -131,6 +137,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     }
     await recordMissingTails(services, this, before, hello.logs);
     await services.inventory.raiseConfigVersion(this.machineId, hello.configVersion);
+    if (!admitted.quarantined) await services.inventory.announceSealing(this.machineId, hello.sealingKeys);
     return { welcome: this.#welcome(hello.logs, admitted) };
   }
 
@@ -159,7 +166,7 @@ export class HubHost implements CloudHost, Author, Debtor {
       case 'heartbeat':
         return this.#heartbeat(message.value);
       case 'applied':
-        return this.services.inventory.recordApplied(this.machineId, message.value);
+        return this.#applied(message.value);
       case 'result':
         this.#commands.answer(message.value);
         return undefined;
@@ -167,6 +174,8 @@ export class HubHost implements CloudHost, Author, Debtor {
         this.#questions ??= this.#newQuestions();
         this.#questions.ask(message.value);
         return undefined;
+      case 'resealed':
+        return this.#resealed(message.value);
       case 'bye':
         this.#goodbye = message.value.reason === ByeReason.SHUT_DOWN;
         this.#session?.close(ending(CloseCode.DONE, 'goodbye'));
@@ -233,12 +242,16 @@ export class HubHost implements CloudHost, Author, Debtor {
     return this.#admitted?.quarantined ?? false;
   }
 
-  /** Sends the desired state unless the hub has it already, or is in quarantine. */
+  /**
+   * Sends the desired state unless the hub has it already, or is in quarantine. One at a time: of many changes in a row
+   * only the first and the last travel, however long a state takes.
+   */
   sendDesiredState(known: number): void {
-    if (this.quarantined) return;
+    if (this.quarantined || this.#applying !== undefined) return;
     const state = this.services.inventory.desiredState(this.machineId);
-    if (!state || state.version === known) return;
-    this.#session?.sendDesiredState(this.services.signDesiredState(state));
+    if (!state || state.version === known || this.#session?.state !== 'up') return;
+    this.#applying = state.version;
+    this.#session.sendDesiredState(this.services.signDesiredState(state));
   }
 
   /** Runs a sensor; UNKNOWN when the session ends first. Faults: link.refused in quarantine. */
@@ -252,6 +265,14 @@ export class HubHost implements CloudHost, Author, Debtor {
     return this.#commands.run({ $case: 'runSensor', value: { sensor } }, (value) =>
       session.send({ $case: 'command', value }),
     );
+  }
+
+  async #applied(applied: Applied): Promise<void> {
+    if (applied.version === this.#applying) {
+      this.#applying = undefined;
+      this.sendDesiredState(applied.version);
+    }
+    await this.services.inventory.recordApplied(this.machineId, applied);
   }
 
   // ── messages ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -297,6 +318,19 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.#session?.send({ $case: 'gapAck', value: { log, range } });
   }
 
+  /** Whoever answers a wish that has been fulfilled, or is out of date, is sent what holds now by other means. */
+  async #resealed(signed: Parameters<SessionServices['ingest']['gap']>[1]): Promise<void> {
+    if (this.quarantined) return;
+    const key = this.verifyKey(signed.keyId);
+    if (!key || !verifySigned(key, TAGS.RESEALED, signed)) {
+      throw new LinkFault('link.unauthentic', 'what was sealed anew is not signed by this hub');
+    }
+    const content = decodeResealed(signed.content);
+    if (!this.machine.equals(content.machineId)) throw new LinkFault('link.unauthentic', "another hub's secrets");
+    const taken = await this.services.inventory.takeResealed(this.machineId, content);
+    if (taken) this.log.info({ secrets: content.secrets.length }, 'sealing key replaced');
+  }
+
   #heartbeat(beat: Heartbeat): undefined {
     const { services } = this;
     services.presence.heartbeat(this.machineId, beat);
@@ -330,5 +364,13 @@ export class HubHost implements CloudHost, Author, Debtor {
       quarantined,
       software: services.software,
     };
+  }
+}
+
+function decodeResealed(content: Uint8Array): Resealed {
+  try {
+    return Resealed.decode(content);
+  } catch (cause) {
+    throw new LinkFault('link.protocol', 'what was sealed anew cannot be read', { cause });
   }
 }

@@ -1,5 +1,5 @@
 // What all sessions of a cloud node share, handed to each of them.
-import type { Applied, DesiredState, SignedByCloud } from '../../../gen/occmesh/link/v1/link.js';
+import type { Applied, DesiredState, Resealed, SealingKey, SignedByCloud } from '../../../gen/occmesh/link/v1/link.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import type { SigningKey, VerifyKey } from '../../identity/keys.js';
 import type { Clock } from '../../kernel/clock.js';
@@ -27,6 +27,10 @@ export interface SessionInventory {
   raiseConfigVersion(machineId: string, seen: number): Promise<void>;
   recordApplied(machineId: string, applied: Applied): Promise<void>;
   setQuarantined(machineId: string, reason: string | undefined): Promise<void>;
+  /** The sealing keys that a hub has, the one in use first. */
+  announceSealing(machineId: string, keys: readonly SealingKey[]): Promise<void>;
+  /** What it has sealed anew; whether that was taken over. The signature has been verified. */
+  takeResealed(machineId: string, content: Resealed): Promise<boolean>;
   setLanAddresses(connectorId: string, addresses: readonly string[]): Promise<void>;
 }
 

@@ -23,7 +23,9 @@ export type GenerationVerdict = 'current' | 'older' | 'newer';
  * The last generation issued is current; the one confirmed before it too, as long as the last one was never used: its
  * Welcome may have been lost. Older: the hub was rolled back or cloned. Newer: this cloud was restored.
  */
-export function judgeGeneration(record: SessionRecord, presented: number): GenerationVerdict {
+export function judgeGeneration(record: SessionRecord, presented: number, keyId: Uint8Array): GenerationVerdict {
+  // Installed anew, as the same machine: none has been issued to this key.
+  if (presented === 0 && record.keyId.length > 0 && Buffer.compare(record.keyId, keyId) !== 0) return 'current';
   if (presented > record.issuedGeneration) return 'newer';
   if (presented === record.issuedGeneration || presented === record.confirmedGeneration) return 'current';
   return 'older';

@@ -7,6 +7,7 @@ import { Member } from '../../../src/hub/member.js';
 import { PathFinder, type Route } from '../../../src/hub/path-finder.js';
 import { Reconciler } from '../../../src/hub/reconcile.js';
 import type { TrustBundle } from '../../../src/identity/certificates.js';
+import { signSealingKey } from '../../../src/identity/sealing-keys.js';
 import { signContent } from '../../../src/identity/signed.js';
 import { TAGS } from '../../../src/identity/tags.js';
 import { uuidBytes } from '../../../src/identity/uuid.js';
@@ -24,6 +25,8 @@ export interface SwarmModules {
   readonly clock: Clock;
   readonly random: Random;
 }
+
+const NO_FAILURES = { failures: [], secretFailures: [] };
 
 /** Looks for ways to the cloud; each way makes its sessions with `newMember`. */
 export type Search = (signal: AbortSignal) => AsyncIterable<Route>;
@@ -60,6 +63,8 @@ export class SwarmHub {
         throw new LinkFault('link.unauthentic', describe(cause), { cause });
       }
     };
+    const sealingKey = membership.sealing.publicKey;
+    const statements = [{ key: sealingKey, signature: signSealingKey(key, sealingKey) }];
     const newMember = await Member.factory({
       directory,
       machineId,
@@ -69,7 +74,9 @@ export class SwarmHub {
       software: SOFTWARE,
       wal,
       reconciler: new Reconciler(wal, log),
-      desired: new DesiredStateKeeper({ machineId, directory, log, verifyCloud, apply: async () => [] }),
+      desired: new DesiredStateKeeper({ machineId, directory, log, verifyCloud, apply: async () => NO_FAILURES }),
+      // Their statements are part of every Hello.
+      vault: { statements: () => statements, answer: async () => undefined, settle: async () => undefined },
       verifyCloud,
       runSensor: () => Promise.reject(new Error('there are no sensors')),
       droppedBeforeLog: () => 0,

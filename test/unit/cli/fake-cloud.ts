@@ -26,13 +26,19 @@ import {
   TokenKind,
   TokenServiceService,
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
-import { Outcome, Path } from '../../../gen/occmesh/link/v1/link.js';
+import { Outcome, Path, type TargetPart } from '../../../gen/occmesh/link/v1/link.js';
 import {
   AggregateReadingsResponse,
   LogLedger,
   Reading,
   ReadingServiceService,
 } from '../../../gen/occmesh/readings/v1/readings.js';
+import {
+  type PutSecretRequest,
+  Secret,
+  SecretServiceService,
+  SecretState,
+} from '../../../gen/occmesh/secrets/v1/secrets.js';
 import { GapReason, State, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { ANONYMOUS, type Principal } from '../../../src/contract/access.js';
 import { loadDescriptors } from '../../../src/contract/descriptors.js';
@@ -41,6 +47,7 @@ import type { CallContext } from '../../../src/contract/handlers.js';
 import { GrpcListener } from '../../../src/contract/listener.js';
 import { MeshAuthority } from '../../../src/identity/authority.js';
 import { SigningKey } from '../../../src/identity/keys.js';
+import { SealingKeyPair, signSealingKey } from '../../../src/identity/sealing-keys.js';
 import type { MeshRole } from '../../../src/identity/spiffe.js';
 import { systemClock } from '../../../src/kernel/clock.js';
 import { milliseconds } from '../../../src/kernel/duration.js';
@@ -277,6 +284,19 @@ export class FakeCloud implements Stoppable {
     return `127.0.0.1:${this.listener.address.port}`;
   }
 
+  /** The hub `PC`, to which secrets are sealed. Another key in `shownKey` is one that it has not signed for. */
+  readonly hub: { key: SigningKey; sealing: SealingKeyPair; certificate: Uint8Array } = {
+    key: SigningKey.generate(),
+    sealing: SealingKeyPair.generate(),
+    certificate: new Uint8Array(0),
+  };
+  shownKey: Buffer = this.hub.sealing.publicKey;
+  target: TargetPart[] = [
+    { name: 'host', value: 'db.example' },
+    { name: 'user', value: 'monitor' },
+  ];
+  secretVersion = 7;
+
   /** What was asked of a method, oldest first. */
   asked(method: string): unknown[] {
     return this.calls.filter((call) => call.method === method).map(({ request }) => request);
@@ -307,6 +327,8 @@ export class FakeCloud implements Stoppable {
       { clock: systemClock, log: silentLogger, random: systemRandom },
     );
     const cloud = new FakeCloud(content(), ca, listener);
+    const identity = { mesh: 'test', customerId: ACME, role: 'hub', machineId: PC } as const;
+    cloud.hub.certificate = (await authority.issue({ identity, publicKey: cloud.hub.key.publicKey })).der;
     cloud.#serve();
     await scope.own(listener).start();
     return cloud;
@@ -363,6 +385,7 @@ export class FakeCloud implements Stoppable {
       updateMachine: this.#answer('updateMachine', machineOf),
       retireMachine: this.#answer('retireMachine', machineOf),
       releaseMachine: this.#answer('releaseMachine', machineOf),
+      rotateSealingKey: this.#answer('rotateSealingKey', machineOf),
     });
     const sensorOf = ({ id: wanted }: { id: string }) => one(known.sensors, wanted);
     listener.add(SensorServiceService, {
@@ -381,6 +404,41 @@ export class FakeCloud implements Stoppable {
         if (request.id === 'stuck') await aborted(signal);
         return known.run;
       },
+    });
+    const secretOf = (request: { sensorId: string; field: string }, state = SecretState.PENDING) =>
+      Secret.fromPartial({
+        ...request,
+        state,
+        version: this.secretVersion,
+        target: this.target,
+        enteredAtMs: NOW - 60_000,
+      });
+    listener.add(SecretServiceService, {
+      getSealingContext: this.#answer(
+        'getSealingContext',
+        ({ sensorId, field }: { sensorId: string; field: string }) => ({
+          customerId: ACME,
+          machineId: PC,
+          sensor: Number(sensorId.split('/')[1]),
+          field,
+          version: this.secretVersion,
+          target: this.target,
+          certificate: this.hub.certificate,
+          sealingKey: this.shownKey,
+          sealingKeySignature: signSealingKey(this.hub.key, this.hub.sealing.publicKey),
+        }),
+      ),
+      putSecret: this.#answer('putSecret', ({ sensorId, field }: PutSecretRequest) => secretOf({ sensorId, field })),
+      listSecrets: this.#answer('listSecrets', () => ({
+        secrets: [
+          secretOf({ sensorId: `${PC}/1`, field: 'password' }, SecretState.TARGET_CHANGED),
+          secretOf({ sensorId: `${PC}/1`, field: 'token' }, SecretState.READY),
+        ],
+        nextPageToken: '',
+      })),
+      deleteSecret: this.#answer('deleteSecret', (request: { sensorId: string; field: string }) =>
+        Secret.fromPartial({ ...request, state: SecretState.NOT_ENTERED }),
+      ),
     });
     listener.add(TokenServiceService, {
       createEnrollmentToken: this.#answer('createEnrollmentToken', () => ({

@@ -54,6 +54,7 @@ export function testTerminal(
     platform: 'linux',
     readStdin: async () => stdin,
     ask: async () => undefined,
+    readSecret: async () => Buffer.from(stdin),
     clock: new FakeClock(NOW),
     random: seededRandom(1),
     ...more,

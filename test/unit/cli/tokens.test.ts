@@ -50,6 +50,7 @@ describe('tokens', () => {
         lifetimeMs: 172_800_000,
         connectors: ['a:1', '[::1]:2'],
         name: 'office',
+        machineId: '',
       },
     ]);
     expect(office.cloud.asked('createApiToken')).to.deep.equal([
@@ -137,6 +138,7 @@ describe('secrets and arguments', () => {
     );
     const secret = options.filter(({ flags }) => /token|secret|password|key\b/i.test(flags));
     expect(secret.map(({ flags }) => flags)).to.have.members([
+      '--smtp-password-file <file>',
       '--token-file <file>',
       '--token-file <file>',
       '--set <key=value>',
@@ -159,6 +161,7 @@ describe('secrets and arguments', () => {
       role: Role.HUB,
       expiresAtMs: 1,
       connectors: [],
+      machineId: Buffer.alloc(0),
     };
     const text = formatEnrollmentToken(token);
     const folder = await temporaryFolder(scope);

@@ -50,7 +50,7 @@ describe('hub: desired state', () => {
       apply: async ({ version }) => {
         if (bad.has(version)) throw new Error(`version ${version} is bad`);
         applied.push(version);
-        return version === 77 ? [{ sensor: 1, error: 'no such program' }] : [];
+        return { failures: version === 77 ? [{ sensor: 1, error: 'no such program' }] : [], secretFailures: [] };
       },
     });
 
@@ -68,7 +68,13 @@ describe('hub: desired state', () => {
 
   it('is applied, kept, and in effect again after a restart', async () => {
     const keeper = newKeeper();
-    expect(await keeper.receive(signed(3))).to.deep.equal({ version: 3, runningVersion: 3, error: '', failures: [] });
+    expect(await keeper.receive(signed(3))).to.deep.equal({
+      version: 3,
+      runningVersion: 3,
+      error: '',
+      failures: [],
+      secretFailures: [],
+    });
     const again = newKeeper();
     await again.load();
     expect([again.version, again.running?.version]).to.deep.equal([3, 3]);

@@ -36,6 +36,7 @@ describe('enrolment tokens', () => {
       role: Role.HUB,
       expiresAtMs: Date.UTC(2026, 0, 1),
       connectors: ['192.0.2.7:11000', '[2001:db8::1]:11000'],
+      machineId: Buffer.alloc(0),
     };
     text = formatEnrollmentToken(token);
   });

@@ -77,6 +77,7 @@ export class RecordingMember implements HubMember {
       path: 1,
       software: 'test',
       previousEnd: '',
+      sealingKeys: [],
     };
   }
 

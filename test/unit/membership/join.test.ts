@@ -37,6 +37,7 @@ async function asksCloud(directAllowed: boolean): Promise<boolean> {
     role: Role.HUB,
     expiresAtMs: 0,
     connectors: [],
+    machineId: Buffer.alloc(0),
   };
   // Nobody answers in any case; what is looked at is who was asked by the first try's end.
   const log = silentLogger.child({}, { level: 'warn' });

@@ -6,18 +6,20 @@ import type { SensorConfig } from '../../../gen/occmesh/link/v1/link.js';
 import { systemClock } from '../../../src/kernel/clock.js';
 import { silentLogger } from '../../../src/kernel/log.js';
 import type { Measurement, Secrets, Sensor, SensorKind, SensorModules } from '../../../src/sensors/kind.js';
+import type { PlanModules } from '../../../src/sensors/plan.js';
 import { NO_SECRETS } from '../../../src/sensors/secrets.js';
 import { couldMatch } from '../../../src/sensors/thresholds.js';
 import { seededRandom, testSeed } from '../../support/seeded-random.js';
 
 x509.cryptoProvider.set(webcrypto);
 
-export const realModules = (changes: Partial<SensorModules> = {}): SensorModules => ({
+export const realModules = (changes: Partial<PlanModules> = {}): PlanModules => ({
   clock: systemClock,
   random: seededRandom(testSeed),
   log: silentLogger,
   platform: process.platform,
   exec: { directories: [] },
+  openSecret: () => Promise.reject(new Error('no secret is expected')),
   watch: { directories: [] },
   ssh: { commands: {} },
   ...changes,
@@ -73,6 +75,7 @@ export const sensorConfig = (changes: Partial<SensorConfig> & { number: number }
   timeoutMs: 10_000,
   thresholds: [],
   paused: false,
+  secrets: [],
   ...changes,
 });
 

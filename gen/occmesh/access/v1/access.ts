@@ -96,10 +96,15 @@ export interface Access {
   callers: Caller[];
   /** It changes something: every call goes into the audit log (events.v1). */
   changes: boolean;
+  /**
+   * Its requests may hold what nobody should find afterwards, not even in a core file: the bytes as they came are wiped
+   * when the call is over, what was decoded from them by whoever serves it.
+   */
+  secret: boolean;
 }
 
 function createBaseAccess(): Access {
-  return { callers: [], changes: false };
+  return { callers: [], changes: false, secret: false };
 }
 
 export const Access: MessageFns<Access> = {
@@ -113,6 +118,9 @@ export const Access: MessageFns<Access> = {
     }
     if (message.changes !== false) {
       writer.uint32(16).bool(message.changes);
+    }
+    if (message.secret !== false) {
+      writer.uint32(24).bool(message.secret);
     }
     return writer;
   },
@@ -156,6 +164,14 @@ export const Access: MessageFns<Access> = {
             message.changes = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.secret = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -172,6 +188,7 @@ export const Access: MessageFns<Access> = {
     return {
       callers: globalThis.Array.isArray(object?.callers) ? object.callers.map((e: any) => callerFromJSON(e)) : [],
       changes: isSet(object.changes) ? globalThis.Boolean(object.changes) : false,
+      secret: isSet(object.secret) ? globalThis.Boolean(object.secret) : false,
     };
   },
 
@@ -183,6 +200,9 @@ export const Access: MessageFns<Access> = {
     if (message.changes !== false) {
       obj.changes = message.changes;
     }
+    if (message.secret !== false) {
+      obj.secret = message.secret;
+    }
     return obj;
   },
 
@@ -193,6 +213,7 @@ export const Access: MessageFns<Access> = {
     const message = createBaseAccess();
     message.callers = object.callers?.map((e) => e) || [];
     message.changes = object.changes ?? false;
+    message.secret = object.secret ?? false;
     return message;
   },
 };

@@ -196,6 +196,8 @@ export interface EnrollmentToken {
   expiresAtMs: number;
   /** Known connectors (host:port) for machines that multicast does not reach. */
   connectors: string[];
+  /** The machine that comes back with it, 16 bytes; empty for a new one. */
+  machineId: Uint8Array;
 }
 
 /** Asks for membership. */
@@ -472,6 +474,7 @@ function createBaseEnrollmentToken(): EnrollmentToken {
     role: 0,
     expiresAtMs: 0,
     connectors: [],
+    machineId: new Uint8Array(0),
   };
 }
 
@@ -503,6 +506,9 @@ export const EnrollmentToken: MessageFns<EnrollmentToken> = {
     }
     for (const v of message.connectors) {
       writer.uint32(74).string(v!);
+    }
+    if (message.machineId.length !== 0) {
+      writer.uint32(82).bytes(message.machineId);
     }
     return writer;
   },
@@ -592,6 +598,14 @@ export const EnrollmentToken: MessageFns<EnrollmentToken> = {
             message.connectors.push(reader.string());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.machineId = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -637,6 +651,11 @@ export const EnrollmentToken: MessageFns<EnrollmentToken> = {
       connectors: globalThis.Array.isArray(object?.connectors)
         ? object.connectors.map((e: any) => globalThis.String(e))
         : [],
+      machineId: isSet(object.machineId)
+        ? bytesFromBase64(object.machineId)
+        : isSet(object.machine_id)
+        ? bytesFromBase64(object.machine_id)
+        : new Uint8Array(0),
     };
   },
 
@@ -669,6 +688,9 @@ export const EnrollmentToken: MessageFns<EnrollmentToken> = {
     if (message.connectors?.length) {
       obj.connectors = message.connectors;
     }
+    if (message.machineId.length !== 0) {
+      obj.machineId = base64FromBytes(message.machineId);
+    }
     return obj;
   },
 
@@ -686,6 +708,7 @@ export const EnrollmentToken: MessageFns<EnrollmentToken> = {
     message.role = object.role ?? 0;
     message.expiresAtMs = object.expiresAtMs ?? 0;
     message.connectors = object.connectors?.map((e) => e) || [];
+    message.machineId = object.machineId ?? new Uint8Array(0);
     return message;
   },
 };

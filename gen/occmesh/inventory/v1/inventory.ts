@@ -363,6 +363,8 @@ export interface Machine {
   inMaintenance: boolean;
   /** For a hub that is online on PATH_DIRECT: the connector that it had is lost. */
   connectorLost: boolean;
+  /** Of a hub: it has been asked to replace its sealing key, and has not yet. */
+  rotating: boolean;
 }
 
 /** Asks for machines. */
@@ -410,6 +412,12 @@ export interface RetireMachineRequest {
 /** Ends a quarantine. */
 export interface ReleaseMachineRequest {
   /** Which. */
+  id: string;
+}
+
+/** Has a sealing key replaced. */
+export interface RotateSealingKeyRequest {
+  /** Which hub. */
   id: string;
 }
 
@@ -628,6 +636,8 @@ export interface Token {
   used: number;
   /** It was ended. */
   revoked: boolean;
+  /** For enrolment: the machine that may come back with it; empty for new ones. */
+  machineId: string;
 }
 
 /** Makes an enrolment token. */
@@ -644,6 +654,12 @@ export interface CreateEnrollmentTokenRequest {
   connectors: string[];
   /** For people. */
   name: string;
+  /**
+   * For this machine to come back after a reinstallation: it keeps its id, its sensors and its history, its old keys are
+   * revoked, its secrets must be entered again. Customer and role are the machine's and may be left out; a connector's
+   * token brings back its embedded hub, too. One use. Optional.
+   */
+  machineId: string;
 }
 
 /** The token. */
@@ -1273,6 +1289,7 @@ function createBaseMachine(): Machine {
     maySleep: false,
     inMaintenance: false,
     connectorLost: false,
+    rotating: false,
   };
 }
 
@@ -1355,6 +1372,9 @@ export const Machine: MessageFns<Machine> = {
     }
     if (message.connectorLost !== false) {
       writer.uint32(208).bool(message.connectorLost);
+    }
+    if (message.rotating !== false) {
+      writer.uint32(216).bool(message.rotating);
     }
     return writer;
   },
@@ -1580,6 +1600,14 @@ export const Machine: MessageFns<Machine> = {
             message.connectorLost = reader.bool();
             continue;
           }
+          case 27: {
+            if (tag !== 216) {
+              break;
+            }
+
+            message.rotating = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1692,6 +1720,7 @@ export const Machine: MessageFns<Machine> = {
         : isSet(object.connector_lost)
         ? globalThis.Boolean(object.connector_lost)
         : false,
+      rotating: isSet(object.rotating) ? globalThis.Boolean(object.rotating) : false,
     };
   },
 
@@ -1775,6 +1804,9 @@ export const Machine: MessageFns<Machine> = {
     if (message.connectorLost !== false) {
       obj.connectorLost = message.connectorLost;
     }
+    if (message.rotating !== false) {
+      obj.rotating = message.rotating;
+    }
     return obj;
   },
 
@@ -1811,6 +1843,7 @@ export const Machine: MessageFns<Machine> = {
     message.maySleep = object.maySleep ?? false;
     message.inMaintenance = object.inMaintenance ?? false;
     message.connectorLost = object.connectorLost ?? false;
+    message.rotating = object.rotating ?? false;
     return message;
   },
 };
@@ -2291,6 +2324,73 @@ export const ReleaseMachineRequest: MessageFns<ReleaseMachineRequest> = {
   },
   fromPartial(object: DeepPartial<ReleaseMachineRequest>): ReleaseMachineRequest {
     const message = createBaseReleaseMachineRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseRotateSealingKeyRequest(): RotateSealingKeyRequest {
+  return { id: "" };
+}
+
+export const RotateSealingKeyRequest: MessageFns<RotateSealingKeyRequest> = {
+  encode(message: RotateSealingKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RotateSealingKeyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotateSealingKeyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RotateSealingKeyRequest {
+    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+  },
+
+  toJSON(message: RotateSealingKeyRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RotateSealingKeyRequest>): RotateSealingKeyRequest {
+    return RotateSealingKeyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RotateSealingKeyRequest>): RotateSealingKeyRequest {
+    const message = createBaseRotateSealingKeyRequest();
     message.id = object.id ?? "";
     return message;
   },
@@ -4090,6 +4190,7 @@ function createBaseToken(): Token {
     uses: 0,
     used: 0,
     revoked: false,
+    machineId: "",
   };
 }
 
@@ -4127,6 +4228,9 @@ export const Token: MessageFns<Token> = {
     }
     if (message.revoked !== false) {
       writer.uint32(88).bool(message.revoked);
+    }
+    if (message.machineId !== "") {
+      writer.uint32(98).string(message.machineId);
     }
     return writer;
   },
@@ -4232,6 +4336,14 @@ export const Token: MessageFns<Token> = {
             message.revoked = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.machineId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4269,6 +4381,11 @@ export const Token: MessageFns<Token> = {
       uses: isSet(object.uses) ? globalThis.Number(object.uses) : 0,
       used: isSet(object.used) ? globalThis.Number(object.used) : 0,
       revoked: isSet(object.revoked) ? globalThis.Boolean(object.revoked) : false,
+      machineId: isSet(object.machineId)
+        ? globalThis.String(object.machineId)
+        : isSet(object.machine_id)
+        ? globalThis.String(object.machine_id)
+        : "",
     };
   },
 
@@ -4307,6 +4424,9 @@ export const Token: MessageFns<Token> = {
     if (message.revoked !== false) {
       obj.revoked = message.revoked;
     }
+    if (message.machineId !== "") {
+      obj.machineId = message.machineId;
+    }
     return obj;
   },
 
@@ -4326,12 +4446,13 @@ export const Token: MessageFns<Token> = {
     message.uses = object.uses ?? 0;
     message.used = object.used ?? 0;
     message.revoked = object.revoked ?? false;
+    message.machineId = object.machineId ?? "";
     return message;
   },
 };
 
 function createBaseCreateEnrollmentTokenRequest(): CreateEnrollmentTokenRequest {
-  return { customerId: "", role: 0, uses: 0, lifetimeMs: 0, connectors: [], name: "" };
+  return { customerId: "", role: 0, uses: 0, lifetimeMs: 0, connectors: [], name: "", machineId: "" };
 }
 
 export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenRequest> = {
@@ -4353,6 +4474,9 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
     }
     if (message.name !== "") {
       writer.uint32(50).string(message.name);
+    }
+    if (message.machineId !== "") {
+      writer.uint32(58).string(message.machineId);
     }
     return writer;
   },
@@ -4418,6 +4542,14 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
             message.name = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.machineId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4448,6 +4580,11 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
         ? object.connectors.map((e: any) => globalThis.String(e))
         : [],
       name: isSet(object.name) ? globalThis.String(object.name) : "",
+      machineId: isSet(object.machineId)
+        ? globalThis.String(object.machineId)
+        : isSet(object.machine_id)
+        ? globalThis.String(object.machine_id)
+        : "",
     };
   },
 
@@ -4471,6 +4608,9 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
     if (message.name !== "") {
       obj.name = message.name;
     }
+    if (message.machineId !== "") {
+      obj.machineId = message.machineId;
+    }
     return obj;
   },
 
@@ -4485,6 +4625,7 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
     message.lifetimeMs = object.lifetimeMs ?? 0;
     message.connectors = object.connectors?.map((e) => e) || [];
     message.name = object.name ?? "";
+    message.machineId = object.machineId ?? "";
     return message;
   },
 };
@@ -5208,6 +5349,21 @@ export const MachineServiceService = {
     responseSerialize: (value: Machine): Buffer => Buffer.from(Machine.encode(value).finish()),
     responseDeserialize: (value: Buffer): Machine => Machine.decode(value),
   },
+  /**
+   * Has a hub replace its sealing key and seal its secrets anew; it goes on when the hub is there, however often anybody
+   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, afterwards it begins another
+   * one. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
+   */
+  rotateSealingKey: {
+    path: "/occmesh.inventory.v1.MachineService/RotateSealingKey" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RotateSealingKeyRequest): Buffer =>
+      Buffer.from(RotateSealingKeyRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RotateSealingKeyRequest => RotateSealingKeyRequest.decode(value),
+    responseSerialize: (value: Machine): Buffer => Buffer.from(Machine.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Machine => Machine.decode(value),
+  },
 } as const;
 
 export interface MachineServiceServer extends UntypedServiceImplementation {
@@ -5222,6 +5378,12 @@ export interface MachineServiceServer extends UntypedServiceImplementation {
   retireMachine: handleUnaryCall<RetireMachineRequest, Machine>;
   /** Ends the quarantine of a machine whose clone has been dealt with. Retry: safe. */
   releaseMachine: handleUnaryCall<ReleaseMachineRequest, Machine>;
+  /**
+   * Has a hub replace its sealing key and seal its secrets anew; it goes on when the hub is there, however often anybody
+   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, afterwards it begins another
+   * one. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
+   */
+  rotateSealingKey: handleUnaryCall<RotateSealingKeyRequest, Machine>;
 }
 
 export interface MachineServiceClient extends Client {
@@ -5288,6 +5450,26 @@ export interface MachineServiceClient extends Client {
   ): ClientUnaryCall;
   releaseMachine(
     request: ReleaseMachineRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Machine) => void,
+  ): ClientUnaryCall;
+  /**
+   * Has a hub replace its sealing key and seal its secrets anew; it goes on when the hub is there, however often anybody
+   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, afterwards it begins another
+   * one. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
+   */
+  rotateSealingKey(
+    request: RotateSealingKeyRequest,
+    callback: (error: ServiceError | null, response: Machine) => void,
+  ): ClientUnaryCall;
+  rotateSealingKey(
+    request: RotateSealingKeyRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Machine) => void,
+  ): ClientUnaryCall;
+  rotateSealingKey(
+    request: RotateSealingKeyRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Machine) => void,

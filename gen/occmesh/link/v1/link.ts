@@ -33,6 +33,7 @@ export const protobufFileName = "occmesh/link/v1/link.proto";
  *     ECDSA P-256 / SHA-256 (r and s, 64 bytes). Both bring an X25519 key made for this session.
  *   - Batches, gaps and desired state carry their author's lasting signature (telemetry.v1.Signed) inside; their
  *     envelope has neither counter, signature nor MAC.
+ *   - What a hub has sealed anew carries the hub's lasting signature, too, but travels like every other frame.
  *   - Every other frame matters only while its session lasts and has a MAC under a key that only the two ends can know:
  *     HMAC-SHA256, the first 16 bytes, over the counter (8 bytes, big endian) and the payload as it travels. These frames
  *     go in CONTROL, in order.
@@ -158,6 +159,63 @@ export function pathToJSON(object: Path): string {
     case Path.DIRECT:
       return "PATH_DIRECT";
     case Path.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** Why a hub will not use a secret. */
+export enum SecretProblem {
+  /** UNSPECIFIED - Never sent. */
+  UNSPECIFIED = 0,
+  /** OTHER_TARGET - It was sealed for another target than the sensor has. */
+  OTHER_TARGET = 1,
+  /** ROLLED_BACK - The hub has seen a newer one, or its removal. */
+  ROLLED_BACK = 2,
+  /** UNKNOWN_KEY - It was sealed to a key that the hub does not have. */
+  UNKNOWN_KEY = 3,
+  /** CANNOT_OPEN - It does not open. */
+  CANNOT_OPEN = 4,
+  UNRECOGNIZED = -1,
+}
+
+export function secretProblemFromJSON(object: any): SecretProblem {
+  switch (object) {
+    case 0:
+    case "SECRET_PROBLEM_UNSPECIFIED":
+      return SecretProblem.UNSPECIFIED;
+    case 1:
+    case "SECRET_PROBLEM_OTHER_TARGET":
+      return SecretProblem.OTHER_TARGET;
+    case 2:
+    case "SECRET_PROBLEM_ROLLED_BACK":
+      return SecretProblem.ROLLED_BACK;
+    case 3:
+    case "SECRET_PROBLEM_UNKNOWN_KEY":
+      return SecretProblem.UNKNOWN_KEY;
+    case 4:
+    case "SECRET_PROBLEM_CANNOT_OPEN":
+      return SecretProblem.CANNOT_OPEN;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return SecretProblem.UNRECOGNIZED;
+  }
+}
+
+export function secretProblemToJSON(object: SecretProblem): string {
+  switch (object) {
+    case SecretProblem.UNSPECIFIED:
+      return "SECRET_PROBLEM_UNSPECIFIED";
+    case SecretProblem.OTHER_TARGET:
+      return "SECRET_PROBLEM_OTHER_TARGET";
+    case SecretProblem.ROLLED_BACK:
+      return "SECRET_PROBLEM_ROLLED_BACK";
+    case SecretProblem.UNKNOWN_KEY:
+      return "SECRET_PROBLEM_UNKNOWN_KEY";
+    case SecretProblem.CANNOT_OPEN:
+      return "SECRET_PROBLEM_CANNOT_OPEN";
+    case SecretProblem.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -308,6 +366,9 @@ export interface LinkUp {
     | //
     /** Asks where a log parted. */
     { $case: "digestRequest"; value: DigestRequest }
+    | //
+    /** Content: Resealed, domain tag "occ-mesh/resealed/v1". */
+    { $case: "resealed"; value: Signed }
     | undefined;
 }
 
@@ -402,6 +463,19 @@ export interface Hello {
   previousEnd: string;
   /** X25519 public key made for this session, 32 bytes. */
   sessionKey: Uint8Array;
+  /**
+   * What secrets may be sealed to: the key in use first, then the one that will replace it, if there is one. When the
+   * cloud knows neither, the hub has lost its key: what was sealed to it must be entered again.
+   */
+  sealingKeys: SealingKey[];
+}
+
+/** A hub's sealing key. */
+export interface SealingKey {
+  /** X25519, 32 bytes. */
+  key: Uint8Array;
+  /** See enrollment.v1.IdentityRequest.sealing_key_signature. */
+  signature: Uint8Array;
 }
 
 /** What a hub knows of one of its logs. */
@@ -545,6 +619,16 @@ export interface DesiredState {
   lingerMs: number;
   /** Display name of the hub. */
   displayName: string;
+  /**
+   * The hub's sealing key, as the cloud knows it, 32 bytes. A hub that has made another one to replace its key keeps the
+   * old one until it finds the new one here.
+   */
+  sealingKey: Uint8Array;
+  /**
+   * The hub should make a new sealing key, seal all secrets anew and answer with Resealed: now, and again on each new
+   * session until it finds the new key above.
+   */
+  rotateSealingKey: boolean;
 }
 
 /** One sensor. */
@@ -567,6 +651,68 @@ export interface SensorConfig {
   thresholds: Threshold[];
   /** Not run for now. */
   paused: boolean;
+  /** Its secrets; at most one per field. */
+  secrets: SealedSecret[];
+}
+
+/**
+ * A secret for one hub, sensor, field, version and target: HPKE base mode (RFC 9180), DHKEM(X25519, HKDF-SHA256),
+ * HKDF-SHA256, AES-256-GCM; info "occ-mesh/secret/v1"; AAD (integers big endian): customer id (16 bytes), hub id (16),
+ * sensor number (4), version (8), then texts in UTF-8, each with its length (4) before it: the field, and for each part
+ * of the target, ascending by the bytes of its name, name and value.
+ */
+export interface SealedSecret {
+  /** Which of the sensor's secrets, as its kind names them: lower case, 1 to 64 characters. */
+  field: string;
+  /**
+   * The version of desired state that introduced it, so that it rises for ever. A hub remembers the highest of each sensor
+   * and field, and MUST refuse a lower one.
+   */
+  version: number;
+  /** Who it was sealed for, ascending by name. A hub MUST compare this with what its own signed configuration says. */
+  target: TargetPart[];
+  /** Which key it was sealed to: the first 8 bytes of the SHA-256 of the public key. */
+  sealingKeyId: Uint8Array;
+  /** HPKE encapsulated key, 32 bytes. */
+  encapsulatedKey: Uint8Array;
+  /** As long as the secret (1 to 4,096 bytes) and 16 bytes more. */
+  ciphertext: Uint8Array;
+}
+
+/** One part of a target: whoever learns a secret when the sensor runs. */
+export interface TargetPart {
+  /** What it is: `host`, `port`, `user`, …; unique in its target. */
+  name: string;
+  /** Its value. */
+  value: string;
+}
+
+/**
+ * The answer to DesiredState.rotate_sealing_key: everything that the hub could open, sealed to its new key with the same
+ * AAD. The cloud takes all of it in one step, and only while `config_version` is its latest: else another desired state
+ * is on its way. What is missing here could not be opened and must be entered again.
+ */
+export interface Resealed {
+  /** The hub, 16 bytes. */
+  machineId: Uint8Array;
+  /** The desired state that holds the secrets. */
+  configVersion: number;
+  /** The key to be replaced, 32 bytes. */
+  oldKey: Uint8Array;
+  /** The new one. */
+  newKey:
+    | SealingKey
+    | undefined;
+  /** Sealed to it. */
+  secrets: ResealedSecret[];
+}
+
+/** A secret sealed to another key. */
+export interface ResealedSecret {
+  /** SensorConfig.number. */
+  sensor: number;
+  /** The same but for key and ciphertext. Its target MAY be left out. */
+  secret: SealedSecret | undefined;
 }
 
 /** When a metric is bad, in the range syntax of the monitoring plugins' guidelines (`80`, `10:`, `~:5`, `@1:2`). */
@@ -589,6 +735,20 @@ export interface Applied {
   error: string;
   /** Sensors that could not be configured, with the reason. */
   failures: SensorFailure[];
+  /** Secrets that will not be used. */
+  secretFailures: SecretFailure[];
+}
+
+/** A secret that a hub will not use. */
+export interface SecretFailure {
+  /** SensorConfig.number. */
+  sensor: number;
+  /** SealedSecret.field. */
+  field: string;
+  /** SealedSecret.version. */
+  version: number;
+  /** Why. */
+  problem: SecretProblem;
 }
 
 /** A sensor that could not be configured. */
@@ -846,6 +1006,9 @@ export const LinkUp: MessageFns<LinkUp> = {
       case "digestRequest":
         DigestRequest.encode(message.message.value, writer.uint32(66).fork()).join();
         break;
+      case "resealed":
+        Signed.encode(message.message.value, writer.uint32(74).fork()).join();
+        break;
     }
     return writer;
   },
@@ -927,6 +1090,14 @@ export const LinkUp: MessageFns<LinkUp> = {
             message.message = { $case: "digestRequest", value: DigestRequest.decode(reader, reader.uint32()) };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.message = { $case: "resealed", value: Signed.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -959,6 +1130,8 @@ export const LinkUp: MessageFns<LinkUp> = {
         ? { $case: "digestRequest", value: DigestRequest.fromJSON(object.digestRequest) }
         : isSet(object.digest_request)
         ? { $case: "digestRequest", value: DigestRequest.fromJSON(object.digest_request) }
+        : isSet(object.resealed)
+        ? { $case: "resealed", value: Signed.fromJSON(object.resealed) }
         : undefined,
     };
   },
@@ -981,6 +1154,8 @@ export const LinkUp: MessageFns<LinkUp> = {
       obj.bye = Bye.toJSON(message.message.value);
     } else if (message.message?.$case === "digestRequest") {
       obj.digestRequest = DigestRequest.toJSON(message.message.value);
+    } else if (message.message?.$case === "resealed") {
+      obj.resealed = Signed.toJSON(message.message.value);
     }
     return obj;
   },
@@ -1036,6 +1211,12 @@ export const LinkUp: MessageFns<LinkUp> = {
       case "digestRequest": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "digestRequest", value: DigestRequest.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "resealed": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "resealed", value: Signed.fromPartial(object.message.value) };
         }
         break;
       }
@@ -1544,6 +1725,7 @@ function createBaseHello(): Hello {
     software: "",
     previousEnd: "",
     sessionKey: new Uint8Array(0),
+    sealingKeys: [],
   };
 }
 
@@ -1594,6 +1776,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.sessionKey.length !== 0) {
       writer.uint32(114).bytes(message.sessionKey);
+    }
+    for (const v of message.sealingKeys) {
+      SealingKey.encode(v!, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -1733,6 +1918,14 @@ export const Hello: MessageFns<Hello> = {
             message.sessionKey = reader.bytes();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.sealingKeys.push(SealingKey.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1787,6 +1980,11 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.session_key)
         ? bytesFromBase64(object.session_key)
         : new Uint8Array(0),
+      sealingKeys: globalThis.Array.isArray(object?.sealingKeys)
+        ? object.sealingKeys.map((e: any) => SealingKey.fromJSON(e))
+        : globalThis.Array.isArray(object?.sealing_keys)
+        ? object.sealing_keys.map((e: any) => SealingKey.fromJSON(e))
+        : [],
     };
   },
 
@@ -1834,6 +2032,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.sessionKey.length !== 0) {
       obj.sessionKey = base64FromBytes(message.sessionKey);
     }
+    if (message.sealingKeys?.length) {
+      obj.sealingKeys = message.sealingKeys.map((e) => SealingKey.toJSON(e));
+    }
     return obj;
   },
 
@@ -1856,6 +2057,92 @@ export const Hello: MessageFns<Hello> = {
     message.software = object.software ?? "";
     message.previousEnd = object.previousEnd ?? "";
     message.sessionKey = object.sessionKey ?? new Uint8Array(0);
+    message.sealingKeys = object.sealingKeys?.map((e) => SealingKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSealingKey(): SealingKey {
+  return { key: new Uint8Array(0), signature: new Uint8Array(0) };
+}
+
+export const SealingKey: MessageFns<SealingKey> = {
+  encode(message: SealingKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key.length !== 0) {
+      writer.uint32(10).bytes(message.key);
+    }
+    if (message.signature.length !== 0) {
+      writer.uint32(18).bytes(message.signature);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SealingKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSealingKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.signature = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SealingKey {
+    return {
+      key: isSet(object.key) ? bytesFromBase64(object.key) : new Uint8Array(0),
+      signature: isSet(object.signature) ? bytesFromBase64(object.signature) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: SealingKey): unknown {
+    const obj: any = {};
+    if (message.key.length !== 0) {
+      obj.key = base64FromBytes(message.key);
+    }
+    if (message.signature.length !== 0) {
+      obj.signature = base64FromBytes(message.signature);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SealingKey>): SealingKey {
+    return SealingKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SealingKey>): SealingKey {
+    const message = createBaseSealingKey();
+    message.key = object.key ?? new Uint8Array(0);
+    message.signature = object.signature ?? new Uint8Array(0);
     return message;
   },
 };
@@ -2985,6 +3272,8 @@ function createBaseDesiredState(): DesiredState {
     connectors: [],
     lingerMs: 0,
     displayName: "",
+    sealingKey: new Uint8Array(0),
+    rotateSealingKey: false,
   };
 }
 
@@ -3013,6 +3302,12 @@ export const DesiredState: MessageFns<DesiredState> = {
     }
     if (message.displayName !== "") {
       writer.uint32(66).string(message.displayName);
+    }
+    if (message.sealingKey.length !== 0) {
+      writer.uint32(74).bytes(message.sealingKey);
+    }
+    if (message.rotateSealingKey !== false) {
+      writer.uint32(80).bool(message.rotateSealingKey);
     }
     return writer;
   },
@@ -3094,6 +3389,22 @@ export const DesiredState: MessageFns<DesiredState> = {
             message.displayName = reader.string();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.sealingKey = reader.bytes();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.rotateSealingKey = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3140,6 +3451,16 @@ export const DesiredState: MessageFns<DesiredState> = {
         : isSet(object.display_name)
         ? globalThis.String(object.display_name)
         : "",
+      sealingKey: isSet(object.sealingKey)
+        ? bytesFromBase64(object.sealingKey)
+        : isSet(object.sealing_key)
+        ? bytesFromBase64(object.sealing_key)
+        : new Uint8Array(0),
+      rotateSealingKey: isSet(object.rotateSealingKey)
+        ? globalThis.Boolean(object.rotateSealingKey)
+        : isSet(object.rotate_sealing_key)
+        ? globalThis.Boolean(object.rotate_sealing_key)
+        : false,
     };
   },
 
@@ -3169,6 +3490,12 @@ export const DesiredState: MessageFns<DesiredState> = {
     if (message.displayName !== "") {
       obj.displayName = message.displayName;
     }
+    if (message.sealingKey.length !== 0) {
+      obj.sealingKey = base64FromBytes(message.sealingKey);
+    }
+    if (message.rotateSealingKey !== false) {
+      obj.rotateSealingKey = message.rotateSealingKey;
+    }
     return obj;
   },
 
@@ -3185,6 +3512,8 @@ export const DesiredState: MessageFns<DesiredState> = {
     message.connectors = object.connectors?.map((e) => e) || [];
     message.lingerMs = object.lingerMs ?? 0;
     message.displayName = object.displayName ?? "";
+    message.sealingKey = object.sealingKey ?? new Uint8Array(0);
+    message.rotateSealingKey = object.rotateSealingKey ?? false;
     return message;
   },
 };
@@ -3199,6 +3528,7 @@ function createBaseSensorConfig(): SensorConfig {
     timeoutMs: 0,
     thresholds: [],
     paused: false,
+    secrets: [],
   };
 }
 
@@ -3227,6 +3557,9 @@ export const SensorConfig: MessageFns<SensorConfig> = {
     }
     if (message.paused !== false) {
       writer.uint32(64).bool(message.paused);
+    }
+    for (const v of message.secrets) {
+      SealedSecret.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -3308,6 +3641,14 @@ export const SensorConfig: MessageFns<SensorConfig> = {
             message.paused = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.secrets.push(SealedSecret.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3340,6 +3681,9 @@ export const SensorConfig: MessageFns<SensorConfig> = {
         ? object.thresholds.map((e: any) => Threshold.fromJSON(e))
         : [],
       paused: isSet(object.paused) ? globalThis.Boolean(object.paused) : false,
+      secrets: globalThis.Array.isArray(object?.secrets)
+        ? object.secrets.map((e: any) => SealedSecret.fromJSON(e))
+        : [],
     };
   },
 
@@ -3369,6 +3713,9 @@ export const SensorConfig: MessageFns<SensorConfig> = {
     if (message.paused !== false) {
       obj.paused = message.paused;
     }
+    if (message.secrets?.length) {
+      obj.secrets = message.secrets.map((e) => SealedSecret.toJSON(e));
+    }
     return obj;
   },
 
@@ -3385,6 +3732,496 @@ export const SensorConfig: MessageFns<SensorConfig> = {
     message.timeoutMs = object.timeoutMs ?? 0;
     message.thresholds = object.thresholds?.map((e) => Threshold.fromPartial(e)) || [];
     message.paused = object.paused ?? false;
+    message.secrets = object.secrets?.map((e) => SealedSecret.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSealedSecret(): SealedSecret {
+  return {
+    field: "",
+    version: 0,
+    target: [],
+    sealingKeyId: new Uint8Array(0),
+    encapsulatedKey: new Uint8Array(0),
+    ciphertext: new Uint8Array(0),
+  };
+}
+
+export const SealedSecret: MessageFns<SealedSecret> = {
+  encode(message: SealedSecret, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).uint64(message.version);
+    }
+    for (const v of message.target) {
+      TargetPart.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.sealingKeyId.length !== 0) {
+      writer.uint32(34).bytes(message.sealingKeyId);
+    }
+    if (message.encapsulatedKey.length !== 0) {
+      writer.uint32(42).bytes(message.encapsulatedKey);
+    }
+    if (message.ciphertext.length !== 0) {
+      writer.uint32(50).bytes(message.ciphertext);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SealedSecret {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSealedSecret();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.target.push(TargetPart.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.sealingKeyId = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.encapsulatedKey = reader.bytes();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.ciphertext = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SealedSecret {
+    return {
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      target: globalThis.Array.isArray(object?.target) ? object.target.map((e: any) => TargetPart.fromJSON(e)) : [],
+      sealingKeyId: isSet(object.sealingKeyId)
+        ? bytesFromBase64(object.sealingKeyId)
+        : isSet(object.sealing_key_id)
+        ? bytesFromBase64(object.sealing_key_id)
+        : new Uint8Array(0),
+      encapsulatedKey: isSet(object.encapsulatedKey)
+        ? bytesFromBase64(object.encapsulatedKey)
+        : isSet(object.encapsulated_key)
+        ? bytesFromBase64(object.encapsulated_key)
+        : new Uint8Array(0),
+      ciphertext: isSet(object.ciphertext) ? bytesFromBase64(object.ciphertext) : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: SealedSecret): unknown {
+    const obj: any = {};
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.target?.length) {
+      obj.target = message.target.map((e) => TargetPart.toJSON(e));
+    }
+    if (message.sealingKeyId.length !== 0) {
+      obj.sealingKeyId = base64FromBytes(message.sealingKeyId);
+    }
+    if (message.encapsulatedKey.length !== 0) {
+      obj.encapsulatedKey = base64FromBytes(message.encapsulatedKey);
+    }
+    if (message.ciphertext.length !== 0) {
+      obj.ciphertext = base64FromBytes(message.ciphertext);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SealedSecret>): SealedSecret {
+    return SealedSecret.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SealedSecret>): SealedSecret {
+    const message = createBaseSealedSecret();
+    message.field = object.field ?? "";
+    message.version = object.version ?? 0;
+    message.target = object.target?.map((e) => TargetPart.fromPartial(e)) || [];
+    message.sealingKeyId = object.sealingKeyId ?? new Uint8Array(0);
+    message.encapsulatedKey = object.encapsulatedKey ?? new Uint8Array(0);
+    message.ciphertext = object.ciphertext ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseTargetPart(): TargetPart {
+  return { name: "", value: "" };
+}
+
+export const TargetPart: MessageFns<TargetPart> = {
+  encode(message: TargetPart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TargetPart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTargetPart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TargetPart {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: TargetPart): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TargetPart>): TargetPart {
+    return TargetPart.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TargetPart>): TargetPart {
+    const message = createBaseTargetPart();
+    message.name = object.name ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseResealed(): Resealed {
+  return { machineId: new Uint8Array(0), configVersion: 0, oldKey: new Uint8Array(0), newKey: undefined, secrets: [] };
+}
+
+export const Resealed: MessageFns<Resealed> = {
+  encode(message: Resealed, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machineId.length !== 0) {
+      writer.uint32(10).bytes(message.machineId);
+    }
+    if (message.configVersion !== 0) {
+      writer.uint32(16).uint64(message.configVersion);
+    }
+    if (message.oldKey.length !== 0) {
+      writer.uint32(26).bytes(message.oldKey);
+    }
+    if (message.newKey !== undefined) {
+      SealingKey.encode(message.newKey, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.secrets) {
+      ResealedSecret.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Resealed {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResealed();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machineId = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.configVersion = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.oldKey = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.newKey = SealingKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.secrets.push(ResealedSecret.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Resealed {
+    return {
+      machineId: isSet(object.machineId)
+        ? bytesFromBase64(object.machineId)
+        : isSet(object.machine_id)
+        ? bytesFromBase64(object.machine_id)
+        : new Uint8Array(0),
+      configVersion: isSet(object.configVersion)
+        ? globalThis.Number(object.configVersion)
+        : isSet(object.config_version)
+        ? globalThis.Number(object.config_version)
+        : 0,
+      oldKey: isSet(object.oldKey)
+        ? bytesFromBase64(object.oldKey)
+        : isSet(object.old_key)
+        ? bytesFromBase64(object.old_key)
+        : new Uint8Array(0),
+      newKey: isSet(object.newKey)
+        ? SealingKey.fromJSON(object.newKey)
+        : isSet(object.new_key)
+        ? SealingKey.fromJSON(object.new_key)
+        : undefined,
+      secrets: globalThis.Array.isArray(object?.secrets)
+        ? object.secrets.map((e: any) => ResealedSecret.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Resealed): unknown {
+    const obj: any = {};
+    if (message.machineId.length !== 0) {
+      obj.machineId = base64FromBytes(message.machineId);
+    }
+    if (message.configVersion !== 0) {
+      obj.configVersion = Math.round(message.configVersion);
+    }
+    if (message.oldKey.length !== 0) {
+      obj.oldKey = base64FromBytes(message.oldKey);
+    }
+    if (message.newKey !== undefined) {
+      obj.newKey = SealingKey.toJSON(message.newKey);
+    }
+    if (message.secrets?.length) {
+      obj.secrets = message.secrets.map((e) => ResealedSecret.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Resealed>): Resealed {
+    return Resealed.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Resealed>): Resealed {
+    const message = createBaseResealed();
+    message.machineId = object.machineId ?? new Uint8Array(0);
+    message.configVersion = object.configVersion ?? 0;
+    message.oldKey = object.oldKey ?? new Uint8Array(0);
+    message.newKey = (object.newKey !== undefined && object.newKey !== null)
+      ? SealingKey.fromPartial(object.newKey)
+      : undefined;
+    message.secrets = object.secrets?.map((e) => ResealedSecret.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseResealedSecret(): ResealedSecret {
+  return { sensor: 0, secret: undefined };
+}
+
+export const ResealedSecret: MessageFns<ResealedSecret> = {
+  encode(message: ResealedSecret, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sensor !== 0) {
+      writer.uint32(8).uint32(message.sensor);
+    }
+    if (message.secret !== undefined) {
+      SealedSecret.encode(message.secret, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResealedSecret {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResealedSecret();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sensor = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secret = SealedSecret.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResealedSecret {
+    return {
+      sensor: isSet(object.sensor) ? globalThis.Number(object.sensor) : 0,
+      secret: isSet(object.secret) ? SealedSecret.fromJSON(object.secret) : undefined,
+    };
+  },
+
+  toJSON(message: ResealedSecret): unknown {
+    const obj: any = {};
+    if (message.sensor !== 0) {
+      obj.sensor = Math.round(message.sensor);
+    }
+    if (message.secret !== undefined) {
+      obj.secret = SealedSecret.toJSON(message.secret);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResealedSecret>): ResealedSecret {
+    return ResealedSecret.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResealedSecret>): ResealedSecret {
+    const message = createBaseResealedSecret();
+    message.sensor = object.sensor ?? 0;
+    message.secret = (object.secret !== undefined && object.secret !== null)
+      ? SealedSecret.fromPartial(object.secret)
+      : undefined;
     return message;
   },
 };
@@ -3491,7 +4328,7 @@ export const Threshold: MessageFns<Threshold> = {
 };
 
 function createBaseApplied(): Applied {
-  return { version: 0, runningVersion: 0, error: "", failures: [] };
+  return { version: 0, runningVersion: 0, error: "", failures: [], secretFailures: [] };
 }
 
 export const Applied: MessageFns<Applied> = {
@@ -3507,6 +4344,9 @@ export const Applied: MessageFns<Applied> = {
     }
     for (const v of message.failures) {
       SensorFailure.encode(v!, writer.uint32(34).fork()).join();
+    }
+    for (const v of message.secretFailures) {
+      SecretFailure.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -3556,6 +4396,14 @@ export const Applied: MessageFns<Applied> = {
             message.failures.push(SensorFailure.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.secretFailures.push(SecretFailure.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3580,6 +4428,11 @@ export const Applied: MessageFns<Applied> = {
       failures: globalThis.Array.isArray(object?.failures)
         ? object.failures.map((e: any) => SensorFailure.fromJSON(e))
         : [],
+      secretFailures: globalThis.Array.isArray(object?.secretFailures)
+        ? object.secretFailures.map((e: any) => SecretFailure.fromJSON(e))
+        : globalThis.Array.isArray(object?.secret_failures)
+        ? object.secret_failures.map((e: any) => SecretFailure.fromJSON(e))
+        : [],
     };
   },
 
@@ -3597,6 +4450,9 @@ export const Applied: MessageFns<Applied> = {
     if (message.failures?.length) {
       obj.failures = message.failures.map((e) => SensorFailure.toJSON(e));
     }
+    if (message.secretFailures?.length) {
+      obj.secretFailures = message.secretFailures.map((e) => SecretFailure.toJSON(e));
+    }
     return obj;
   },
 
@@ -3609,6 +4465,124 @@ export const Applied: MessageFns<Applied> = {
     message.runningVersion = object.runningVersion ?? 0;
     message.error = object.error ?? "";
     message.failures = object.failures?.map((e) => SensorFailure.fromPartial(e)) || [];
+    message.secretFailures = object.secretFailures?.map((e) => SecretFailure.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSecretFailure(): SecretFailure {
+  return { sensor: 0, field: "", version: 0, problem: 0 };
+}
+
+export const SecretFailure: MessageFns<SecretFailure> = {
+  encode(message: SecretFailure, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sensor !== 0) {
+      writer.uint32(8).uint32(message.sensor);
+    }
+    if (message.field !== "") {
+      writer.uint32(18).string(message.field);
+    }
+    if (message.version !== 0) {
+      writer.uint32(24).uint64(message.version);
+    }
+    if (message.problem !== 0) {
+      writer.uint32(32).int32(message.problem);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretFailure {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretFailure();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sensor = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.version = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.problem = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SecretFailure {
+    return {
+      sensor: isSet(object.sensor) ? globalThis.Number(object.sensor) : 0,
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      problem: isSet(object.problem) ? secretProblemFromJSON(object.problem) : 0,
+    };
+  },
+
+  toJSON(message: SecretFailure): unknown {
+    const obj: any = {};
+    if (message.sensor !== 0) {
+      obj.sensor = Math.round(message.sensor);
+    }
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.problem !== 0) {
+      obj.problem = secretProblemToJSON(message.problem);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SecretFailure>): SecretFailure {
+    return SecretFailure.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SecretFailure>): SecretFailure {
+    const message = createBaseSecretFailure();
+    message.sensor = object.sensor ?? 0;
+    message.field = object.field ?? "";
+    message.version = object.version ?? 0;
+    message.problem = object.problem ?? 0;
     return message;
   },
 };

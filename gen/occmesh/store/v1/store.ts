@@ -88,6 +88,8 @@ export interface SessionRecord {
   shutDown: boolean;
   /** The connector through which it came, 16 bytes; empty when it came straight. Since 0.1. */
   connectorId: Uint8Array;
+  /** Key id of the identity that the generations were issued to: a machine that has enrolled anew has none yet. Since 0.1. */
+  keyId: Uint8Array;
 }
 
 /** A durable tail that a hub announced. */
@@ -511,6 +513,7 @@ function createBaseSessionRecord(): SessionRecord {
     lastSeenMs: 0,
     shutDown: false,
     connectorId: new Uint8Array(0),
+    keyId: new Uint8Array(0),
   };
 }
 
@@ -533,6 +536,9 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     }
     if (message.connectorId.length !== 0) {
       writer.uint32(50).bytes(message.connectorId);
+    }
+    if (message.keyId.length !== 0) {
+      writer.uint32(58).bytes(message.keyId);
     }
     return writer;
   },
@@ -598,6 +604,14 @@ export const SessionRecord: MessageFns<SessionRecord> = {
             message.connectorId = reader.bytes();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.keyId = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -640,6 +654,11 @@ export const SessionRecord: MessageFns<SessionRecord> = {
         : isSet(object.connector_id)
         ? bytesFromBase64(object.connector_id)
         : new Uint8Array(0),
+      keyId: isSet(object.keyId)
+        ? bytesFromBase64(object.keyId)
+        : isSet(object.key_id)
+        ? bytesFromBase64(object.key_id)
+        : new Uint8Array(0),
     };
   },
 
@@ -663,6 +682,9 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     if (message.connectorId.length !== 0) {
       obj.connectorId = base64FromBytes(message.connectorId);
     }
+    if (message.keyId.length !== 0) {
+      obj.keyId = base64FromBytes(message.keyId);
+    }
     return obj;
   },
 
@@ -677,6 +699,7 @@ export const SessionRecord: MessageFns<SessionRecord> = {
     message.lastSeenMs = object.lastSeenMs ?? 0;
     message.shutDown = object.shutDown ?? false;
     message.connectorId = object.connectorId ?? new Uint8Array(0);
+    message.keyId = object.keyId ?? new Uint8Array(0);
     return message;
   },
 };

@@ -1,4 +1,5 @@
-// All services of inventory.v1 and events.v1 on one test cloud, called as the edge calls them: requests and answers pass through their
+// All services of inventory.v1, secrets.v1 and events.v1 on one test cloud, called as the edge calls them: requests and
+// answers pass through their
 // encodings, so that a test sees what a client would.
 import { join } from 'node:path';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
@@ -17,6 +18,7 @@ import {
   TokenServiceService,
 } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Outcome, Path, type Result } from '../../../../gen/occmesh/link/v1/link.js';
+import { SecretServiceService } from '../../../../gen/occmesh/secrets/v1/secrets.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { AlarmService } from '../../../../src/cloud/api/alarm-service.js';
 import { CustomerService } from '../../../../src/cloud/api/customer-service.js';
@@ -25,6 +27,7 @@ import { MachineService } from '../../../../src/cloud/api/machine-service.js';
 import { MaintenanceService } from '../../../../src/cloud/api/maintenance-service.js';
 import { NotificationService } from '../../../../src/cloud/api/notification-service.js';
 import type { Commands, MachinePresence, MeshFacts } from '../../../../src/cloud/api/ports.js';
+import { SecretService } from '../../../../src/cloud/api/secret-service.js';
 import { SensorService } from '../../../../src/cloud/api/sensor-service.js';
 import { TokenService } from '../../../../src/cloud/api/token-service.js';
 import { Monitoring } from '../../../../src/cloud/monitoring.js';
@@ -47,6 +50,7 @@ export const DEFINITIONS = {
   ...CustomerServiceService,
   ...MachineServiceService,
   ...SensorServiceService,
+  ...SecretServiceService,
   ...TokenServiceService,
 };
 export type Rpc = keyof typeof DEFINITIONS;
@@ -156,6 +160,7 @@ export class TestApi implements AsyncDisposable {
       states,
       maintenance,
     });
+    const secrets: Implementation<typeof SecretServiceService> = new SecretService({ inventory, random: systemRandom });
     const tokens: Implementation<typeof TokenServiceService> = new TokenService({ inventory, mesh: this.mesh });
     const unreachableBehind = () => 0;
     const alarming = new AlarmService({ inventory, alarms, maintenance: maintenances, unreachableBehind, clock });
@@ -166,7 +171,7 @@ export class TestApi implements AsyncDisposable {
     const notifying = new NotificationService({ inventory, notifications, clock });
     const notify: Implementation<typeof NotificationServiceService> = notifying;
     const { listEvents } = new EventService({ inventory, events });
-    return { ...alarm, ...mend, ...notify, listEvents, ...customers, ...machines, ...sensors, ...tokens };
+    return { ...alarm, ...mend, ...notify, listEvents, ...customers, ...machines, ...sensors, ...secrets, ...tokens };
   }
 }
 

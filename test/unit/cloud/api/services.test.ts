@@ -165,7 +165,13 @@ describe('inventory API: machines', () => {
         clockOffsetMs: -30,
         software: '9.9.9',
       });
-      const applied = { version: 5, runningVersion: 4, error: 'too new', failures: [{ sensor: 2, error: 'no swap' }] };
+      const applied = {
+        version: 5,
+        runningVersion: 4,
+        error: 'too new',
+        failures: [{ sensor: 2, error: 'no swap' }],
+        secretFailures: [],
+      };
       await api.cloud.inventory.reports.applied(hub, applied);
       const { machines } = await api.call('listMachines', OPERATOR, { customerId: customer });
       expect(machines).to.have.length(1);

@@ -1,14 +1,16 @@
-// Tenancy: for every RPC of inventory.v1 and events.v1, what belongs to another customer is answered exactly like what does not exist,
+// Tenancy: for every RPC of inventory.v1, secrets.v1 and events.v1, what belongs to another customer is answered exactly
+// like what does not exist,
 // and stays as it was. A new RPC without a row in this table does not compile.
 import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import { Role } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
 import type { MachineRecord } from '../../../../src/cloud/inventory/records.js';
+import { sensorId } from '../../../../src/cloud/inventory/tables.js';
 import type { Monitoring } from '../../../../src/cloud/monitoring.js';
 import { uuidText } from '../../../../src/identity/uuid.js';
 import { epochMs } from '../../../../src/kernel/duration.js';
 import { systemRandom, uuid7 } from '../../../../src/kernel/random.js';
-import type { TestCloud } from '../inventory/fixture.js';
+import { NO_REQUEST, type TestCloud } from '../inventory/fixture.js';
 import { adminOf, DEFINITIONS, faultOf, OPERATOR, type Rpc, readerOf, TestApi } from './fixture.js';
 
 /** What a request can name. */
@@ -36,6 +38,7 @@ const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
   updateMachine: ({ machine }) => [{ id: machine, name: 'mine' }],
   retireMachine: ({ machine }) => [{ id: machine }],
   releaseMachine: ({ machine }) => [{ id: machine }],
+  rotateSealingKey: ({ machine }) => [{ id: machine }],
   listSensorKinds: () => [],
   createSensor: ({ machine }) => [
     { machineId: machine, kind: 'cpu' },
@@ -45,7 +48,17 @@ const NAMING: { readonly [R in Rpc]: (target: Target) => object[] } = {
   updateSensor: ({ sensor }) => [{ id: sensor, paused: true }],
   deleteSensor: ({ sensor }) => [{ id: sensor }],
   runSensor: ({ sensor }) => [{ id: sensor }],
-  createEnrollmentToken: ({ customer }) => [{ customerId: customer, role: Role.HUB }],
+  getSealingContext: ({ sensor }) => [{ sensorId: sensor, field: 'token' }],
+  putSecret: ({ sensor }) => [
+    { sensorId: sensor, field: 'token', secret: { $case: 'plaintext', value: Buffer.from('hunter2') } },
+  ],
+  listSecrets: ({ customer, machine, sensor }) => [
+    { customerId: customer },
+    { machineId: machine },
+    { sensorId: sensor },
+  ],
+  deleteSecret: ({ sensor }) => [{ sensorId: sensor, field: 'token' }],
+  createEnrollmentToken: ({ customer, machine }) => [{ customerId: customer, role: Role.HUB }, { machineId: machine }],
   createApiToken: ({ customer }) => [{ customerId: customer, caller: Caller.CUSTOMER_READER }],
   listTokens: ({ customer }) => [{ customerId: customer }],
   revokeToken: ({ token }) => [{ id: token }],
@@ -83,6 +96,14 @@ async function populated({ cloud, monitoring, notifications }: TestApi, name: st
   const { record } = await cloud.enrolled(customer, 'hub');
   const wanted = { caller: Caller.CUSTOMER_READER, customerId: customer, lifetimeMs: 0, name: '' } as const;
   const { token } = await cloud.inventory.tokens.createApi(wanted);
+  const web = {
+    kind: 'http',
+    settings: { url: 'https://web.example/', auth: 'bearer' },
+    thresholds: [],
+    paused: false,
+  };
+  const timing = { intervalMs: 60_000, timeoutMs: 20_000 };
+  const sensor = await cloud.inventory.sensors.create(record.id, { ...web, ...timing }, NO_REQUEST);
   const alarm = await raised(monitoring, record);
   const planned = { by: 'somebody', atMs: cloud.clock.now(), comment: '' };
   const times = { fromMs: cloud.clock.now(), untilMs: UNTIL };
@@ -91,7 +112,7 @@ async function populated({ cloud, monitoring, notifications }: TestApi, name: st
   const rules = { minSeverity: 'warning', deferMs: 0 } as const;
   const channel = await notifications.channels.create({ customerId: customer, name: 'c', way, ...rules });
   return {
-    ...{ customer, machine: record.id, sensor: `${record.id}/1`, token: token.id },
+    ...{ customer, machine: record.id, sensor: sensorId(record.id, sensor.number), token: token.id },
     ...{ alarm, maintenance: maintenance.id, channel: channel.id },
   };
 }
@@ -115,7 +136,7 @@ function nonexistent(cloud: TestCloud): Target {
 
 describe('API: tenancy', () => {
   it('looks at every RPC', () => {
-    expect(RPCS).to.have.length(29);
+    expect(RPCS).to.have.length(34);
     expect(RPCS.filter((rpc) => NAMING[rpc](ANY).length === 0)).to.deep.equal([
       'createCustomer',
       'listCustomers',

@@ -12,7 +12,7 @@ import {
   RenewRequest,
   Role,
 } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
-import { defaultSensors } from '../../../../src/cloud/api/sensor-settings.js';
+import { defaultSensors, secretsOf } from '../../../../src/cloud/api/sensor-settings.js';
 import { EnrollmentService } from '../../../../src/cloud/enrollment/enrollment-service.js';
 import { Inventory } from '../../../../src/cloud/inventory/inventory.js';
 import type { CustomerRecord, MachineRecord, MachineRole } from '../../../../src/cloud/inventory/records.js';
@@ -200,5 +200,5 @@ export { Role };
 
 function openInventory(directory: string, store: MemoryStore, clock: FakeClock): Promise<Inventory> {
   const modules = { store, clock, random: systemRandom, log: silentLogger };
-  return Inventory.open({ directory, defaultSensors: defaultSensors() }, modules);
+  return Inventory.open({ directory, defaultSensors: defaultSensors(), secretsOf }, modules);
 }

@@ -29,6 +29,7 @@ describe('inventory: persistence', () => {
       runningVersion: 5,
       error: 'no',
       failures: [{ sensor: 3, error: 'why' }],
+      secretFailures: [],
     });
     const before = cloud.inventory.machines.desiredState(hubId);
     const machine = cloud.machine(hubId);
@@ -141,7 +142,11 @@ describe('inventory: desired state', () => {
       ['a sensor that changes', 1, () => sensors.update(`${hub.id}/1`, { paused: true })],
       ['a sensor that does not', 0, () => sensors.update(`${hub.id}/1`, { paused: true })],
       ['a sensor less', 1, () => sensors.remove(`${hub.id}/1`)],
-      ['what it reports', 0, () => reports.applied(hub.id, { version: 9, runningVersion: 9, error: '', failures: [] })],
+      [
+        'what it reports',
+        0,
+        () => reports.applied(hub.id, { version: 9, runningVersion: 9, error: '', failures: [], secretFailures: [] }),
+      ],
       ['quarantine', 0, () => reports.setQuarantined(hub.id, 'cloned')],
       ['a lost connector', 1, () => machines.retire(connector.id)],
     ];
@@ -247,7 +252,7 @@ describe('inventory: at the same time', () => {
       machines.update(record.id, { name: 'new name' }),
       reports.setQuarantined(record.id, 'cloned'),
       customers.update(customerId, { directAllowed: true }),
-      reports.applied(record.id, { version: 5, runningVersion: 5, error: '', failures: [] }),
+      reports.applied(record.id, { version: 5, runningVersion: 5, error: '', failures: [], secretFailures: [] }),
     ]);
     await cloud.restart();
     const machine = cloud.machine(record.id);
@@ -265,7 +270,7 @@ describe('inventory: what sessions ask', () => {
     expect(port.machineByKey(Buffer.alloc(8))).to.equal(undefined);
     const [key] = port.verifyKeys(record.id);
     expect(key?.equals(machine.key.publicKey)).to.equal(true);
-    await port.recordApplied(record.id, { version: 5, runningVersion: 5, error: '', failures: [] });
+    await port.recordApplied(record.id, { version: 5, runningVersion: 5, error: '', failures: [], secretFailures: [] });
     expect(port.verifyKeys(record.id)[0]).to.equal(key);
     expect(port.verifyKeys('unknown')).to.deep.equal([]);
     expect(port.desiredState('unknown')).to.equal(undefined);
@@ -274,7 +279,7 @@ describe('inventory: what sessions ask', () => {
   it('does not write what is no news', async () => {
     await using cloud = await TestCloud.start();
     const { record } = await cloud.enrolled((await cloud.customer('one')).id, 'hub');
-    const applied = { version: 5, runningVersion: 5, error: '', failures: [] };
+    const applied = { version: 5, runningVersion: 5, error: '', failures: [], secretFailures: [] };
     await cloud.inventory.reports.applied(record.id, applied);
     const { writes } = cloud.store;
     await cloud.inventory.reports.applied(record.id, applied);

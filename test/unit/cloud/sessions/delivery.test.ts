@@ -514,6 +514,8 @@ describe(`delivery (seed ${testSeed})`, () => {
       connectors: [],
       lingerMs: 0,
       displayName: '',
+      sealingKey: Buffer.alloc(0),
+      rotateSealingKey: false,
     });
     cloud.inventory.states.set(machineId, state(3));
     await using hub = await newHub();
@@ -523,14 +525,21 @@ describe(`delivery (seed ${testSeed})`, () => {
     const run = host.runSensor(7);
     expect((await run).outcome).to.equal(Outcome.DONE);
     expect(hub.ran).to.deep.equal([7]);
+    // Of many in a row only the first and the last travel: the second waits until the first is in effect.
+    for (const version of [4, 5, 6, 7]) {
+      cloud.inventory.states.set(machineId, state(version));
+      host.sendDesiredState(-1);
+    }
+    await until(() => cloud.inventory.applied.length === 3, 'Applied');
+    expect(hub.applied).to.deep.equal([3, 4, 7]);
     carrier.cut();
     await settle();
     await cloud.inventory.setQuarantined(machineId, 'a test says so');
-    cloud.inventory.states.set(machineId, state(4));
+    cloud.inventory.states.set(machineId, state(8));
     const quarantined = await hub.up(cloud);
     quarantined.host.sendDesiredState(-1);
     await settle();
-    expect(hub.applied).to.deep.equal([3]);
+    expect(hub.applied).to.deep.equal([3, 4, 7]);
     const refusal = await quarantined.host.runSensor(7).catch((thrown: unknown) => thrown);
     expect(refusal).to.have.property('code', 'link.refused');
     await hub.write([1]);

@@ -4,6 +4,8 @@ import { SessionRecord } from '../../../../gen/occmesh/store/v1/store.js';
 import { judgeGeneration } from '../../../../src/cloud/sessions/session-record.js';
 import { seededRandom, testSeed } from '../../../support/seeded-random.js';
 
+const KEY = Buffer.alloc(8, 1);
+
 describe(`sessions: generations (seed ${testSeed})`, () => {
   for (const [issued, confirmed, presented, verdict, what] of [
     [0, 0, 0, 'current', 'a hub that was never there'],
@@ -21,7 +23,7 @@ describe(`sessions: generations (seed ${testSeed})`, () => {
   ] as const) {
     it(`${verdict}: issued ${issued}, confirmed ${confirmed}, presented ${presented} (${what})`, () => {
       const record = SessionRecord.fromPartial({ issuedGeneration: issued, confirmedGeneration: confirmed });
-      expect(judgeGeneration(record, presented)).to.equal(verdict);
+      expect(judgeGeneration(record, presented, KEY)).to.equal(verdict);
     });
   }
 
@@ -30,7 +32,7 @@ describe(`sessions: generations (seed ${testSeed})`, () => {
     let record = SessionRecord.fromPartial({});
     let written = 0;
     for (let session = 0; session < 10_000; session++) {
-      const verdict = judgeGeneration(record, written);
+      const verdict = judgeGeneration(record, written, KEY);
       expect(verdict, `session ${session}`).to.equal('current');
       const generation = record.issuedGeneration + 1;
       record = { ...record, issuedGeneration: generation, confirmedGeneration: written };

@@ -1,6 +1,6 @@
 // The frame of every operator's command: --json and --client, a connection, one answer, printed one way or the other.
 import type { Command } from 'commander';
-import type { Customer, LogLedger, Machine, MeshClient, Reading, Sensor } from '../client/index.js';
+import type { Alarm, Customer, LogLedger, Machine, MeshClient, Reading, Sensor } from '../client/index.js';
 import { every, MachineState, Role } from '../client/index.js';
 import { openClient } from './client-file.js';
 import { flagReader } from './config/settings.js';
@@ -49,6 +49,14 @@ export class Session {
     readonly machineId?: string | undefined;
   }): Promise<Reading[]> {
     return collect(every(this.client.readings.getLatest, 'readings', filter));
+  }
+
+  alarms(filter: {
+    readonly customerId?: string | undefined;
+    readonly machineId?: string | undefined;
+    readonly includeClosed?: boolean;
+  }): Promise<Alarm[]> {
+    return collect(every(this.client.alarms.listAlarms, 'alarms', filter));
   }
 
   ledger(machineId: string): Promise<LogLedger[]> {

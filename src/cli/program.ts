@@ -1,11 +1,15 @@
 // The `occ` program: its commands put together, and the way from arguments to an exit code.
 import { Command } from 'commander';
 import { SOFTWARE } from '../kernel/software.js';
+import { addAlarms } from './commands/alarms.js';
+import { addAudit } from './commands/audit.js';
+import { addChannels } from './commands/channels.js';
 import { addCloud } from './commands/cloud.js';
 import { addConnector } from './commands/connector.js';
 import { addCustomers } from './commands/customers.js';
 import { addHub } from './commands/hub.js';
 import { addMachines } from './commands/machines.js';
+import { addMaintenance } from './commands/maintenance.js';
 import { addReadings } from './commands/readings.js';
 import { addSecrets } from './commands/secrets.js';
 import { addSensors } from './commands/sensors.js';
@@ -46,6 +50,10 @@ export function buildProgram(terminal: Terminal): Command {
   addSensors(program, terminal);
   addSecrets(program, terminal);
   addReadings(program, terminal);
+  addAlarms(program, terminal);
+  addMaintenance(program, terminal);
+  addChannels(program, terminal);
+  addAudit(program, terminal);
   program.commandsGroup('Other:').helpCommand(true);
   return program;
 }

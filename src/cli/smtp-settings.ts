@@ -1,6 +1,6 @@
 // The mail server of a cloud, from its settings: complete and sensible, or a fault that says what to change.
 import { isEmailAddress, type SmtpSettings } from '../cloud/notify/email.js';
-import { readSecretFile } from '../identity/key-file.js';
+import { isMissing, readSecretFile } from '../identity/key-file.js';
 import type { CLOUD_SETTINGS } from './config/role-settings.js';
 import type { ValuesOf } from './config/settings.js';
 import { CliFault } from './fault.js';
@@ -22,7 +22,12 @@ export async function smtpSettings(values: ValuesOf<typeof CLOUD_SETTINGS>): Pro
     throw wrong('to log in takes a user and a password', 'Say both --smtp-user and --smtp-password-file.');
   if (tls !== 'required' && tls !== 'implicit')
     throw wrong('a password is not sent where anybody could read it', 'Say --smtp-tls required, or implicit.');
-  const secret = await readSecretFile(file);
+  const secret = await readSecretFile(file).catch((thrown) => {
+    // The path is not repeated: it may be the password itself, given where the file belongs.
+    throw isMissing(thrown)
+      ? wrong('the password file does not exist', 'Name a file that holds the password.')
+      : thrown;
+  });
   const password = secret.toString().replace(/\r?\n$/, '');
   secret.fill(0);
   if (password === '') throw wrong('the password file is empty', 'Write the password into it.');

@@ -38,6 +38,14 @@ export function addMachines(program: Command, terminal: Terminal): void {
     change(release, terminal, wanted, ({ client }, { id }) => client.machines.releaseMachine({ id })),
   );
 
+  for (const maySleep of [true, false]) {
+    const sleep = operatorFlags(group.command(`${maySleep ? 'may-sleep' : 'always-on'} <machine>`), terminal);
+    sleep.description(maySleep ? 'That it is gone is no alarm, as with a laptop' : 'That it is gone is an alarm');
+    sleep.action((wanted: string) =>
+      change(sleep, terminal, wanted, ({ client }, { id }) => client.machines.updateMachine({ id, maySleep })),
+    );
+  }
+
   const rotate = operatorFlags(group.command('rotate-key <hub>'), terminal);
   rotate.description('Have a hub replace the key that its secrets are sealed to; it seals them anew');
   rotate.action((wanted: string) =>

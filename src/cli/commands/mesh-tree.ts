@@ -1,5 +1,5 @@
 // The picture of the mesh, drawn.
-import { type LogLedger, type Machine, Path, State } from '../../client/index.js';
+import { type LogLedger, type Machine, Path, SensorState, State } from '../../client/index.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import type { Paint } from '../output/colour.js';
 import { valuesText } from '../output/reading.js';
@@ -24,7 +24,7 @@ export function drawMesh(customers: readonly CustomerView[], options: DrawOption
 
 function drawCustomer(view: CustomerView, options: DrawOptions): Branch {
   const { paint } = options;
-  const { customer, connectors, direct, apart } = view;
+  const { customer, connectors, direct, apart, openAlarms } = view;
   const groups: Branch[] = connectors.map((connector) => drawConnector(connector, options));
   for (const [title, hubs] of [
     ['straight to the cloud', direct],
@@ -35,7 +35,13 @@ function drawCustomer(view: CustomerView, options: DrawOptions): Branch {
   const hubs = [...connectors.flatMap((connector) => connector.hubs), ...direct, ...apart];
   const empty = leaf(paint('quiet', 'no machines yet: occ tokens create --role connector'));
   return {
-    text: `${paint('strong', oneLine(customer.name))}  ${summary(hubs, paint)}`.trimEnd(),
+    text: [
+      paint('strong', oneLine(customer.name)),
+      summary(hubs, paint),
+      openAlarms === 0 ? '' : paint('bad', many(openAlarms, 'open alarm')),
+    ]
+      .filter((text) => text !== '')
+      .join('  '),
     children: groups.length === 0 ? [empty] : groups,
   };
 }
@@ -68,7 +74,10 @@ function drawHub(view: HubView, options: DrawOptions): Branch {
     hub.queuedReadings > 0 ? paint('warn', `${hub.queuedReadings} readings wait, for ${span(hub.queuedAgeMs)}`) : '',
     hub.configError === '' ? '' : paint('bad', `configuration: ${oneLine(hub.configError)}`),
   ];
-  const well = sensors.every(({ latest, sensor }) => latest?.state === State.OK && sensor.configError === '');
+  const well = sensors.every(
+    ({ latest, sensor }) =>
+      latest?.state === State.OK && sensor.configError === '' && !sensor.flapping && sensor.state !== SensorState.STALE,
+  );
   const drawn =
     compact && well && sensors.length > 0
       ? [leaf(paint('good', `${many(sensors.length, 'sensor')} OK`))]
@@ -92,8 +101,15 @@ function sensorText({ sensor, latest }: SensorView, hub: Machine, { paint, now }
   if (!latest) return `${name}  ${paint('quiet', 'no reading yet')}`;
   // By the cloud's clock: a hub's own may be years off.
   const taken = latest.takenAtMs - hub.clockOffsetMs;
-  const state = paint(stateTone(latest.state), stateWord(latest.state).padEnd(8));
-  const what = oneLine(latest.message || valuesText(latest.values), 80);
+  const stale = sensor.state === SensorState.STALE;
+  const state = stale
+    ? paint('odd', 'STALE'.padEnd(8))
+    : paint(stateTone(latest.state), stateWord(latest.state).padEnd(8));
+  const marks = [
+    sensor.flapping && paint('odd', '(flapping)'),
+    sensor.attempt > 0 && paint('quiet', `(attempt ${sensor.attempt} of ${sensor.attempts})`),
+  ].filter(Boolean);
+  const what = [oneLine(latest.message || valuesText(latest.values), 80), ...marks].join('  ');
   return `${name}  ${state}  ${paint('quiet', ago(Math.min(taken, now), now).padEnd(10))}  ${what}`.trimEnd();
 }
 

@@ -36,6 +36,7 @@ export interface CustomerView {
   readonly direct: readonly HubView[];
   /** Connected by nothing now. */
   readonly apart: readonly HubView[];
+  readonly openAlarms: number;
 }
 
 /** Ledgers asked for at the same time. */
@@ -44,11 +45,12 @@ const CONCURRENT = 8;
 /** Looks at everything, or at one customer. */
 export async function viewMesh(session: Session, customerId: string | undefined): Promise<CustomerView[]> {
   const filter = defined({ customerId });
-  const [customers, machines, sensors, readings] = await Promise.all([
+  const [customers, machines, sensors, readings, alarms] = await Promise.all([
     session.customers(),
     session.machines(filter),
     session.sensors(filter),
     session.latest(filter),
+    session.alarms(filter),
   ]);
   const hubs = machines.filter(({ role }) => role === Role.HUB);
   const logs = await ledgersOf(session, hubs);
@@ -62,7 +64,10 @@ export async function viewMesh(session: Session, customerId: string | undefined)
   }));
   return customers
     .filter(({ id }) => customerId === undefined || id === customerId)
-    .map((customer) => arrange(customer, machines, views));
+    .map((customer) => ({
+      ...arrange(customer, machines, views),
+      openAlarms: alarms.filter((alarm) => alarm.customerId === customer.id).length,
+    }));
 }
 
 async function ledgersOf(session: Session, hubs: readonly Machine[]): Promise<Map<string, LogLedger[]>> {
@@ -82,7 +87,11 @@ async function ledgersOf(session: Session, hubs: readonly Machine[]): Promise<Ma
 }
 
 /** An embedded hub stands under its connector, whatever happens; the others where their data goes now. */
-function arrange(customer: Customer, machines: readonly Machine[], views: readonly HubView[]): CustomerView {
+function arrange(
+  customer: Customer,
+  machines: readonly Machine[],
+  views: readonly HubView[],
+): Omit<CustomerView, 'openAlarms'> {
   const byName = (a: { name: string }, b: { name: string }) => a.name.localeCompare(b.name);
   const own = views.filter(({ hub }) => hub.customerId === customer.id).sort((a, b) => byName(a.hub, b.hub));
   const connectors = machines

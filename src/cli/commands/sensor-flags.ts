@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Duration } from '../../kernel/duration.js';
 import { flagReader, flagsReader } from '../config/settings.js';
-import { duration, limit, setting } from '../values.js';
+import { duration, limit, setting, wholeNumber } from '../values.js';
 
 export interface SensorFlags {
   readonly set?: readonly (readonly [string, unknown])[];
@@ -10,6 +10,7 @@ export interface SensorFlags {
   readonly crit?: readonly (readonly [string, string])[];
   readonly interval?: Duration;
   readonly timeout?: Duration;
+  readonly attempts?: number;
 }
 
 export function sensorFlags(command: Command): Command {
@@ -19,11 +20,16 @@ export function sensorFlags(command: Command): Command {
     .option('--warn <metric=range>', 'WARNING outside of this range (repeatable)', flagsReader(limit))
     .option('--crit <metric=range>', 'CRITICAL outside of this range (repeatable)', flagsReader(limit))
     .option('--interval <duration>', 'how often it runs', span)
-    .option('--timeout <duration>', 'how long one run may take', span);
+    .option('--timeout <duration>', 'how long one run may take', span)
+    .option(
+      '--attempts <n>',
+      'bad readings in a row that are believed, 1 to 10 (default 3)',
+      flagReader((text) => wholeNumber(1, 10)(text, '')),
+    );
 }
 
-export const hasChange = ({ set, warn, crit, interval, timeout }: SensorFlags): boolean =>
-  [set, warn, crit, interval, timeout].some((value) => value !== undefined);
+export const hasChange = ({ set, warn, crit, interval, timeout, attempts }: SensorFlags): boolean =>
+  [set, warn, crit, interval, timeout, attempts].some((value) => value !== undefined);
 
 /** The settings with what was set and without what was taken away. */
 export function settingsWith(

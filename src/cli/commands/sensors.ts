@@ -66,6 +66,7 @@ function addAdd(group: Command, terminal: Terminal): void {
         settings: settingsWith({}, flags),
         intervalMs: flags.interval,
         timeoutMs: flags.timeout,
+        attempts: flags.attempts,
         thresholds: newThresholds(kind, flags),
       });
       return await about(sensor, session);
@@ -114,6 +115,7 @@ function addChange(group: Command, terminal: Terminal): void {
         settings: newSettings ? settingsWith(sensor.settings ?? {}, flags, unset) : undefined,
         intervalMs: flags.interval,
         timeoutMs: flags.timeout,
+        attempts: flags.attempts,
         thresholds: newLimits ? { thresholds: limits } : undefined,
         paused: pause ? true : resume ? false : undefined,
       });

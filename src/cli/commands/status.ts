@@ -42,8 +42,9 @@ function plainMesh(customers: readonly CustomerView[]) {
     machines: customers.flatMap(({ connectors }) => connectors.map(({ connector }) => connector)),
     sensors: customers.flatMap(hubsOf).flatMap(({ sensors }) => sensors.map(({ sensor }) => sensor)),
   });
-  return customers.map(({ customer, connectors, direct, apart }) => ({
+  return customers.map(({ customer, connectors, direct, apart, openAlarms }) => ({
     ...plainCustomer(customer),
+    openAlarms,
     connectors: connectors.map(({ connector, hubs }) => ({
       ...plainMachine(connector, names),
       hubs: hubs.map((hub) => plainHub(hub, names)),

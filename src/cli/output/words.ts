@@ -1,5 +1,6 @@
 // The contract's enums as words, and their tones.
 import {
+  AlarmCause,
   Caller,
   GapReason,
   type Machine,
@@ -9,6 +10,7 @@ import {
   Role,
   SecretProblem,
   SecretState,
+  SensorState,
   State,
   TokenKind,
   Witness,
@@ -32,6 +34,8 @@ export const tokenKindWord = worded(TokenKind);
 export const gapReasonWord = worded(GapReason);
 export const witnessWord = worded(Witness);
 export const pathWord = worded(Path);
+export const alarmCauseWord = worded(AlarmCause);
+export const sensorStateWord = worded(SensorState);
 export const secretStateWord = worded(SecretState);
 export const secretProblemWord = worded(SecretProblem);
 
@@ -62,10 +66,17 @@ export const machineTone = (machine: Machine): Tone =>
   machine.quarantined ? 'odd' : (MACHINE_TONES[machine.state] ?? 'quiet');
 
 /** How a machine is, in words. */
-export const conditionOf = ({ state, quarantined, rotating }: Machine): string =>
-  [machineStateWord(state), ...(quarantined ? ['quarantined'] : []), ...(rotating ? ['replacing its key'] : [])].join(
-    ', ',
-  );
+export const conditionOf = (machine: Machine): string =>
+  [
+    machineStateWord(machine.state),
+    machine.quarantined && 'quarantined',
+    machine.rotating && 'replacing its key',
+    machine.inMaintenance && 'in maintenance',
+    machine.connectorLost && 'connector lost',
+    machine.maySleep && machine.state !== MachineState.ASLEEP && 'may sleep',
+  ]
+    .filter(Boolean)
+    .join(', ');
 
 /**
  * How its data comes: `via <connector>`, `direct`, `cloud` (a connector that is online), or why it does not: `offline`,

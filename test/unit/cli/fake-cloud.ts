@@ -3,6 +3,18 @@
 import { Caller } from '../../../gen/occmesh/access/v1/access.js';
 import { Role } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
 import {
+  Alarm,
+  AlarmCause,
+  AlarmServiceService,
+  Channel,
+  type CreateChannelRequest,
+  type Event,
+  EventServiceService,
+  Maintenance,
+  MaintenanceServiceService,
+  NotificationServiceService,
+} from '../../../gen/occmesh/events/v1/events.js';
+import {
   Customer,
   CustomerServiceService,
   Machine,
@@ -55,6 +67,9 @@ export const GATEWAY_HUB = id(12);
 export const PC = id(13);
 export const LAPTOP = id(14);
 export const OTHER_PC = id(15);
+export const ALARM = '0198b000-0000-7000-8000-00000000aaaa';
+export const LOST_ALARM = '0198b000-0000-7000-8000-00000000aabb';
+export const OLD_ALARM = '0198b111-0000-7000-8000-00000000cccc';
 
 const machine = (content: Partial<Machine>): Machine =>
   Machine.fromPartial({
@@ -193,6 +208,53 @@ export function content() {
         ],
       ],
     ]),
+    alarms: [
+      Alarm.fromPartial({
+        ...{ id: ALARM, customerId: ACME, machineId: PC, sensorId: `${PC}/1`, cause: AlarmCause.SENSOR },
+        ...{ severity: State.CRITICAL, message: 'usage 99 % is over 98' },
+        ...{ raisedAtMs: NOW - 600_000, changedAtMs: NOW - 300_000, silencedUntilMs: NOW + 3_600_000 },
+        acknowledgement: { by: 'Eve (1)', atMs: NOW - 60_000, comment: '' },
+      }),
+      Alarm.fromPartial({
+        ...{ id: LOST_ALARM, customerId: ACME, machineId: GATEWAY, cause: AlarmCause.LOST, unreachableHubs: 2 },
+        ...{
+          severity: State.CRITICAL,
+          message: 'no sign of life',
+          raisedAtMs: NOW - 60_000,
+          changedAtMs: NOW - 60_000,
+        },
+      }),
+      Alarm.fromPartial({
+        ...{ id: OLD_ALARM, customerId: BIRCH, machineId: OTHER_PC, cause: AlarmCause.QUARANTINED },
+        ...{ severity: State.CRITICAL, raisedAtMs: NOW - 7_200_000, changedAtMs: NOW, closedAtMs: NOW - 3_600_000 },
+      }),
+    ],
+    maintenances: [
+      Maintenance.fromPartial({
+        ...{ id: id(51), customerId: ACME, machineId: GATEWAY, comment: 'new disks', active: true },
+        ...{ fromMs: NOW - 600_000, untilMs: NOW + 3_000_000 },
+      }),
+      Maintenance.fromPartial({
+        ...{ id: id(52), customerId: BIRCH, fromMs: NOW },
+        schedule: { cron: '0 3 * * 0', timeZone: 'Europe/Berlin', durationMs: 7_200_000 },
+      }),
+    ],
+    channels: [
+      Channel.fromPartial({
+        ...{ id: id(61), customerId: ACME, name: 'desk', minSeverity: State.WARNING, deferMs: 30_000 },
+        ...{ way: { $case: 'webhook', value: { url: 'https://hook.example/' } }, waiting: 3, lastError: 'no answer' },
+      }),
+      Channel.fromPartial({
+        ...{ id: id(62), name: 'night', minSeverity: State.CRITICAL, deferMs: 0 },
+        way: { $case: 'email', value: { to: ['a@b.example', 'c@d.example'] } },
+      }),
+    ],
+    /** In the order of their positions. */
+    events: [] as Event[],
+    /** How many events a watch brings before it breaks. */
+    breaksAfter: Number.POSITIVE_INFINITY,
+    channelKey: 'ab'.repeat(32),
+    trialError: '',
     enrollmentText: 'occ1.secret-enrolment-token',
     apiText: 'secret-api-token',
     run: { outcome: Outcome.DONE, message: 'usage 99 %', state: State.CRITICAL },
@@ -387,6 +449,44 @@ export class FakeCloud implements Stoppable {
       listTokens: this.#answer('listTokens', () => ({ tokens: known.tokens, nextPageToken: '' })),
       revokeToken: this.#answer('revokeToken', ({ id: wanted }: { id: string }) => one(known.tokens, wanted)),
     });
+    const alarmOf = ({ id: wanted }: { id: string }) => one(known.alarms, wanted);
+    listener.add(AlarmServiceService, {
+      listAlarms: this.#answer('listAlarms', (request: { customerId: string; includeClosed: boolean }) => ({
+        alarms: known.alarms.filter(
+          ({ customerId, closedAtMs }) =>
+            (request.customerId === '' || customerId === request.customerId) &&
+            (request.includeClosed || closedAtMs === 0),
+        ),
+        nextPageToken: '',
+      })),
+      acknowledgeAlarm: this.#answer('acknowledgeAlarm', alarmOf),
+      commentAlarm: this.#answer('commentAlarm', alarmOf),
+      silenceAlarm: this.#answer('silenceAlarm', alarmOf),
+    });
+    listener.add(MaintenanceServiceService, {
+      createMaintenance: this.#answer('createMaintenance', (request: object) =>
+        Maintenance.fromPartial({ ...request, id: id(53) }),
+      ),
+      listMaintenances: this.#answer('listMaintenances', () => ({
+        maintenances: known.maintenances,
+        nextPageToken: '',
+      })),
+      endMaintenance: this.#answer('endMaintenance', () => ({})),
+    });
+    listener.add(NotificationServiceService, {
+      createChannel: this.#answer('createChannel', ({ deferMs = 30_000, ...request }: CreateChannelRequest) => ({
+        channel: Channel.fromPartial({ ...request, deferMs, id: id(63) }),
+        key: request.way?.$case === 'webhook' ? known.channelKey : '',
+      })),
+      listChannels: this.#answer('listChannels', () => ({ channels: known.channels, nextPageToken: '' })),
+      deleteChannel: this.#answer('deleteChannel', () => ({})),
+      testChannel: this.#answer('testChannel', () => ({ error: known.trialError })),
+    });
+    listener.add(EventServiceService, {
+      watchEvents: (request: { afterPosition?: number | undefined }, context: CallContext) =>
+        this.#events(request, context),
+      listEvents: this.#answer('listEvents', () => ({ events: [...known.events].reverse(), nextPageToken: '' })),
+    });
     listener.add(ReadingServiceService, {
       getLatest: this.#answer('getLatest', () => ({ readings: known.readings, nextPageToken: '' })),
       getLedger: this.#answer('getLedger', ({ machineId }: { machineId: string }) => ({
@@ -408,6 +508,19 @@ export class FakeCloud implements Stoppable {
   async *#aggregate(request: unknown) {
     this.#seen('aggregateReadings', request);
     yield* this.content.buckets;
+  }
+
+  /** Events one by one, and then silence until the caller goes. */
+  async *#events(request: { afterPosition?: number | undefined }, { signal }: CallContext) {
+    this.#seen('watchEvents', request);
+    const after = request.afterPosition ?? 0;
+    yield { events: [], position: after };
+    let left = this.content.breaksAfter;
+    for (const event of this.content.events.filter(({ position }) => position > after)) {
+      if (left-- === 0) throw new ApiFault('api.unavailable', 'the cloud is being shut down');
+      yield { events: [event], position: event.position };
+    }
+    await aborted(signal);
   }
 
   /** What there is, and then silence until the caller goes. */

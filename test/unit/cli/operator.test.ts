@@ -321,7 +321,7 @@ describe('operators', () => {
 
   describe('status', () => {
     const whole = [
-      'Acme  3 hubs, 4 sensors: 1 CRITICAL, 1 OK',
+      'Acme  3 hubs, 4 sensors: 1 CRITICAL, 1 OK  2 open alarms',
       '├─ connector gw  online  seen 3s ago',
       '│  └─ hub gw-hub  online  seen 3s ago',
       '│     └─ CPU               OK        12s ago     usage 12.5 %',

@@ -1,6 +1,7 @@
 // The roles as services, inside this process: start, signals, and the exit codes of what can stand in their way.
-import { access, mkdir, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { access, mkdir, stat, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { runRole } from '../../../src/cli/run-role.js';
@@ -52,6 +53,40 @@ describe('roles', () => {
     const gone = await operator('customers', 'list');
     expect(gone.code).to.equal(7);
     expect(gone.err).to.contain('Check that the other side is running');
+  });
+
+  it('runs a cloud that tells of alarms as its flags allow', async () => {
+    const hook = createHttpServer((_, response) => response.writeHead(200).end());
+    await new Promise<void>((resolve) => hook.listen(0, '127.0.0.1', resolve));
+    scope.defer(() => new Promise<void>((resolve) => hook.close(() => resolve())));
+    const url = `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`;
+    const operator = async (...args: string[]): Promise<Outcome> =>
+      occ([...args, '--client', 'cloud/client.yaml', '--json'], real());
+    for (const [flags, code] of [
+      [['--private-webhooks', '--smtp-host', '127.0.0.1', '--smtp-from', 'a@b.example', '--smtp-tls', 'none'], 0],
+      [[], 2],
+    ] as const) {
+      const terminal = real();
+      const running = occ(
+        ['cloud', '--data', 'cloud', '--listen', '127.0.0.1:0', '--name', '127.0.0.1', ...flags, ...QUIET],
+        terminal,
+      );
+      // Of the one before, until the new one has written its own.
+      await eventually(async () => (await operator('customers', 'list')).code === 0);
+      const name = `hook ${code}`;
+      const added = await operator('channels', 'add-webhook', name, url, '--all-customers');
+      expect(added.code, added.err).to.equal(code);
+      const mailed = await operator('channels', 'add-email', 'mail', 'x@y.example', '--all-customers');
+      expect(mailed.code, mailed.err).to.equal(code === 0 ? 0 : 10);
+      if (code === 0) expect((await operator('channels', 'test', name)).code).to.equal(0);
+      else expect((await operator('channels', 'test', 'hook 0')).err).to.contain('must begin with https');
+      const audit = JSON.parse((await operator('audit')).out) as { audit: { method: string } }[];
+      expect(audit.map((one) => one.audit.method)).to.include('/occmesh.events.v1.NotificationService/TestChannel');
+      terminal.interrupt();
+      expect((await running).code).to.equal(0);
+    }
+    const { mode } = await stat(join(folder, 'cloud', 'notify.key'));
+    expect(mode & 0o777).to.equal(0o600);
   });
 
   it('ends with 4 when the port is taken', async () => {

@@ -345,7 +345,7 @@ export interface CreateChannelResponse {
   channel:
     | Channel
     | undefined;
-  /** For a webhook: the key of its signatures, hex. To be kept by the receiver; never shown again. */
+  /** For a webhook: the key of its signatures, 32 bytes, as hex. To be kept by the receiver; never shown again. */
   key: string;
 }
 
@@ -435,7 +435,10 @@ export interface Delivery {
   id: string;
   /** Alarms in it. */
   alarmIds: string[];
-  /** Empty: it was accepted. Else it was given up after 3 days, and why. */
+  /**
+   * Empty: it was accepted. Else it was given up, and why: after 3 days, or, the oldest first, because more than 10,000
+   * notices wait. alarm_ids then has the first 100.
+   */
   error: string;
 }
 
@@ -4733,7 +4736,10 @@ export const MaintenanceServiceClient = makeGenericClientConstructor(
  */
 export type NotificationServiceService = typeof NotificationServiceService;
 export const NotificationServiceService = {
-  /** Adds a channel. The answer is the only time that a webhook's key is shown. Retry: adds another one. */
+  /**
+   * Adds a channel. The answer is the only time that a webhook's key is shown. Retry: adds another one. RESOURCE_EXHAUSTED
+   * when there are 50 for this customer; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
+   */
   createChannel: {
     path: "/occmesh.events.v1.NotificationService/CreateChannel" as const,
     requestStream: false as const,
@@ -4766,7 +4772,10 @@ export const NotificationServiceService = {
       Buffer.from(DeleteChannelResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteChannelResponse => DeleteChannelResponse.decode(value),
   },
-  /** Sends a trial message now and says what came of it. Retry: sends it again. */
+  /**
+   * Sends a trial message now (with no alarms in it) and says what came of it. Retry: sends it again. RESOURCE_EXHAUSTED
+   * for more than a few in a row.
+   */
   testChannel: {
     path: "/occmesh.events.v1.NotificationService/TestChannel" as const,
     requestStream: false as const,
@@ -4779,18 +4788,27 @@ export const NotificationServiceService = {
 } as const;
 
 export interface NotificationServiceServer extends UntypedServiceImplementation {
-  /** Adds a channel. The answer is the only time that a webhook's key is shown. Retry: adds another one. */
+  /**
+   * Adds a channel. The answer is the only time that a webhook's key is shown. Retry: adds another one. RESOURCE_EXHAUSTED
+   * when there are 50 for this customer; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
+   */
   createChannel: handleUnaryCall<CreateChannelRequest, CreateChannelResponse>;
   /** Channels. Retry: safe. */
   listChannels: handleUnaryCall<ListChannelsRequest, ListChannelsResponse>;
   /** Removes a channel and what waits for it. Retry: safe (NOT_FOUND the second time). */
   deleteChannel: handleUnaryCall<DeleteChannelRequest, DeleteChannelResponse>;
-  /** Sends a trial message now and says what came of it. Retry: sends it again. */
+  /**
+   * Sends a trial message now (with no alarms in it) and says what came of it. Retry: sends it again. RESOURCE_EXHAUSTED
+   * for more than a few in a row.
+   */
   testChannel: handleUnaryCall<TestChannelRequest, TestChannelResponse>;
 }
 
 export interface NotificationServiceClient extends Client {
-  /** Adds a channel. The answer is the only time that a webhook's key is shown. Retry: adds another one. */
+  /**
+   * Adds a channel. The answer is the only time that a webhook's key is shown. Retry: adds another one. RESOURCE_EXHAUSTED
+   * when there are 50 for this customer; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
+   */
   createChannel(
     request: CreateChannelRequest,
     callback: (error: ServiceError | null, response: CreateChannelResponse) => void,
@@ -4838,7 +4856,10 @@ export interface NotificationServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteChannelResponse) => void,
   ): ClientUnaryCall;
-  /** Sends a trial message now and says what came of it. Retry: sends it again. */
+  /**
+   * Sends a trial message now (with no alarms in it) and says what came of it. Retry: sends it again. RESOURCE_EXHAUSTED
+   * for more than a few in a row.
+   */
   testChannel(
     request: TestChannelRequest,
     callback: (error: ServiceError | null, response: TestChannelResponse) => void,

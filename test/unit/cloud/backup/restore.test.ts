@@ -1,5 +1,5 @@
 // Restore and repair that were cut short at any step, and what they must not touch.
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -26,6 +26,7 @@ describe('restore and repair', () => {
     await writeFile(join(data, 'ca', 'ca.crt'), 'this mesh');
     await writeFile(join(data, 'revoked.log'), 'early\n');
     await writeFile(join(data, 'operator.token'), 'early', { mode: 0o600 });
+    await writeFile(join(data, 'notify.key'), 'of webhooks', { mode: 0o600 });
     await put('store', 'early');
     const store = await LevelStore.open({ directory: join(data, 'store') }, modules);
     await createBackup(
@@ -69,6 +70,13 @@ describe('restore and repair', () => {
     // Of a token that was made later the restored store does not know.
     expect(await readFile(join(data, 'operator.token'), 'utf8')).to.equal('early');
     expect(await readdir(data)).to.include(RESTORED);
+  });
+
+  it('brings the keys along into a new directory, secret as they were, so that receivers still know the cloud', async () => {
+    const fresh = join(root, 'fresh');
+    await restore({ from: backup, directory: fresh }, modules, quiet);
+    expect(await readFile(join(fresh, 'notify.key'), 'utf8')).to.equal('of webhooks');
+    expect((await stat(join(fresh, 'notify.key'))).mode & 0o777).to.equal(0o600);
   });
 
   it('begins anew when it was cut short before its copy was complete', async () => {

@@ -140,6 +140,18 @@ describe('notify: webhooks', () => {
       });
     }
 
+    it('an answer counts with its head: what follows, however long, is not waited for', async () => {
+      const port = await server((_, response) => {
+        response.writeHead(200);
+        const more = () => {
+          while (!response.destroyed && response.write('z'.repeat(65_536)));
+        };
+        response.on('drain', more);
+        more();
+      });
+      expect(await send(`http://127.0.0.1:${port}/`)).to.equal('accepted');
+    });
+
     for (const status of [400, 404, 500, 503]) {
       it(`${status} does not; the first line of the answer says why`, async () => {
         const port = await server((_, response) => response.writeHead(status).end('out of order\r\nsecond line'));

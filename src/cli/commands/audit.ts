@@ -1,0 +1,57 @@
+// `occ audit`: who did what.
+import type { Command } from 'commander';
+import { type Audit, type Event, every } from '../../client/index.js';
+import { flagReader } from '../config/settings.js';
+import { namesOf } from '../names.js';
+import { operate, operatorFlags } from '../operator.js';
+import { plainEvent } from '../output/plain-events.js';
+import { table } from '../output/table.js';
+import { iso } from '../output/times.js';
+import { callerWord } from '../output/words.js';
+import type { Terminal } from '../terminal.js';
+import { wholeNumber } from '../values.js';
+
+const USUAL = 100;
+
+export function addAudit(program: Command, terminal: Terminal): void {
+  const audit = operatorFlags(program.command('audit'), terminal)
+    .description('Who did what, newest first')
+    .option('--customer <customer>', 'only what concerns this customer')
+    .option(
+      '--limit <n>',
+      `at most so many (default ${USUAL})`,
+      flagReader((text) => wholeNumber(1, 100_000)(text, '')),
+    );
+  audit.action(({ customer, limit = USUAL }: { customer?: string; limit?: number }) =>
+    operate(audit, terminal, async (session) => {
+      const request = { customerId: await session.customerId(customer), auditOnly: true };
+      const events: Event[] = [];
+      for await (const event of every(session.client.events.listEvents, 'events', request)) {
+        if (events.push(event) >= limit) break;
+      }
+      const names = namesOf({});
+      return {
+        json: events.map((event) => plainEvent(event, names)),
+        text: (paint) =>
+          events.length === 0
+            ? ''
+            : table(['AT', 'BY', 'AS', 'WHAT', 'IDS', 'STATUS', 'FROM'], events.flatMap(rowOf), paint),
+        ...(events.length === 0 ? { note: 'Nothing is on record.' } : {}),
+      };
+    }),
+  );
+}
+
+function rowOf({ atMs, what }: Event) {
+  return what?.$case === 'audit' ? [row(atMs, what.value)] : [];
+}
+
+const row = (atMs: number, { by, caller, method, ids, status, peer }: Audit) => [
+  iso(atMs) ?? '',
+  by,
+  callerWord(caller),
+  method.slice(method.lastIndexOf('/') + 1),
+  ids.map(({ field, id }) => `${field}=${id}`).join(' '),
+  { text: status, tone: status === 'OK' ? 'good' : 'bad' } as const,
+  peer,
+];

@@ -5,6 +5,7 @@ import { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import type { Clock } from '../kernel/clock.js';
 import { defined } from '../kernel/defined.js';
+import { toError } from '../kernel/fault.js';
 import { SensorFault } from './fault.js';
 import type { Measurement, MetricValue } from './kind.js';
 import { verdictOn } from './network-verdict.js';
@@ -50,6 +51,16 @@ export class ServiceSocket extends Duplex {
     this.#received += chunk.length;
     if (this.#received > MAX_ANSWER) this.destroy(tooMuch());
     else if (!this.push(chunk)) this.raw.pause();
+  }
+
+  /** What a listener throws at what it hears (libraries do, at nonsense) ends the connection, not the hub. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean {
+    try {
+      return super.emit(event as 'data', ...(args as [unknown]));
+    } catch (thrown) {
+      this.destroy(toError(thrown));
+      return true;
+    }
   }
 
   override _read(): void {

@@ -7,9 +7,9 @@
 //   <members>/customer-<n>/hub-<h>        occ hub --data
 import { join } from 'node:path';
 import { cloudPaths, openNodeKeys } from '../../src/cloud/cloud-files.js';
-import type { Applicant } from '../../src/cloud/inventory/admission.js';
 import { Inventory } from '../../src/cloud/inventory/inventory.js';
 import type { MachineRole } from '../../src/cloud/inventory/records.js';
+import type { Applicant } from '../../src/cloud/inventory/verdict.js';
 import type { MeshAuthority } from '../../src/identity/authority.js';
 import { openAuthority } from '../../src/identity/authority-folder.js';
 import { MeshCertificate } from '../../src/identity/certificates.js';

@@ -33,7 +33,7 @@ describe('commands', () => {
     await mesh.startConnector();
     hub = await mesh.addHub('shop-1', [
       ...['--no-multicast', '--connector', `127.0.0.1:${mesh.connectorPort}`],
-      ...['--exec-directory', plugins.directory],
+      ...['--exec-directory', plugins.directory, '--watch-directory', plugins.root, '--ssh-command', 'disk=df -h /'],
     ]);
     await mesh.quicken(hub.machineId, seconds(1));
     await untilPath(mesh, hub, 'connector');
@@ -159,6 +159,24 @@ describe('commands', () => {
       clock,
       () => 'its reading does not arrive',
     );
+  });
+
+  it('file and ssh sensors do what the hub was told to allow, and nothing else', async () => {
+    const add = (name: string, kind: string, ...settings: readonly string[]) =>
+      json<Plain>('sensors', 'add', 'shop-1', kind, '--name', name, ...settings.flatMap((set) => ['--set', set]));
+    await plugins.script('stock', 'exit 0');
+    await add('stock', 'file', `path=${plugins.directory}/stock`);
+    await add('passwords', 'file', 'path=/etc/passwd');
+    const place = ['host=127.0.0.1', 'user=anna', `fingerprint=SHA256:${'A'.repeat(43)}`];
+    await add('space', 'ssh', ...place, 'command=disk');
+    await add('other', 'ssh', ...place, 'command=other');
+    await configured();
+    const said = async (name: string) => (await json<Plain>('sensors', 'run', name)).message;
+    expect(await json<Plain>('sensors', 'run', 'stock')).to.include({ state: 'OK', message: '' });
+    expect(await said('passwords')).to.match(/not below the directories that may be watched/);
+    // Allowed, but there is no secret yet: it is not even tried.
+    expect(await said('space')).to.equal('neither a key nor a password has been entered');
+    expect(await said('other')).to.equal('no command "other" is allowed on this machine');
   });
 
   it('tokens list shows them without their secrets', async () => {

@@ -70,6 +70,7 @@ export const conditionOf = (machine: Machine): string =>
   [
     machineStateWord(machine.state),
     machine.quarantined && 'quarantined',
+    machine.rotating && 'replacing its key',
     machine.inMaintenance && 'in maintenance',
     machine.connectorLost && 'connector lost',
     machine.maySleep && machine.state !== MachineState.ASLEEP && 'may sleep',

@@ -6,7 +6,7 @@ import { TOKEN_ID_LENGTH, TOKEN_SECRET_LENGTH } from '../../identity/secret-hash
 import { roleFromProto } from '../../identity/spiffe.js';
 import { uuidText } from '../../identity/uuid.js';
 import { Fault } from '../../kernel/fault.js';
-import type { Applicant, Application } from '../inventory/admission.js';
+import type { Applicant, Application } from '../inventory/verdict.js';
 
 /** The request does not hold together. The message is for the machine's operator. */
 export class BadRequest extends Fault<'enrollment.bad-request'> {

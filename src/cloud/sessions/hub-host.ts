@@ -9,15 +9,12 @@ import {
   type LogSummary,
   Outcome,
   Path,
-  Resealed,
   type Result,
 } from '../../../gen/occmesh/link/v1/link.js';
-import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { type Signed, State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import type { VerifyKey } from '../../identity/keys.js';
-import { verifySigned } from '../../identity/signed.js';
-import { TAGS } from '../../identity/tags.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import { keep } from '../../kernel/bytes.js';
 import type { Duration } from '../../kernel/duration.js';
@@ -37,6 +34,7 @@ import type { Debtor } from './credit.js';
 import { answerDigests } from './digests.js';
 import { Intake, LIVE_WINDOW_BYTES } from './intake.js';
 import { Questions } from './questions.js';
+import { takeResealed } from './resealed.js';
 import type { SessionServices } from './services.js';
 import { SessionNotes } from './session-notes.js';
 import { recordMissingTails } from './tails.js';
@@ -318,17 +316,8 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.#session?.send({ $case: 'gapAck', value: { log, range } });
   }
 
-  /** Whoever answers a wish that has been fulfilled, or is out of date, is sent what holds now by other means. */
-  async #resealed(signed: Parameters<SessionServices['ingest']['gap']>[1]): Promise<void> {
-    if (this.quarantined) return;
-    const key = this.verifyKey(signed.keyId);
-    if (!key || !verifySigned(key, TAGS.RESEALED, signed)) {
-      throw new LinkFault('link.unauthentic', 'what was sealed anew is not signed by this hub');
-    }
-    const content = decodeResealed(signed.content);
-    if (!this.machine.equals(content.machineId)) throw new LinkFault('link.unauthentic', "another hub's secrets");
-    const taken = await this.services.inventory.takeResealed(this.machineId, content);
-    if (taken) this.log.info({ secrets: content.secrets.length }, 'sealing key replaced');
+  async #resealed(signed: Signed): Promise<void> {
+    if (!this.quarantined && (await takeResealed(this.services, this, signed))) this.log.info('sealing key replaced');
   }
 
   #heartbeat(beat: Heartbeat): undefined {
@@ -364,13 +353,5 @@ export class HubHost implements CloudHost, Author, Debtor {
       quarantined,
       software: services.software,
     };
-  }
-}
-
-function decodeResealed(content: Uint8Array): Resealed {
-  try {
-    return Resealed.decode(content);
-  } catch (cause) {
-    throw new LinkFault('link.protocol', 'what was sealed anew cannot be read', { cause });
   }
 }

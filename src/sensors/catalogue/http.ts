@@ -43,7 +43,9 @@ const httpFields = z.strictObject({
   auth: z
     .enum(['none', 'basic', 'bearer'])
     .default('none')
-    .describe('How to log in, at the origin of the URL only; its password or token is a secret'),
+    .describe(
+      'How to log in, at the origin of the URL only (to http:// unencrypted); its password or token is a secret',
+    ),
   user: z
     .string()
     .min(1)

@@ -5,6 +5,7 @@ import { postgresql as description, type PostgresqlSettings } from '../catalogue
 import { SensorFault } from '../fault.js';
 import type { Measurement, MetricValue, SensorKind, SensorModules } from '../kind.js';
 import { critical } from '../network-verdict.js';
+import { pgLibrary } from '../pg-library.js';
 import { rowValues } from '../row-values.js';
 import { secretText } from '../secret-text.js';
 import { type ServiceSocket, tlsName, tlsOptions, visit } from '../service-socket.js';
@@ -95,13 +96,16 @@ async function talk(
     return { values };
   } catch (thrown) {
     return { ...verdict(thrown), values };
+  } finally {
+    // Servers write it into their logs when somebody leaves without a word.
+    client.end().catch(() => undefined);
   }
 }
 
 async function measure(settings: PostgresqlSettings, { clock }: SensorModules, signal: AbortSignal, password?: string) {
   signal.throwIfAborted();
   // Before there is a connection: once there is one, somebody has to listen to it.
-  const library = await import('pg');
+  const library = await pgLibrary();
   return await visit(settings, clock, signal, (socket, since) => talk(library, settings, password, socket, since));
 }
 

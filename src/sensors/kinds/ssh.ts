@@ -114,7 +114,7 @@ async function talk(
     if (level === 'client-authentication') return critical('the login is refused', values);
     throw thrown;
   } finally {
-    client.destroy();
+    client.end();
   }
 }
 

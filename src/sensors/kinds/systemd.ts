@@ -52,24 +52,35 @@ export function failedMeasurement(text: string): Measurement {
   return critical(`failed: ${failed.slice(0, SHOWN).join(', ')}${more}`, values);
 }
 
-export const systemd: SensorKind<SystemdSettings> = {
-  ...description,
-  spawns: true,
-  create: ({ unit, expect }, { clock, platform }) => ({
-    async measure(signal) {
-      const file = platform === 'linux' ? PROGRAMS.find((candidate) => existsSync(candidate)) : undefined;
-      if (file === undefined || !existsSync(BOOTED)) throw unsupported('there is no systemd');
-      const ask = async (...args: string[]) => {
-        const { code, stdout, stderr } = await runProgram({ file, args: ['--system', ...args] }, clock, signal);
-        if (code === 0) return stdout;
-        throw new SensorFault('sensor.unreadable', stderr.trim().split('\n', 1)[0] || 'systemctl failed');
-      };
-      if (unit === undefined) {
-        return failedMeasurement(
-          await ask('list-units', '--state=failed', '--full', '--plain', '--no-legend', '--no-pager'),
-        );
-      }
-      return unitMeasurement(parseProperties(await ask('show', `--property=${PROPERTIES}`, '--', unit)), expect);
-    },
-  }),
-};
+/** The kind, asking the manager of the system, or of a user by its runtime directory. */
+export function systemdOf(runtimeDirectory?: string): SensorKind<SystemdSettings> {
+  const [whose, environment] =
+    runtimeDirectory === undefined ? ['--system', {}] : ['--user', { XDG_RUNTIME_DIR: runtimeDirectory }];
+  return {
+    ...description,
+    spawns: true,
+    create: ({ unit, expect }, { clock, platform }) => ({
+      async measure(signal) {
+        const file = platform === 'linux' ? PROGRAMS.find((candidate) => existsSync(candidate)) : undefined;
+        if (file === undefined || !existsSync(runtimeDirectory ?? BOOTED)) throw unsupported('there is no systemd');
+        const ask = async (...args: string[]) => {
+          const { code, stdout, stderr } = await runProgram(
+            { file, args: [whose, ...args], environment },
+            clock,
+            signal,
+          );
+          if (code === 0) return stdout;
+          throw new SensorFault('sensor.unreadable', stderr.trim().split('\n', 1)[0] || 'systemctl failed');
+        };
+        if (unit === undefined) {
+          return failedMeasurement(
+            await ask('list-units', '--state=failed', '--full', '--plain', '--no-legend', '--no-pager'),
+          );
+        }
+        return unitMeasurement(parseProperties(await ask('show', `--property=${PROPERTIES}`, '--', unit)), expect);
+      },
+    }),
+  };
+}
+
+export const systemd = systemdOf();

@@ -37,10 +37,15 @@ export class Daemon implements AsyncDisposable {
     this.#child = start(command, folder, options);
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.on('data', (chunk: Buffer) => {
-        this.#output = (this.#output + chunk.toString()).slice(-4_096);
+        this.#output = (this.#output + chunk.toString()).slice(-65_536);
       });
     }
     this.#ended = new Promise((resolve) => this.#child.once('close', resolve).once('error', resolve));
+  }
+
+  /** The end of what it has said. */
+  get output(): string {
+    return this.#output;
   }
 
   static async start(plan: DaemonPlan): Promise<Daemon> {

@@ -81,6 +81,13 @@ describe('MariaDB', () => {
       .and.not.include('hunter');
   });
 
+  it('says goodbye: nothing of a run is in the log of the server', async () => {
+    const before = daemon?.output.length;
+    await ask({ query: 'SELECT 1 AS one' });
+    await ask({ tls: false });
+    expect(daemon?.output.slice(before)).to.not.match(/Aborted connection|Got an error/);
+  });
+
   it('measures the numbers of the first row', async () => {
     const measured = await ask({
       query:

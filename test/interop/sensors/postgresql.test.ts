@@ -98,6 +98,13 @@ describe('PostgreSQL', () => {
     expect((await ask({ database: 'none' })).message).to.equal('the server says: database "none" does not exist');
   });
 
+  it('says goodbye: nothing of a run is in the log of the server', async () => {
+    const before = daemon?.output.length;
+    await ask({ query: 'SELECT 1 AS one' });
+    await ask({ tls: false });
+    expect(daemon?.output.slice(before)).to.not.match(/unexpected EOF|reset by peer|could not receive/);
+  });
+
   it('measures the numbers of the first row', async () => {
     const measured = await ask({
       query: 'SELECT count(*) AS jobs, 1.5 AS ratio, true AS yes, max(name) AS word FROM jobs',

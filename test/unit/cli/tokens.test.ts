@@ -16,7 +16,7 @@ import { describe as wordsOf } from '../../../src/kernel/fault.js';
 import { silentLogger } from '../../../src/kernel/log.js';
 import { systemRandom } from '../../../src/kernel/random.js';
 import { Scope } from '../../../src/kernel/scope.js';
-import { ACME, id } from './fake-cloud.js';
+import { ACME, id, LAPTOP } from './fake-cloud.js';
 import { Office, occ, temporaryFolder, testTerminal } from './support.js';
 
 const ENROLLMENT = 'occ1.secret-enrolment-token';
@@ -56,6 +56,17 @@ describe('tokens', () => {
     expect(office.cloud.asked('createApiToken')).to.deep.equal([
       { caller: Caller.CUSTOMER_READER, customerId: ACME, lifetimeMs: 2_592_000_000, name: '' },
     ]);
+  });
+
+  it('is for a new machine of a role, or for one that comes back', async () => {
+    expect((await office.occ('tokens', 'create', '--for-machine', 'laptop')).code).to.equal(0);
+    const [asked] = office.cloud.asked('createEnrollmentToken');
+    expect(asked).to.deep.include({ customerId: ACME, machineId: LAPTOP, role: Role.UNSPECIFIED });
+    for (const words of [[], ['--role', 'hub', '--for-machine', 'laptop']]) {
+      const { code, err } = await office.occ('tokens', 'create', ...words);
+      expect(code).to.equal(2);
+      expect(err).to.contain('either --role or --for-machine');
+    }
   });
 
   it('writes a file of mode 0600, and then the secret is nowhere else', async () => {

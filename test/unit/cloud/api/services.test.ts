@@ -6,7 +6,7 @@ import { MachineState, TokenKind } from '../../../../gen/occmesh/inventory/v1/in
 import { Outcome, Path } from '../../../../gen/occmesh/link/v1/link.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { parseEnrollmentToken } from '../../../../src/identity/token-text.js';
-import { uuidText } from '../../../../src/identity/uuid.js';
+import { uuidBytes, uuidText } from '../../../../src/identity/uuid.js';
 import { CATALOGUE } from '../../../../src/sensors/catalogue.js';
 import { membership, TestMachine } from '../inventory/fixture.js';
 import { faultOf, OPERATOR, type Rpc, SILENT, TestApi } from './fixture.js';
@@ -306,6 +306,26 @@ describe('inventory API: sensors', () => {
 });
 
 describe('inventory API: tokens', () => {
+  it('for a machine that comes back are for that one, once, as what it is', async () => {
+    await using api = await TestApi.start();
+    const [{ id: customerId }, { id: other }] = [await api.cloud.customer('one'), await api.cloud.customer('other')];
+    const { record: hub } = await api.cloud.enrolled(customerId, 'hub');
+    const { record: connector, embedded } = await api.cloud.enrolled(customerId, 'connector');
+    const { token, text } = await api.call('createEnrollmentToken', OPERATOR, { machineId: hub.id });
+    expect(token).to.include({ machineId: hub.id, customerId, role: Role.HUB, uses: 1 });
+    expect(parseEnrollmentToken(text).machineId).to.deep.equal(uuidBytes(hub.id));
+    const listed = (await api.call('listTokens', OPERATOR, {})).tokens.find(({ id }) => id === token?.id);
+    expect(listed?.machineId).to.equal(hub.id);
+    const told = (request: object) => faultOf(api.call('createEnrollmentToken', OPERATOR, request));
+    expect(await told({ machineId: connector.id })).to.equal('no fault');
+    expect(await told({ machineId: hub.id, uses: 2 })).to.match(/^api\.invalid: uses/);
+    expect(await told({ machineId: hub.id, role: Role.CONNECTOR })).to.match(/^api\.invalid: role/);
+    expect(await told({ machineId: hub.id, customerId: other })).to.match(/^api\.invalid: customer_id/);
+    expect(await told({ machineId: embedded?.id })).to.match(/^api\.precondition: .* comes back with it/);
+    await api.cloud.inventory.machines.retire(hub.id);
+    expect(await told({ machineId: hub.id })).to.match(/^api\.precondition: .* is retired/);
+  });
+
   it('for enrolment hold everything that a machine needs, and let it in', async () => {
     await using api = await TestApi.start();
     const { id: customerId } = await api.cloud.customer('one');

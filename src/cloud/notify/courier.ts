@@ -51,6 +51,7 @@ export class Courier {
       }
       const message = await this.#durably(() => outbox.next(this.channelId), signal);
       if (!message) continue;
+      signal.throwIfAborted();
       if (await this.#bring(message, signal)) waits = backoff(RESEND, random);
       else await sleep(clock, waits.next().value, signal);
     }

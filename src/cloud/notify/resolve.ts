@@ -16,6 +16,7 @@ export type Resolve = (host: string, signal: AbortSignal) => Promise<Address[]>;
  * a slow name server of somebody who has a webhook must not stop the store.
  */
 export const resolveByDns: Resolve = async (host, signal) => {
+  signal.throwIfAborted();
   const resolver = new Resolver({ timeout: 2_500, tries: 2 });
   const cancel = () => resolver.cancel();
   signal.addEventListener('abort', cancel, { once: true });

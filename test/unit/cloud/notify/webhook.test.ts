@@ -337,9 +337,13 @@ describe('notify: webhooks', () => {
     });
 
     it('are asked of DNS, which can be stopped', async () => {
-      const signal = AbortSignal.abort(new Error('stopped'));
-      const told = await resolveByDns('nothing.invalid', signal).catch((error: Error) => error.message);
-      expect(told).to.equal('there is no address of nothing.invalid');
+      const abort = new AbortController();
+      const asking = resolveByDns('nothing.invalid', abort.signal).catch((error: Error) => error.message);
+      abort.abort(new Error('stopped'));
+      expect(await asking).to.equal('there is no address of nothing.invalid');
+      expect(await resolveByDns('nothing.invalid', abort.signal).catch((error: Error) => error.message)).to.equal(
+        'stopped',
+      );
     });
   });
 

@@ -28,6 +28,8 @@ export interface MeshOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Flags for the cloud besides. */
   readonly cloudArgs?: readonly string[];
+  /** Where the cloud listens; by default a free port. */
+  readonly cloudPort?: number;
   /** One way between customer and cloud. */
   readonly delay?: Duration;
   /** Between customer and cloud, each way. */
@@ -81,7 +83,7 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
   static async start(options: MeshOptions, clock: Clock): Promise<LocalMesh> {
     const { directory, env, heartbeat, ssdpPort } = options;
     await mkdir(join(directory, 'logs'), { recursive: true });
-    const cloudPort = await freePort();
+    const cloudPort = options.cloudPort ?? (await freePort());
     const connectorPort = await freePort();
     const internet = await Internet.start(() => cloudPort, options, clock);
     const role = (name: string, args: readonly string[]) =>

@@ -2,7 +2,7 @@
 // do in an object of functions, whoever starts it calls them by name, with plain data as arguments and answers.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Clock } from '../../src/kernel/clock.js';
 import { seconds } from '../../src/kernel/duration.js';
@@ -57,7 +57,9 @@ export class Program<A extends Abilities> implements Stoppable {
   ) {
     const { name, logFile, execArgv = [] } = options;
     const output = openSync(logFile, 'a');
-    const file = fileURLToPath(new URL(`./programs/${name}.js`, import.meta.url));
+    const beside = fileURLToPath(new URL(`./programs/${name}.js`, import.meta.url));
+    // Tests run the sources; programs are compiled.
+    const file = existsSync(beside) ? beside : beside.replace('/test/bench/', '/dist/test/bench/');
     this.#child = spawn(process.execPath, [...execArgv, file], { stdio: ['ignore', output, output, 'ipc'] });
     closeSync(output);
     this.#child.on('message', (answer: Answer) => {

@@ -20,7 +20,7 @@ export const PATIENCE = seconds(40);
 
 /** A cloud that answers, on loopback, with an SSDP port that nobody else uses. End it with endMesh(). */
 export async function startMesh(options: Partial<MeshOptions> = {}): Promise<LocalMesh> {
-  const directory = await mkdtemp(join(tmpdir(), 'mesh-test-'));
+  const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'mesh-test-')));
   const mesh = { hubs: 0, interface: 'lo', fallbackAfter: seconds(3), heartbeat: milliseconds(500), ...options };
   return LocalMesh.start({ ...mesh, directory, ssdpPort: options.ssdpPort ?? (await freeUdpPort()) }, clock);
 }

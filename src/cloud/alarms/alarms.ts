@@ -35,8 +35,8 @@ export interface AlarmModules {
 }
 
 const MAX_COMMENTS = 32;
-/** Subjects that are settled in one commit. */
-const AT_ONCE = 500;
+/** Subjects that are settled in one commit, which holds the event loop: the longer, the more channels there are. */
+const AT_ONCE = 100;
 
 export class Alarms {
   readonly #tables: AlarmTables;

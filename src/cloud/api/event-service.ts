@@ -1,22 +1,26 @@
 // events.v1.EventService.
-import type {
-  ListEventsRequest,
-  ListEventsResponse,
-  WatchEventsRequest,
-  WatchEventsResponse,
+import {
+  Event,
+  type ListEventsRequest,
+  type ListEventsResponse,
+  type WatchEventsRequest,
+  type WatchEventsResponse,
 } from '../../../gen/occmesh/events/v1/events.js';
 import { invalid } from '../../contract/status.js';
 import type { EventLog } from '../events/event-log.js';
 import type { Inventory } from '../inventory/inventory.js';
+import { MessageFiller } from './message-filler.js';
 import { keyOfToken, sizeOf, tokenOf } from './paging.js';
 import { type Call, View } from './tenancy.js';
 
-/** Events in one message. */
-const AT_ONCE = 200;
 const PAGE = { usual: 100, most: 1_000 };
 
+const bytesOf = (event: Event): number => Event.encode(event).finish().length;
+
 export class EventService {
-  constructor(private readonly modules: { inventory: Inventory; events: EventLog }) {}
+  constructor(
+    private readonly modules: { inventory: Inventory; events: Pick<EventLog, 'last' | 'after' | 'read' | 'readBack'> },
+  ) {}
 
   readonly watchEvents = async function* (
     this: EventService,
@@ -30,16 +34,19 @@ export class EventService {
     // A cloud that was restored knows fewer: whoever has seen more begins with what comes now.
     if (position > log.last) position = log.last;
     yield { events: [], position };
+    const messages = new MessageFiller(bytesOf);
     for (;;) {
       await log.after(position, call.signal);
       if (call.signal.aborted) return;
       view.requireToken();
       const read = await log.read(customer, position);
-      const wanted = read.events.filter(({ what }) => !(request.withoutAudit && what?.$case === 'audit'));
-      for (let i = 0; i < wanted.length; i += AT_ONCE) {
-        const events = wanted.slice(i, i + AT_ONCE);
-        yield { events, position: events.at(-1)?.position ?? position };
+      for (const event of read.events) {
+        if (request.withoutAudit && event.what?.$case === 'audit') continue;
+        const events = messages.add(event);
+        if (events) yield { events, position: positionAfter(events) };
       }
+      const events = messages.take();
+      if (events) yield { events, position: positionAfter(events) };
       position = read.position;
     }
   }.bind(this);
@@ -51,8 +58,22 @@ export class EventService {
     if (!Number.isSafeInteger(before) || before < 0)
       throw invalid('page_token', 'is not one that this service has given out');
     const read = await this.modules.events.readBack(customer, before, size);
-    const last = read.at(-1);
-    const events = request.auditOnly ? read.filter(({ what }) => what?.$case === 'audit') : read;
-    return { events, nextPageToken: last && read.length === size ? tokenOf(String(last.position)) : '' };
+    const fitting = firstMessage(read);
+    const last = fitting.at(-1);
+    const more = fitting.length < read.length || read.length === size;
+    const events = request.auditOnly ? fitting.filter(({ what }) => what?.$case === 'audit') : fitting;
+    return { events, nextPageToken: last && more ? tokenOf(String(last.position)) : '' };
   };
+}
+
+const positionAfter = (events: readonly Event[]): number => events.at(-1)?.position ?? 0;
+
+/** As many as one message may have. */
+function firstMessage(events: readonly Event[]): Event[] {
+  const filler = new MessageFiller(bytesOf);
+  for (const event of events) {
+    const full = filler.add(event);
+    if (full) return full;
+  }
+  return filler.take() ?? [];
 }

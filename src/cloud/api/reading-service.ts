@@ -24,9 +24,10 @@ import type { HubKey, Ledger, LogState } from '../telemetry/ledger.js';
 import { queryReadings, querySeries } from '../telemetry/query.js';
 import type { Watchers } from '../telemetry/watch.js';
 import { LatestPages } from './latest-page.js';
+import { MessageFiller } from './message-filler.js';
 import { page } from './paging.js';
 import { bucketsToProto, requireBuckets } from './reading-buckets.js';
-import { MessageFiller, toProto } from './reading-message.js';
+import { mostBytesOf, toProto } from './reading-message.js';
 import { type Call, View } from './tenancy.js';
 
 export interface ReadingServiceModules {
@@ -60,7 +61,7 @@ export class ReadingService {
     const until = request.untilMs === 0 ? Number.POSITIVE_INFINITY : request.untilMs;
     if (until <= request.fromMs) throw new ApiFault('api.invalid', 'must be after from_ms', { field: 'until_ms' });
     const query = { sensor: request.sensor, from: request.fromMs, until };
-    const messages = new MessageFiller();
+    const messages = new MessageFiller(mostBytesOf);
     for await (const found of queryReadings(this.modules.store, keyOf(machine), query)) {
       call.signal.throwIfAborted();
       view.requireToken();
@@ -103,7 +104,7 @@ export class ReadingService {
       ...(customer === undefined ? {} : { customer: uuidBytes(customer) }),
       ...(machine === undefined ? {} : { machine: uuidBytes(machine.id) }),
     };
-    const messages = new MessageFiller();
+    const messages = new MessageFiller(mostBytesOf);
     for await (const stored of this.modules.watchers.watch(filter, call.signal)) {
       if (stored === 'overrun') {
         throw new ApiFault('api.exhausted', 'too far behind: read faster, or watch less', {

@@ -3,8 +3,9 @@ import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import { WatchReadingsResponse } from '../../../../gen/occmesh/readings/v1/readings.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { MessageFiller } from '../../../../src/cloud/api/message-filler.js';
 import { MAX_PAGE_BYTES } from '../../../../src/cloud/api/paging.js';
-import { MessageFiller, toProto } from '../../../../src/cloud/api/reading-message.js';
+import { mostBytesOf, toProto } from '../../../../src/cloud/api/reading-message.js';
 import { ReadingService } from '../../../../src/cloud/api/reading-service.js';
 import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
 import { Ledger } from '../../../../src/cloud/telemetry/ledger.js';
@@ -55,7 +56,7 @@ describe('cloud: streams of readings', () => {
   });
 
   it('come in messages that are not too large, however large the readings are', async () => {
-    const filler = new MessageFiller();
+    const filler = new MessageFiller(mostBytesOf);
     const name = (n: number) => `${n}`.padStart(128, 'ü');
     const values = Array.from({ length: 256 }, (_, n) => ({ name: name(n), unit: 'ü'.repeat(32), value: Math.PI }));
     const reading = toProto('x'.repeat(36), {

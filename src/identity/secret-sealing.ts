@@ -31,7 +31,7 @@ export interface SecretPlace {
 }
 
 /** True for what can name a secret of a sensor. */
-export const isSecretField = (name: string): boolean => FIELD.test(name);
+const isSecretField = (name: string): boolean => FIELD.test(name);
 
 /** Seals a secret. Faults: identity.malformed (the place, the key, the length). */
 export async function sealSecret(

@@ -7,7 +7,7 @@ import type { HubKey } from './ledger.js';
 /** A watcher that is this many readings behind is ended … */
 export const MOST_BEHIND = 10_000;
 /** … or this many values: a reading has a few, but it may have 256. */
-export const MOST_VALUES_BEHIND = 100_000;
+const MOST_VALUES_BEHIND = 100_000;
 
 export interface WatchedReading extends PlacedReading {
   readonly hub: HubKey;

@@ -142,6 +142,13 @@ describe('operators', () => {
       });
     });
 
+    it('says which secrets have to be entered now', async () => {
+      const note = `Enter its password: occ secrets set --sensor ${PC}/9 --field password\n`;
+      const added = await office.occ('sensors', 'add', 'laptop', 'http', '--set', 'url=https://a.example/');
+      expect(added).to.deep.include({ code: 0, err: note });
+      expect(await office.occ('sensors', 'add', 'laptop', 'cpu')).to.deep.include({ code: 0, err: '' });
+    });
+
     it('adds one, its limits put into those of the kind', async () => {
       await text('sensors', 'add', 'laptop', 'cpu', '--name', 'Busy', '--interval', '30s', '--warn', 'usage=50');
       await text('sensors', 'add', 'laptop', 'tcp', '--set', 'host=a.example', '--set', 'port=25');

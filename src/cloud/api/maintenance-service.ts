@@ -85,6 +85,9 @@ export class MaintenanceService {
 function requireSchedule(schedule: MaintenanceSchedule): NonNullable<MaintenanceRecord['schedule']> {
   const { cron, timeZone, durationMs } = schedule;
   if (cron.length > 128) throw invalid('schedule.cron', 'must have at most 128 characters');
+  if (!/^\s*(@\w+|\S+(\s+\S+){4})\s*$/.test(cron)) {
+    throw invalid('schedule.cron', 'must have five parts: minute, hour, day, month, day of the week');
+  }
   if (!isTimeZone(timeZone)) throw invalid('schedule.time_zone', `there is no zone "${timeZone}"`);
   try {
     if (!cronOf(schedule).nextRun()) throw new Error('never comes');

@@ -32,6 +32,8 @@ describe('maintenance API: schedules', () => {
     const wrong = await problem({ cron: '61 3 * * 0', timeZone: 'UTC' });
     expect(wrong).to.equal('schedule.cron: cannot be used: Invalid value for minute: 61');
     expect(await problem({ cron: '0 0 31 2 *', timeZone: 'UTC' })).to.contain('never comes');
-    expect(await problem({ cron: '0 3 * *', timeZone: 'UTC' })).to.match(/^schedule\.cron: cannot be used: invalid/);
+    for (const cron of ['0 3 * *', '', '0 0 3 * * 0'])
+      expect(await problem({ cron, timeZone: 'UTC' })).to.match(/^schedule\.cron: must have five parts/);
+    expect(await problem({ cron: '@daily', timeZone: 'UTC' })).to.equal('none');
   });
 });

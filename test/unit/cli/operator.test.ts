@@ -142,6 +142,15 @@ describe('operators', () => {
       });
     });
 
+    it('takes no time for none at all', async () => {
+      for (const flag of ['--interval', '--timeout']) {
+        const { code, err } = await office.occ('sensors', 'add', 'laptop', 'cpu', flag, '0s');
+        expect(code).to.equal(2);
+        expect(err).to.contain('longer than nothing');
+      }
+      expect(office.cloud.asked('createSensor')).to.deep.equal([]);
+    });
+
     it('says which secrets have to be entered now', async () => {
       const note = `Enter its password: occ secrets set --sensor ${PC}/9 --field password\n`;
       const added = await office.occ('sensors', 'add', 'laptop', 'http', '--set', 'url=https://a.example/');

@@ -8,10 +8,13 @@ const MAX_SHOWN = 8;
 /** Faults: cli.usage (too short), cli.not-found, cli.ambiguous. */
 export function pickById<T extends { readonly id: string }>(what: string, wanted: string, things: Iterable<T>): T {
   const part = wanted.toLowerCase();
-  if (part.length < SHORTEST) throw usage(`"${oneLine(wanted)}" is too short for the id of ${what}`);
+  if (part.length < SHORTEST) throw usage(`"${oneLine(wanted)}" is too short for an id`, listThem(what));
   const found = [...things].filter(({ id }) => id.startsWith(part) || id.endsWith(part));
   const [first, ...more] = found;
-  if (first === undefined) throw new CliFault('cli.not-found', `there is no ${what} "${oneLine(wanted)}"`);
+  if (first === undefined)
+    throw new CliFault('cli.not-found', `there is no ${what} with the id "${oneLine(wanted)}"`, {
+      advice: listThem(what),
+    });
   if (more.length === 0) return first;
   const shown = found.slice(0, MAX_SHOWN).map(({ id }) => id);
   const list = found.length > MAX_SHOWN ? `${shown.join(', ')}, …` : shown.join(', ');
@@ -19,3 +22,5 @@ export function pickById<T extends { readonly id: string }>(what: string, wanted
     advice: 'The ends of ids differ more than their beginnings do.',
   });
 }
+
+const listThem = (what: string): string => `Ids of ${what}s are in the last column of the list.`;

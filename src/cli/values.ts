@@ -31,6 +31,13 @@ export const duration: Reader<Duration> = (text) => {
   return span;
 };
 
+/** To the cloud, none is the kind's default: whoever writes 0 does not mean that. */
+export const someTime: Reader<Duration> = (text, where) => {
+  const span = duration(text, where);
+  if (span === 0) throw new BadValue('it must be longer than nothing');
+  return span;
+};
+
 /** A whole number within bounds. */
 export const wholeNumber =
   (min: number, max: number): Reader<number> =>

@@ -5,6 +5,7 @@ import { toError } from '../kernel/fault.js';
 import { SensorFault } from './fault.js';
 import type { SecretTarget, Sensor, SensorKind, SensorModules } from './kind.js';
 import { NO_SECRETS, type OpenSecret, SealedSource, type SecretSource } from './secrets.js';
+import { checkSettings } from './setting-problems.js';
 import { type ParsedThreshold, parseThreshold } from './thresholds.js';
 
 export type Kinds = ReadonlyMap<string, SensorKind<unknown>>;
@@ -29,10 +30,9 @@ const MIN_INTERVAL = seconds(1);
 const wrong = (message: string) => new SensorFault('sensor.configuration', message, { permanent: true });
 
 function readSettings(kind: SensorKind<unknown>, settings: unknown): unknown {
-  const result = kind.settings.safeParse(settings ?? {});
-  if (result.success) return result.data;
-  const issues = result.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '));
-  throw wrong(`settings of ${kind.name}: ${issues.slice(0, 5).join('; ')}`);
+  const checked = checkSettings(kind, settings ?? {});
+  if (checked.problems !== undefined) throw wrong(`settings of ${kind.name}: ${checked.problems}`);
+  return checked.settings;
 }
 
 /** Whoever learns the secrets of a sensor; undefined when it can have none, or cannot be configured. */

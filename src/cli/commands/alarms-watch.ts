@@ -8,7 +8,7 @@ import { backoff, RECONNECT } from '../../kernel/retry.js';
 import { flagReader } from '../config/settings.js';
 import { type Names, namesOf } from '../names.js';
 import { operate, operatorFlags, type Session } from '../operator.js';
-import { placeOf } from '../output/alarm.js';
+import { handlingOf, placeOf } from '../output/alarm.js';
 import type { Paint } from '../output/colour.js';
 import { plainEvent } from '../output/plain-events.js';
 import { oneLine, printable } from '../output/text.js';
@@ -77,12 +77,13 @@ function line(event: Event, names: Names, { json, paint }: Session): string {
   return `${paint('quiet', iso(event.atMs) ?? '')}  ${words(event, names, paint)}\n`;
 }
 
-function words({ what }: Event, names: Names, paint: Paint): string {
+function words({ what, atMs }: Event, names: Names, paint: Paint): string {
   switch (what?.$case) {
     case 'alarm': {
       const { severity, cause, message, closedAtMs } = what.value;
       const state = closedAtMs === 0 ? paint(stateTone(severity), stateWord(severity)) : paint('good', 'CLOSED');
-      return `${state}  ${oneLine(placeOf(what.value, names))}  ${alarmCauseWord(cause)}  ${oneLine(message)}`.trimEnd();
+      const parts = [state, oneLine(placeOf(what.value, names)), alarmCauseWord(cause), oneLine(message)];
+      return [...parts, oneLine(handlingOf(what.value, atMs))].filter(Boolean).join('  ');
     }
     case 'machine': {
       const { machineId, before, after } = what.value;
@@ -96,7 +97,7 @@ function words({ what }: Event, names: Names, paint: Paint): string {
     case 'delivery': {
       const { channelId, alarmIds, error } = what.value;
       const result = error === '' ? 'told' : paint('bad', `not told: ${oneLine(error)}`);
-      return `channel ${channelId}: ${result} (${alarmIds.length} alarms)`;
+      return `channel ${channelId}: ${result} (${alarmIds.length} ${alarmIds.length === 1 ? 'alarm' : 'alarms'})`;
     }
     default:
       return 'something that this program does not know';

@@ -6,11 +6,11 @@ import { flagReader } from '../config/settings.js';
 import { usage } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
 import { type Answer, operate, operatorFlags, type Session } from '../operator.js';
-import { placeOf } from '../output/alarm.js';
+import { handlingOf, placeOf } from '../output/alarm.js';
 import type { Paint } from '../output/colour.js';
 import { plainAlarm } from '../output/plain-events.js';
 import { table } from '../output/table.js';
-import { ago, span } from '../output/times.js';
+import { ago } from '../output/times.js';
 import { alarmCauseWord, stateTone, stateWord } from '../output/words.js';
 import { pickById } from '../short-ids.js';
 import type { Terminal } from '../terminal.js';
@@ -115,19 +115,8 @@ function show(alarms: readonly Alarm[], names: Names, { terminal }: Session, pai
     { text: placeOf(alarm, names), tone: 'strong' } as const,
     alarm.message,
     ago(alarm.raisedAtMs, now),
-    handling(alarm, now),
+    handlingOf(alarm, now) || 'open',
     alarm.id,
   ]);
   return table(['SEVERITY', 'CAUSE', 'WHERE', 'MESSAGE', 'RAISED', 'STATE', 'ID'], rows, paint);
-}
-
-function handling(alarm: Alarm, now: number): string {
-  if (alarm.closedAtMs !== 0) return `closed after ${span(Math.max(0, alarm.closedAtMs - alarm.raisedAtMs))}`;
-  const parts = [
-    alarm.acknowledgement && `acknowledged by ${alarm.acknowledgement.by}`,
-    alarm.silencedUntilMs > now && `silenced for ${span(alarm.silencedUntilMs - now)}`,
-    alarm.inMaintenance && 'in maintenance',
-    alarm.unreachableHubs > 0 && `${alarm.unreachableHubs} hubs unreachable`,
-  ].filter(Boolean);
-  return parts.join(', ') || 'open';
 }

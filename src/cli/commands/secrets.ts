@@ -49,7 +49,7 @@ function addSet(group: Command, terminal: Terminal): void {
         sensorId: sensor.id,
         field,
         plaintext: (target) => {
-          const whom = target.map(shownPart).join(' ');
+          const whom = shownTarget(target);
           terminal.stderr.write(`For ${oneLine(sensor.name)} on ${oneLine(hub)}. Who will learn it: ${whom}\n`);
           return enter(field, terminal);
         },
@@ -61,7 +61,7 @@ function addSet(group: Command, terminal: Terminal): void {
 
 async function enter(field: string, terminal: Terminal): Promise<Buffer> {
   const secret = await terminal.readSecret(`The ${oneLine(field)} (not shown): `, MAX_SECRET + 1);
-  if (secret === undefined) throw new CliFault('cli.refused', 'nothing was entered');
+  if (secret === undefined) throw new CliFault('cli.interrupted', 'nothing was entered');
   if (secret.length >= 1 && secret.length <= MAX_SECRET) return secret;
   const what = secret.length === 0 ? 'it is empty' : `it is longer than ${MAX_SECRET} bytes`;
   secret.fill(0);
@@ -122,11 +122,18 @@ function show(secrets: readonly Secret[], names: Names, { terminal }: Session, p
       secret.field,
       { text: condition(secret), tone: toneOf(secret) },
       secret.enteredAtMs === 0 ? '' : ago(secret.enteredAtMs, now),
-      secret.target.map(shownPart).join(' '),
+      shownTarget(secret.target),
     ];
   });
   return table(['HUB', 'SENSOR', 'FIELD', 'STATE', 'ENTERED', 'FOR'], rows, paint);
 }
+
+/** Without what is not set: that is part of the target, and tells nobody anything. */
+const shownTarget = (target: readonly TargetPart[]): string =>
+  target
+    .filter(({ value }) => value !== '')
+    .map(shownPart)
+    .join(' ');
 
 const shownPart = ({ name, value }: TargetPart): string => `${oneLine(name)}=${oneLine(value, MAX_SHOWN)}`;
 
@@ -139,7 +146,12 @@ function condition({ state, problem, required }: Secret): string {
   return state === SecretState.NOT_ENTERED && required ? 'missing' : secretStateWord(state);
 }
 
-function toneOf({ state, required }: Secret): Tone {
-  if (AGAIN.has(state) || (state === SecretState.NOT_ENTERED && required)) return 'bad';
+/** Without it the sensor cannot do its work. */
+export const mustBeEntered = ({ state, required }: Secret): boolean =>
+  AGAIN.has(state) || (state === SecretState.NOT_ENTERED && required);
+
+function toneOf(secret: Secret): Tone {
+  const { state } = secret;
+  if (mustBeEntered(secret)) return 'bad';
   return state === SecretState.READY ? 'good' : 'quiet';
 }

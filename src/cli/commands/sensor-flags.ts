@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Duration } from '../../kernel/duration.js';
 import { flagReader, flagsReader } from '../config/settings.js';
-import { duration, limit, setting, wholeNumber } from '../values.js';
+import { limit, setting, someTime, wholeNumber } from '../values.js';
 
 export interface SensorFlags {
   readonly set?: readonly (readonly [string, unknown])[];
@@ -14,7 +14,7 @@ export interface SensorFlags {
 }
 
 export function sensorFlags(command: Command): Command {
-  const span = flagReader((text) => duration(text, ''));
+  const span = flagReader((text) => someTime(text, ''));
   return command
     .option('--set <key=value>', 'a setting; the value is JSON or text (repeatable)', flagsReader(setting))
     .option('--warn <metric=range>', 'WARNING outside of this range (repeatable)', flagsReader(limit))

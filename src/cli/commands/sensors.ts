@@ -1,6 +1,6 @@
 // `occ sensors …`: what is measured where.
 import type { Command } from 'commander';
-import { Outcome, type Sensor, type Threshold } from '../../client/index.js';
+import { every, Outcome, type Sensor, type Threshold } from '../../client/index.js';
 import { defined } from '../../kernel/defined.js';
 import { hours } from '../../kernel/duration.js';
 import { describeKind } from '../../sensors/catalogue.js';
@@ -14,6 +14,7 @@ import { span } from '../output/times.js';
 import { outcomeWord, stateTone, stateWord } from '../output/words.js';
 import type { Terminal } from '../terminal.js';
 import { withLimits } from '../values.js';
+import { mustBeEntered } from './secrets.js';
 import { hasChange, type SensorFlags, sensorFlags, settingsWith } from './sensor-flags.js';
 import { addKinds } from './sensor-kinds.js';
 
@@ -69,7 +70,7 @@ function addAdd(group: Command, terminal: Terminal): void {
         attempts: flags.attempts,
         thresholds: newThresholds(kind, flags),
       });
-      return await about(sensor, session);
+      return { ...(await about(sensor, session)), ...(await secretsToEnter(sensor, session)) };
     }),
   );
 }
@@ -119,7 +120,7 @@ function addChange(group: Command, terminal: Terminal): void {
         thresholds: newLimits ? { thresholds: limits } : undefined,
         paused: pause ? true : resume ? false : undefined,
       });
-      return await about(changed, session);
+      return { ...(await about(changed, session)), ...(await secretsToEnter(changed, session)) };
     });
   });
 }
@@ -170,6 +171,17 @@ function addRun(group: Command, terminal: Terminal): void {
 async function about(sensor: Sensor, session: Session): Promise<Answer> {
   const names = namesOf({ machines: await session.machines() });
   return { json: plainSensor(sensor, names), text: (paint) => show([sensor], names, paint) };
+}
+
+/** What has to follow before it can run. */
+async function secretsToEnter({ id, kind }: Sensor, { client }: Session): Promise<Pick<Answer, 'note'>> {
+  if (describeKind(kind)?.secrets === undefined) return {};
+  const notes: string[] = [];
+  for await (const secret of every(client.secrets.listSecrets, 'secrets', { sensorId: id })) {
+    if (mustBeEntered(secret))
+      notes.push(`Enter its ${secret.field}: occ secrets set --sensor ${id} --field ${secret.field}`);
+  }
+  return notes.length === 0 ? {} : { note: notes.join('\n') };
 }
 
 function show(sensors: readonly Sensor[], names: Names, paint: Paint): string {

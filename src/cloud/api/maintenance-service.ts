@@ -85,10 +85,23 @@ export class MaintenanceService {
 function requireSchedule(schedule: MaintenanceSchedule): NonNullable<MaintenanceRecord['schedule']> {
   const { cron, timeZone, durationMs } = schedule;
   if (cron.length > 128) throw invalid('schedule.cron', 'must have at most 128 characters');
+  if (!/^\s*(@\w+|\S+(\s+\S+){4})\s*$/.test(cron)) {
+    throw invalid('schedule.cron', 'must have five parts: minute, hour, day, month, day of the week');
+  }
+  if (!isTimeZone(timeZone)) throw invalid('schedule.time_zone', `there is no zone "${timeZone}"`);
   try {
     if (!cronOf(schedule).nextRun()) throw new Error('never comes');
   } catch (thrown) {
-    throw invalid('schedule', `cannot be read: ${describe(thrown)}`);
+    throw invalid('schedule.cron', `cannot be used: ${describe(thrown).replace(/^Cron\w+: /, '')}`);
   }
   return { cron, timeZone, durationMs: requireRange('schedule.duration_ms', durationMs, SHORTEST, LONGEST) };
+}
+
+function isTimeZone(timeZone: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: timeZone || 'UTC' });
+    return true;
+  } catch {
+    return false;
+  }
 }

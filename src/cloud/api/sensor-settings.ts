@@ -5,6 +5,7 @@ import { describe } from '../../kernel/fault.js';
 import { CATALOGUE, describeKind } from '../../sensors/catalogue.js';
 import { DEFAULT_SENSORS } from '../../sensors/defaults.js';
 import type { SensorDescription } from '../../sensors/kind.js';
+import { checkSettings } from '../../sensors/setting-problems.js';
 import { couldMatch, parseThreshold } from '../../sensors/thresholds.js';
 import type { SensorRecord } from '../inventory/records.js';
 import type { DescribeSecrets } from '../inventory/secret-fields.js';
@@ -53,11 +54,8 @@ export function requireKind(kind: string): SensorDescription<unknown> {
  */
 export function requireSettings(kind: string, settings: Readonly<Record<string, unknown>> | undefined): Settings {
   const given = settings ?? {};
-  const result = requireKind(kind).settings.safeParse(given);
-  if (!result.success) {
-    const issues = result.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '));
-    throw invalid('settings', issues.slice(0, 5).join('; '));
-  }
+  const { problems } = checkSettings(requireKind(kind), given);
+  if (problems !== undefined) throw invalid('settings', problems);
   // What came out of a Struct is JSON already; the copy drops what never was in the message.
   return JSON.parse(JSON.stringify(given));
 }

@@ -94,7 +94,10 @@ export class Secrets {
       const hub = found && this.#tables.machines.latest(found.machineId);
       if (!found || !hub) throw notFound('sensor');
       const id = secretId(sensor, field);
-      if (!this.#tables.secrets.latest(id)) return;
+      if (!this.#tables.secrets.latest(id)) {
+        this.#requireField(found, field);
+        return;
+      }
       requireHub(hub);
       this.#tables.secrets.remove(id);
       this.#tables.machines.put(bumped(hub));
@@ -108,14 +111,17 @@ export class Secrets {
     return { ...this.#prepared(found, hub, field), hub };
   }
 
+  #requireField(sensor: SensorRecord, field: string): SensorSecrets {
+    const described = this.options.secretsOf(sensor);
+    if (described && Object.hasOwn(described.fields, field)) return described;
+    const fields = Object.keys(described?.fields ?? {});
+    const has = fields.length === 0 ? 'no secrets' : fields.join(', ');
+    throw invalid(`field: a sensor of kind ${sensor.kind} has ${has}`);
+  }
+
   #prepared(sensor: SensorRecord, hub: MachineRecord, field: string): Prepared {
     requireHub(hub);
-    const described = this.options.secretsOf(sensor);
-    if (!described || !Object.hasOwn(described.fields, field)) {
-      const fields = Object.keys(described?.fields ?? {});
-      const has = fields.length === 0 ? 'no secrets' : fields.join(', ');
-      throw invalid(`field: a sensor of kind ${sensor.kind} has ${has}`);
-    }
+    const described = this.#requireField(sensor, field);
     if (hub.quarantined !== undefined) throw unsuitable(`${hub.name} is in quarantine and gets no secrets`);
     if (!hub.sealing) throw unsuitable(`${hub.name} has not published a sealing key yet: it has to connect first`);
     const { customerId, machineId, number } = sensor;

@@ -121,11 +121,11 @@ describe('operators: alarms', () => {
           .split('\n')
           .map((line) => line.slice(26)),
       ).to.deep.equal([
-        'CRITICAL  Acme/pc/CPU  sensor  usage 99 % is over 98',
-        'CLOSED  Birch & Co/pc  quarantined',
+        'CRITICAL  Acme/pc/CPU  sensor  usage 99 % is over 98  acknowledged by Eve (1), silenced for 1h',
+        'CLOSED  Birch & Co/pc  quarantined  closed after 1h',
         'machine laptop: online → lost',
         'maintenance of gw, under way  new disks',
-        `channel ${id(61)}: not told: no answer (1 alarms)`,
+        `channel ${id(61)}: not told: no answer (1 alarm)`,
       ]);
     });
 
@@ -213,6 +213,17 @@ describe('operators: alarms', () => {
         expect(office.cloud.asked('createMaintenance')).to.deep.equal([]);
       });
     }
+
+    it('says where ids are when one is wrong', async () => {
+      for (const [wrong, exit] of [
+        ['gw', 2],
+        ['nonsense', 9],
+      ] as const) {
+        const { code, err } = await office.occ('maintenance', 'end', wrong);
+        expect(code).to.equal(exit);
+        expect(err).to.contain('last column of the list');
+      }
+    });
 
     it('ends one', async () => {
       const { code, err } = await office.occ('maintenance', 'end', '0051');

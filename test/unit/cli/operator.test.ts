@@ -142,6 +142,22 @@ describe('operators', () => {
       });
     });
 
+    it('takes no time for none at all', async () => {
+      for (const flag of ['--interval', '--timeout']) {
+        const { code, err } = await office.occ('sensors', 'add', 'laptop', 'cpu', flag, '0s');
+        expect(code).to.equal(2);
+        expect(err).to.contain('longer than nothing');
+      }
+      expect(office.cloud.asked('createSensor')).to.deep.equal([]);
+    });
+
+    it('says which secrets have to be entered now', async () => {
+      const note = `Enter its password: occ secrets set --sensor ${PC}/9 --field password\n`;
+      const added = await office.occ('sensors', 'add', 'laptop', 'http', '--set', 'url=https://a.example/');
+      expect(added).to.deep.include({ code: 0, err: note });
+      expect(await office.occ('sensors', 'add', 'laptop', 'cpu')).to.deep.include({ code: 0, err: '' });
+    });
+
     it('adds one, its limits put into those of the kind', async () => {
       await text('sensors', 'add', 'laptop', 'cpu', '--name', 'Busy', '--interval', '30s', '--warn', 'usage=50');
       await text('sensors', 'add', 'laptop', 'tcp', '--set', 'host=a.example', '--set', 'port=25');

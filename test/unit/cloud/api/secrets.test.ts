@@ -227,6 +227,10 @@ describe('secrets API', () => {
     const { version } = site;
     await site.api.call('deleteSecret', OPERATOR, { sensorId: site.sensor, field: 'password' });
     expect(site.version, 'nothing to remove').to.equal(version);
+    const wrong = site.api.call('deleteSecret', OPERATOR, { sensorId: site.sensor, field: 'passwort' });
+    expect(await wrong.catch((thrown: Error) => thrown.message)).to.equal(
+      'field: a sensor of kind http has password, token',
+    );
     versions.push((await site.put('three')).version);
     const seen = site.version;
     await site.api.cloud.restart(backup);

@@ -35,6 +35,9 @@ export interface AlarmModules {
 }
 
 const MAX_COMMENTS = 32;
+/** Alarms of one machine and its sensors that are kept. Beyond that closed ones go, the oldest first and some at once. */
+export const MOST_KEPT = 2_000;
+const LEFT_KEPT = 1_500;
 /** Subjects that are settled in one commit, which holds the event loop: the longer, the more channels there are. */
 const AT_ONCE = 100;
 
@@ -173,7 +176,18 @@ export class Alarms {
       const about = { customerId, machineId, ...(sensor === undefined ? {} : { sensor }) };
       const times = { raisedAtMs: now, changedAtMs: now };
       this.#put(undefined, { v: 1, id, ...about, ...judgement, message, ...times, comments: [] });
+      this.#trim(machineId);
     }
+  }
+
+  /** Inside a transaction: a machine whose sensors are bad and good again all the time must not fill the memory. */
+  #trim(machineId: string): void {
+    const { alarms } = this.#tables;
+    if (alarms.groupSize(machineId) < MOST_KEPT) return;
+    const kept = [...alarms.latestGroup(machineId)];
+    if (kept.length <= MOST_KEPT) return;
+    const closed = kept.filter(({ closedAtMs }) => closedAtMs !== undefined).sort((a, b) => (a.id < b.id ? -1 : 1));
+    for (const { id } of closed.slice(0, kept.length - LEFT_KEPT)) alarms.remove(id);
   }
 
   /** Inside a transaction: with its event and its notices. */

@@ -151,7 +151,7 @@ export interface ListAlarmsRequest {
   customerId: string;
   /** Only of this machine and its sensors; optional. */
   machineId: string;
-  /** Closed ones, too, for as long as they are kept (90 days). */
+  /** Closed ones, too, for as long as they are kept (90 days; of a machine and its sensors the newest, about 2,000). */
   includeClosed: boolean;
   /** At most this many. */
   pageSize: number;

@@ -1,7 +1,8 @@
 // The right alarm, once: one root cause is one alarm, a restart is none, and what comes late raises nothing.
 import { expect } from 'chai';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
-import { epochMs } from '../../../../src/kernel/duration.js';
+import { MOST_KEPT } from '../../../../src/cloud/alarms/alarms.js';
+import { epochMs, milliseconds } from '../../../../src/kernel/duration.js';
 import { INTERVAL, Observed } from './support.js';
 
 const { OK, WARNING, CRITICAL } = State;
@@ -172,6 +173,33 @@ describe('alarms', function () {
         );
       }
       expect(mesh.all()).to.have.length(5);
+    });
+
+    it('keeps the newest of as many as a hub can think of, and all that are open', async () => {
+      const hub = watched();
+      const other = mesh.machine(2, 'hub');
+      mesh.up(other);
+      mesh.sensor(other, 1);
+      mesh.sensor(hub, 2);
+      await mesh.readings(other, 1, [CRITICAL, CRITICAL, CRITICAL]);
+      await mesh.readings(other, 1, [OK]);
+      await mesh.readings(hub, 2, [CRITICAL, CRITICAL, CRITICAL]);
+      // Twenty readings that are alike, and no sensor flaps.
+      for (let i = 0; i <= 2 * (MOST_KEPT + 100); i++) {
+        await mesh.clock.advance(milliseconds(1));
+        await mesh.readings(hub, 1, Array(20).fill(i % 2 ? OK : CRITICAL));
+      }
+      const all = mesh.all();
+      const newest = all.reduce((a, b) => (a.id > b.id ? a : b));
+      expect(all.length).to.be.within(1_500, MOST_KEPT);
+      expect(all.filter(({ machineId }) => machineId === other)).to.have.length(1);
+      expect(
+        mesh
+          .open()
+          .map(({ sensor }) => sensor)
+          .sort(),
+      ).to.deep.equal([1, 2]);
+      expect(newest).to.include({ sensor: 1 }).and.not.have.property('closedAtMs');
     });
 
     it('raises none of 1,000,000 late readings across a critical phase that has ended', async () => {

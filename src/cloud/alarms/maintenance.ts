@@ -26,13 +26,20 @@ export interface MaintenanceModules {
 
 const MOST_PER_CUSTOMER = 200;
 
+interface Beginning {
+  readonly cron: Cron;
+  readonly lookedAtMs: number;
+  readonly atMs: number;
+}
+
 export class Maintenances {
   readonly #tables: AlarmTables;
   /** Those under way, by customer and machine; the empty machine is all of them. */
   #active: ReadonlySet<string> = new Set();
   /** Something has been planned or ended since that was looked up. */
   #isStale = true;
-  readonly #crons = new WeakMap<MaintenanceRecord, Cron>();
+  /** Of those by a schedule: the last beginning that was looked for. Looking is dear, and there are many. */
+  readonly #beginnings = new WeakMap<MaintenanceRecord, Beginning>();
 
   constructor(private readonly modules: MaintenanceModules) {
     this.#tables = modules.journal.tables;
@@ -66,14 +73,16 @@ export class Maintenances {
     const { fromMs, untilMs = Number.POSITIVE_INFINITY, schedule } = maintenance;
     if (now < fromMs || now >= untilMs) return false;
     if (!schedule) return true;
-    let cron = this.#crons.get(maintenance);
-    if (!cron) {
-      cron = cronOf(schedule);
-      this.#crons.set(maintenance, cron);
+    let beginning = this.#beginnings.get(maintenance);
+    // Until it is over, no other is of interest; a clock that was set back makes all of it void.
+    if (!beginning || now < beginning.lookedAtMs || now >= beginning.atMs + schedule.durationMs) {
+      const { cron = cronOf(schedule) } = beginning ?? {};
+      // The first that could still be under way.
+      const begins = cron.nextRun(new Date(Math.max(fromMs - 1, now - schedule.durationMs)));
+      beginning = { cron, lookedAtMs: now, atMs: begins?.getTime() ?? Number.POSITIVE_INFINITY };
+      this.#beginnings.set(maintenance, beginning);
     }
-    // The last beginning that could still be under way.
-    const begins = cron.nextRun(new Date(Math.max(fromMs - 1, now - schedule.durationMs)));
-    return begins !== null && begins.getTime() <= now;
+    return beginning.atMs <= now;
   }
 
   /** Faults: inventory.exhausted. */

@@ -1,5 +1,6 @@
 // Maintenance, acknowledgement, silence, deferral: alarms are raised all the same, and told when it is time.
 import { expect } from 'chai';
+import { Cron } from 'croner';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { NewMaintenance } from '../../../../src/cloud/alarms/maintenance.js';
 import { CUSTOMER, Observed } from './support.js';
@@ -84,6 +85,29 @@ describe('alarms: maintenance', () => {
     expect(at('2026-04-05T00:59:59Z')).to.equal(false);
     expect(at('2026-04-05T01:00:00Z')).to.equal(true);
     expect(at('2026-04-06T01:00:00Z'), 'on Mondays').to.equal(false);
+  });
+
+  it('looks for the next beginning once, not each second', async () => {
+    const hub = hubOf(1);
+    const schedule = { cron: '* * * * *', timeZone: 'Pacific/Apia', durationMs: 30_000 };
+    for (let i = 0; i < 20; i++) await plan({ untilMs: mesh.clock.now() + 100 * HOUR, schedule });
+    const { nextRun } = Cron.prototype;
+    let looks = 0;
+    Cron.prototype.nextRun = function (...args) {
+      looks++;
+      return nextRun.apply(this, args);
+    };
+    try {
+      let covered = 0;
+      for (let second = 0; second < 600; second++) {
+        await mesh.pass(1);
+        if (mesh.monitoring.maintenances.covers(hub)) covered++;
+      }
+      expect(covered).to.be.within(299, 301);
+      expect(looks).to.be.below(20 * 12);
+    } finally {
+      Cron.prototype.nextRun = nextRun;
+    }
   });
 
   it('stands again after a restart', async () => {

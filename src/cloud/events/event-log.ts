@@ -10,6 +10,7 @@ export type Happening = NonNullable<Event['what']>;
 
 /** Events of each customer that are read at a time. */
 const READ_AT_ONCE = 500;
+const FORGOTTEN_AT_ONCE = 1_000;
 const MAX_POSITION = Number.MAX_SAFE_INTEGER;
 
 export class EventLog {
@@ -92,14 +93,14 @@ export class EventLog {
     return found.sort((a, b) => b.position - a.position).slice(0, limit);
   }
 
-  /** Removes events that are older than `before`, a thousand of each customer at a time. */
+  /** Removes events that are older than `before`, a thousand in one commit. */
   async forget(before: number): Promise<void> {
     for (const id of this.#all()) {
-      const old = (await this.#read({ ...rangeOf(id, 0, MAX_POSITION), limit: 1_000 })).filter(
-        ({ atMs }) => atMs < before,
-      );
-      if (old.length > 0) {
-        await this.modules.store.commit(() => old.map(({ position }) => ({ del: keyOf(customerOf(id), position) })));
+      for (let old: Event[] | undefined; old === undefined || old.length === FORGOTTEN_AT_ONCE; ) {
+        const first = await this.#read({ ...rangeOf(id, 0, MAX_POSITION), limit: FORGOTTEN_AT_ONCE });
+        old = first.filter(({ atMs }) => atMs < before);
+        const gone = old.map(({ position }) => ({ del: keyOf(customerOf(id), position) }));
+        if (gone.length > 0) await this.modules.store.commit(() => gone);
       }
     }
   }

@@ -143,4 +143,13 @@ describe('events: log', () => {
     await log.forget(epochMs(clock.now() - days(0.5)));
     expect((await readOn(undefined)).all).to.deep.equal(['2']);
   });
+
+  it('forgets all that is old, however much somebody has made happen', async () => {
+    const many = Array.from({ length: 2_500 }, (_, n) => n);
+    await store.commit(() => many.map((n) => log.append(CUSTOMERS[0], happened(n))));
+    await clock.advance(days(1));
+    await add(CUSTOMERS[0], 9_999);
+    await log.forget(epochMs(clock.now() - days(0.5)));
+    expect((await readOn(undefined)).all).to.deep.equal(['9999']);
+  });
 });

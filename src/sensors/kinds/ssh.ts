@@ -9,9 +9,12 @@ import { critical } from '../network-verdict.js';
 import type { ProgramResult } from '../program.js';
 import { secretText } from '../secret-text.js';
 import { type ServiceSocket, visit } from '../service-socket.js';
+import { isDear } from '../ssh-key.js';
 import { toMeasurement } from './exec.js';
 
 const MAX_OUTPUT = 65_536;
+/** A little that is compressed can be very much. */
+const algorithms: NonNullable<ConnectConfig['algorithms']> = { compress: ['none'] };
 
 const fingerprintOf = (key: Buffer) => `SHA256:${createHash('sha256').update(key).digest('base64').replace(/=+$/, '')}`;
 
@@ -21,6 +24,12 @@ async function loginOf(secrets: Secrets, { utils }: typeof import('ssh2')): Prom
   const [key, password] = [await secretText(secrets, 'key'), await secretText(secrets, 'password')];
   if (key !== undefined) {
     const passphrase = await secretText(secrets, 'passphrase');
+    if (isDear(key)) {
+      throw new SensorFault('sensor.secret', 'the key takes too long to be opened with its passphrase', {
+        permanent: true,
+        advice: 'Change it by ssh-keygen -p -a 16.',
+      });
+    }
     if (utils.parseKey(key, passphrase) instanceof Error) {
       // The library's words quote parts of it.
       throw new SensorFault('sensor.secret', 'the key cannot be read, or not with this passphrase', {
@@ -101,7 +110,7 @@ async function talk(
   };
   try {
     // Neither the environment's agent nor any configuration of SSH is asked.
-    await logIn(client, { sock: socket, username: settings.user, ...login, hostVerifier, readyTimeout: 0 });
+    await logIn(client, { sock: socket, username: settings.user, ...login, hostVerifier, readyTimeout: 0, algorithms });
     values.push(since('login'));
     if (command === undefined) return { values };
     const said = toMeasurement(await run(client, command));

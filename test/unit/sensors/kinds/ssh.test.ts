@@ -188,6 +188,47 @@ describe('sensors/kinds: ssh', () => {
     expect(await message({ key: lockedKey.secret })).to.equal(unreadable);
   });
 
+  it('a key whose passphrase would keep the hub busy is not opened; one of ssh-keygen is', async () => {
+    const text = (content: string | Buffer) => {
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(Buffer.byteLength(content));
+      return Buffer.concat([length, Buffer.from(content)]);
+    };
+    const lockedBy = (rounds: number) => {
+      const options = Buffer.concat([text(Buffer.alloc(16)), Buffer.alloc(4)]);
+      options.writeUInt32BE(rounds, 20);
+      const parts = [
+        Buffer.from('openssh-key-v1\0'),
+        text('aes256-ctr'),
+        text('bcrypt'),
+        text(options),
+        Buffer.of(0, 0, 0, 1),
+      ];
+      const bytes = Buffer.concat([...parts, text(userKey.blob), text(Buffer.alloc(64))]).toString('base64');
+      return `-----BEGIN OPENSSH PRIVATE KEY-----\n${bytes}\n-----END OPENSSH PRIVATE KEY-----`;
+    };
+    const port = await closedPort();
+    const said = async (rounds: number) =>
+      (await fault({ port }, { key: lockedBy(rounds), passphrase: 'phrase-1' })).message;
+    const tooDear = 'the key takes too long to be opened with its passphrase';
+    expect(await said(0xffff_ffff)).to.equal(tooDear);
+    expect(await said(33)).to.equal(tooDear);
+    expect(await said(24)).to.match(/cannot be read/);
+  });
+
+  it('nothing is unpacked: a server that only compresses is not spoken to', async () => {
+    let heard = '';
+    await using server = await tcpServer((socket) => {
+      socket.on('data', (data) => {
+        heard += data.toString('latin1');
+        if (heard.includes('none')) socket.end();
+      });
+      socket.write('SSH-2.0-Test\r\n');
+    });
+    await ask({ port: server.port });
+    expect(heard).to.include('none').and.not.include('zlib');
+  });
+
   it('takes no host without its fingerprint, and commands by name only', () => {
     const parse = (settings: object) =>
       ssh.settings.safeParse({ host: 'a', user: 'anna', fingerprint, ...settings }).success;

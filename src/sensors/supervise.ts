@@ -53,7 +53,12 @@ export function supervise(
     const { secrets: watched, redact } = redactor(secrets);
     try {
       const measurement = await sensor.measure(control.signal, watched);
-      resolve({ ...measurement, ...defined({ message: measurement.message && redact(measurement.message) }) });
+      const values = measurement.values.map((value) => ({
+        ...value,
+        name: redact(value.name),
+        unit: redact(value.unit),
+      }));
+      resolve({ ...measurement, values, ...defined({ message: measurement.message && redact(measurement.message) }) });
     } catch (thrown) {
       resolve(unknown(redact(describe(control.signal.aborted ? control.signal.reason : thrown))));
     } finally {

@@ -59,6 +59,10 @@ describe('sensors/redact', () => {
     expect(
       await outcome(async (_, secrets) => ({ values: [], state: State.CRITICAL, message: await say(secrets) })),
     ).to.deep.equal({ values: [], state: State.CRITICAL, message: 'refused: ***' });
+    const named = await outcome(async (_, secrets) => ({
+      values: [{ name: `time/${await secrets.get('password')}`, unit: `${await secrets.get('password')}`, value: 1 }],
+    }));
+    expect(named.values).to.deep.equal([{ name: 'time/***', unit: '***', value: 1 }]);
     const thrown = await outcome(async (_, secrets) => {
       throw new Error('no', { cause: new Error(await say(secrets)) });
     });

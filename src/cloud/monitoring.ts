@@ -2,7 +2,7 @@
 // what is done about them as time passes.
 import { MachineState } from '../../gen/occmesh/inventory/v1/inventory.js';
 import { every } from '../kernel/clock.js';
-import { days, hours, seconds } from '../kernel/duration.js';
+import { type Duration, days, hours, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Scope } from '../kernel/scope.js';
 import type { Store } from '../storage/store.js';
@@ -11,11 +11,11 @@ import { judgeMachine, judgeSensor } from './alarms/judge.js';
 import { Maintenances } from './alarms/maintenance.js';
 import type { AlarmRecord } from './alarms/records.js';
 import { AlarmTables, type Subject } from './alarms/tables.js';
-import { shownState } from './api/machine-service.js';
 import { EventLog } from './events/event-log.js';
 import type { Inventory } from './inventory/inventory.js';
 import { Journal } from './records/journal.js';
 import { type Presence, STATES } from './sessions/presence.js';
+import { shownState } from './states/machine-state.js';
 import type { SensorVerdict } from './states/sensor-state.js';
 import { SensorStates } from './states/sensor-states.js';
 
@@ -85,7 +85,19 @@ export class Monitoring {
 
   /** Everything is known that was before the start: from now on the present counts. */
   begin(scope: Scope): void {
-    const { clock, inventory, presence, log } = this.modules;
+    const { inventory } = this.modules;
+    this.#listen(scope);
+    for (const sensor of inventory.sensors.all())
+      if (sensor.paused) this.states.configured({ before: undefined, after: sensor });
+    // What has changed while nobody was there.
+    for (const alarm of this.alarms.open()) this.alarms.touch(alarm);
+    this.#keepTime(scope);
+    scope.defer(() => this.alarms.settled());
+  }
+
+  /** What is heard of sessions and configuration. */
+  #listen(scope: Scope): void {
+    const { inventory, presence } = this.modules;
     scope.defer(
       presence.onChange((id, after, before) => {
         this.alarms.touch({ machineId: id });
@@ -103,27 +115,28 @@ export class Monitoring {
           this.alarms.touch({ machineId: after.id, sensor: number });
       }),
     );
-    for (const sensor of inventory.sensors.all())
-      if (sensor.paused) this.states.configured({ before: undefined, after: sensor });
-    // What has changed while nobody was there.
-    for (const alarm of this.alarms.open()) this.alarms.touch(alarm);
-    const second = every(clock, seconds(1), () => {
+  }
+
+  /** What comes by time alone: windows and delays end, sensors fall silent, what is old is forgotten. */
+  #keepTime(scope: Scope): void {
+    const { clock, inventory, log } = this.modules;
+    const regularly = (period: Duration, action: () => void) => {
+      const timer = every(clock, period, action);
+      scope.defer(() => timer.disarm());
+    };
+    regularly(seconds(1), () => {
       this.maintenances.sweep();
       this.alarms.sweep();
     });
-    scope.defer(() => second.disarm());
-    const silence = every(clock, seconds(5), () => {
+    regularly(seconds(5), () => {
       for (const { id, role } of inventory.machines.all()) if (role === 'hub') this.states.sweep(id);
     });
-    scope.defer(() => silence.disarm());
-    const oblivion = every(clock, hours(1), () => {
+    regularly(hours(1), () => {
       const before = clock.now() - KEPT;
       Promise.all([this.alarms.forget(before), this.events.forget(before)]).catch((thrown) => {
         log.warn({ cause: describe(thrown) }, 'old alarms and events could not be removed; tried again in an hour');
       });
     });
-    scope.defer(() => oblivion.disarm());
-    scope.defer(() => this.alarms.settled());
   }
 
   #opinionOn({ machineId, sensor }: Subject): Opinion | undefined {

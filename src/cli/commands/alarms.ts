@@ -1,7 +1,7 @@
 // `occ alarms …`: what is wrong, and what people do about it.
 import type { Command } from 'commander';
 import type { Alarm } from '../../client/index.js';
-import type { Duration } from '../../kernel/duration.js';
+import { type Duration, minutes } from '../../kernel/duration.js';
 import { flagReader } from '../config/settings.js';
 import { usage } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
@@ -78,7 +78,9 @@ function addSilence(group: Command, terminal: Terminal): void {
     if ((options.for === undefined) === (options.until === undefined)) {
       throw usage('it is not clear for how long', 'Say --for 2h or --until TIME.');
     }
-    const untilMs = options.until ?? terminal.clock.now() + (options.for ?? 0);
+    const now = terminal.clock.now();
+    const untilMs = options.until ?? now + (options.for ?? 0);
+    if (untilMs < now - minutes(1)) throw usage('that time is over', 'Say "--until now" to end a silence.');
     return change(silence, terminal, wanted, ({ client }, { id }) => client.alarms.silenceAlarm({ id, untilMs }));
   });
 }

@@ -12,6 +12,7 @@ import {
 import { roleToProto } from '../../identity/spiffe.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { MachineRecord } from '../inventory/records.js';
+import { shownState } from '../states/machine-state.js';
 import { page } from './paging.js';
 import type { InMaintenance, Presence } from './ports.js';
 import { type Call, View } from './tenancy.js';
@@ -89,7 +90,3 @@ export class MachineService {
     };
   }
 }
-
-/** That one is gone that may sleep says nothing. */
-export const shownState = (state: MachineState, { maySleep }: Pick<MachineRecord, 'maySleep'>): MachineState =>
-  state === MachineState.LOST && maySleep ? MachineState.ASLEEP : state;

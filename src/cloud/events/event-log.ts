@@ -8,18 +8,25 @@ import { customerKey, tableKey } from '../tables.js';
 
 export type Happening = NonNullable<Event['what']>;
 
-/** Events of each customer that are read at a time. */
-const READ_AT_ONCE = 500;
+/** Events that are read at a time; of all customers: positions. */
+const READ_AT_ONCE = 2_000;
 const FORGOTTEN_AT_ONCE = 1_000;
+/** Events that are kept of one customer: the newest. */
+const MOST_KEPT = 200_000;
 const MAX_POSITION = Number.MAX_SAFE_INTEGER;
 
 export class EventLog {
   #last = 0;
   /** Per customer: the position of its newest event. Those with nothing new are not read. */
   readonly #newest = new Map<string, number>();
+  /** Per customer: events since they were counted last. */
+  readonly #uncounted = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
 
-  constructor(private readonly modules: { store: Store; clock: Clock; customers: () => Iterable<string> }) {}
+  constructor(
+    private readonly modules: { store: Store; clock: Clock; customers: () => Iterable<string> },
+    private readonly mostKept = MOST_KEPT,
+  ) {}
 
   /** Finds out where the log ends: after opening the store, and after a failed write. */
   async load(): Promise<void> {
@@ -72,42 +79,97 @@ export class EventLog {
    */
   async read(customerId: string | undefined, after: number): Promise<{ events: Event[]; position: number }> {
     // What is being written now is not read; a later look finds it.
-    let complete = await this.#durable();
-    const found: Event[] = [];
-    for (const id of customerId === undefined ? this.#all() : [customerId]) {
-      if ((this.#newest.get(id) ?? 0) <= after) continue;
-      const own = await this.#read({ ...rangeOf(id, after + 1, complete + 1), limit: READ_AT_ONCE });
-      if (own.length === READ_AT_ONCE) complete = Math.min(complete, own.at(-1)?.position ?? complete);
-      found.push(...own);
+    const durable = await this.#durable();
+    if (customerId !== undefined) {
+      const events = await this.#read({ ...rangeOf(customerId, after + 1, durable + 1), limit: READ_AT_ONCE });
+      const cut = events.length === READ_AT_ONCE ? events.at(-1)?.position : undefined;
+      return { events, position: Math.max(after, cut ?? durable) };
     }
-    const events = found.filter(({ position }) => position <= complete).sort((a, b) => a.position - b.position);
-    return { events, position: Math.max(after, complete) };
+    for (let from = after + 1; from <= durable; ) {
+      const until = Math.min(from + READ_AT_ONCE, durable + 1);
+      const events = await this.#readAll(from, until);
+      if (events.length > 0) return { events: events.reverse(), position: until - 1 };
+      from = await this.#next(until, durable + 1);
+    }
+    return { events: [], position: Math.max(after, durable) };
   }
 
   /** The newest `limit` events before a position, newest first. */
   async readBack(customerId: string | undefined, before: number, limit: number): Promise<Event[]> {
+    if (customerId !== undefined) return this.#read({ ...rangeOf(customerId, 0, before), reverse: true, limit });
     const found: Event[] = [];
-    for (const id of customerId === undefined ? this.#all() : [customerId]) {
-      found.push(...(await this.#read({ ...rangeOf(id, 0, before), reverse: true, limit })));
+    for (let until = Math.min(before, this.#last + 1); until > 0 && found.length < limit; ) {
+      const from = Math.max(0, until - READ_AT_ONCE);
+      const events = await this.#readAll(from, until);
+      found.push(...events);
+      until = events.length > 0 ? from : await this.#previous(from);
     }
-    return found.sort((a, b) => b.position - a.position).slice(0, limit);
+    return found.slice(0, limit);
   }
 
-  /** Removes events that are older than `before`, a thousand in one commit. */
+  /** Removes events that are older than `before`, and of each customer the oldest of too many; a thousand in one commit. */
   async forget(before: number): Promise<void> {
     for (const id of this.#all()) {
+      const kept = await this.#oldestKept(id);
       for (let old: Event[] | undefined; old === undefined || old.length === FORGOTTEN_AT_ONCE; ) {
         const first = await this.#read({ ...rangeOf(id, 0, MAX_POSITION), limit: FORGOTTEN_AT_ONCE });
-        old = first.filter(({ atMs }) => atMs < before);
+        old = first.filter(({ atMs, position }) => atMs < before || position < kept);
         const gone = old.map(({ position }) => ({ del: keyOf(customerOf(id), position) }));
         if (gone.length > 0) await this.modules.store.commit(() => gone);
       }
     }
   }
 
+  /** The position of the oldest event that is not one too many. */
+  async #oldestKept(id: string): Promise<number> {
+    // Of those who made few happen there is nothing to count.
+    if ((this.#uncounted.get(id) ?? 0) < this.mostKept / 20) return 0;
+    this.#uncounted.delete(id);
+    let count = 0;
+    let until = MAX_POSITION;
+    while (count < this.mostKept) {
+      const limit = Math.min(FORGOTTEN_AT_ONCE, this.mostKept - count);
+      const piece = await this.#read({ ...rangeOf(id, 0, until), reverse: true, limit });
+      count += piece.length;
+      until = piece.at(-1)?.position ?? 0;
+      if (piece.length < limit) return 0;
+    }
+    return until;
+  }
+
   #note(customerId: string, position: number): void {
     this.#last = Math.max(this.#last, position);
     this.#newest.set(customerId, position);
+    this.#uncounted.set(customerId, (this.#uncounted.get(customerId) ?? 0) + 1);
+  }
+
+  /** Of all customers, newest first. */
+  async #readAll(from: number, until: number): Promise<Event[]> {
+    const found: Event[] = [];
+    for (const [id, newest] of this.#newest)
+      if (newest >= from) found.push(...(await this.#read(rangeOf(id, from, until))));
+    return found.sort((a, b) => b.position - a.position);
+  }
+
+  /** Where the next event of any customer stands, from `from` on; `end` when there is none before it. */
+  async #next(from: number, end: number): Promise<number> {
+    let next = end;
+    for (const [id, newest] of this.#newest) {
+      if (newest < from) continue;
+      const [first] = await this.#read({ ...rangeOf(id, from, next), limit: 1 });
+      next = first?.position ?? next;
+    }
+    return next;
+  }
+
+  /** Behind the last event of any customer before `until`; 0 when there is none. */
+  async #previous(until: number): Promise<number> {
+    let previous = 0;
+    for (const id of this.#newest.keys()) {
+      const [last] = await this.#read({ ...rangeOf(id, previous, until), reverse: true, limit: 1 });
+      previous = last ? last.position + 1 : previous;
+    }
+    return previous;
   }
 
   /** The last position of which all before are durable or will never be. */

@@ -33,12 +33,17 @@ export class Channels {
     return this.#tables.notices.groupSize(id);
   }
 
-  /** Faults: inventory.exhausted. */
+  /** Faults: inventory.exists (name), inventory.exhausted. */
   create(channel: NewChannel): Promise<ChannelRecord> {
     const { journal, clock, random } = this.modules;
     return journal.transact(() => {
       const { channels } = this.#tables;
-      if ([...channels.latestGroup(channel.customerId ?? '')].length >= MOST_CHANNELS) {
+      const others = [...channels.latestGroup(channel.customerId ?? '')];
+      if (others.some(({ name }) => name === channel.name)) {
+        const message = `there is a channel named ${JSON.stringify(channel.name)} already`;
+        throw new InventoryFault('inventory.exists', message, { permanent: true, advice: 'Give it another name.' });
+      }
+      if (others.length >= MOST_CHANNELS) {
         const message = `there are ${MOST_CHANNELS} channels already, and more are not possible`;
         throw new InventoryFault('inventory.exhausted', message, { permanent: true, advice: 'Remove one.' });
       }

@@ -2,6 +2,8 @@
 // ../alarms/alarms.ts together with the alarm.
 import { openKeyFile } from '../../identity/key-file.js';
 import { uuidBytes, uuidText } from '../../identity/uuid.js';
+import { sleep } from '../../kernel/clock.js';
+import type { Duration } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import { uuid7 } from '../../kernel/random.js';
@@ -15,6 +17,7 @@ import { type SmtpSettings, sendEmail } from './email.js';
 import { type AlarmNames, emailText } from './email-text.js';
 import type { Message } from './message.js';
 import type { OutboxModules } from './outbox.js';
+import { Postage } from './postage.js';
 import { resolveByDns, resolveBySystem } from './resolve.js';
 import { post } from './webhook.js';
 
@@ -39,6 +42,7 @@ export interface NamedInventory {
 
 export class Notifications {
   readonly channels: Channels;
+  readonly #postage: Postage;
 
   private constructor(
     readonly options: NotifyOptions,
@@ -46,6 +50,7 @@ export class Notifications {
     private readonly modules: NotifyModules,
   ) {
     this.channels = new Channels(modules);
+    this.#postage = new Postage(modules.clock);
   }
 
   /** `keyFile` is made at the first start. Until the scope ends. Faults: identity.file-*, identity.malformed. */
@@ -57,7 +62,7 @@ export class Notifications {
     const type = { fromPem: ChannelKeys.fromPem, generate: () => ChannelKeys.generate(modules.random) };
     const keys = await openKeyFile(options.keyFile, type);
     const notifications = new Notifications(options, keys, modules);
-    new Dispatcher({ ...modules, deliver: (...what) => notifications.#deliver(...what) }).start(scope);
+    new Dispatcher({ ...modules, deliver: (...what) => notifications.#deliverInTime(...what) }).start(scope);
     return notifications;
   }
 
@@ -69,8 +74,20 @@ export class Notifications {
   /** Sends a trial message: why it was not accepted, or undefined. */
   async test(channel: ChannelRecord, signal: AbortSignal): Promise<string | undefined> {
     const { random, clock } = this.modules;
+    const wait = this.#postageFor(channel);
+    if (wait) return `too many e-mails went to these addresses; the next may go in ${Math.ceil(wait / 1_000)} seconds`;
     const message = { id: uuidText(uuid7(random, clock.now())), notices: [] };
     return this.#deliver(channel, message, signal).catch(describe);
+  }
+
+  async #deliverInTime(channel: ChannelRecord, message: Message, signal: AbortSignal): Promise<string | undefined> {
+    for (let wait = this.#postageFor(channel); wait; wait = this.#postageFor(channel))
+      await sleep(this.modules.clock, wait, signal);
+    return this.#deliver(channel, message, signal);
+  }
+
+  #postageFor({ way, customerId = '' }: ChannelRecord): Duration | undefined {
+    return way.kind === 'email' ? this.#postage.take(customerId, way.to) : undefined;
   }
 
   async #deliver(channel: ChannelRecord, message: Message, signal: AbortSignal): Promise<string | undefined> {

@@ -18,8 +18,8 @@ export const PATIENCE = days(3);
 export const MOST_IN_ONE = 100;
 const MOST_BYTES = 256 * 1_024;
 /** Notices that may wait for one channel. Beyond that the oldest go, some more at once so that it is not done each time. */
-export const MOST_WAITING = 10_000;
-const LEFT_WAITING = 9_000;
+export const MOST_WAITING = 2_000;
+const LEFT_WAITING = 1_800;
 
 export interface OutboxModules {
   readonly journal: Journal<AlarmTables>;

@@ -314,7 +314,10 @@ export interface Webhook {
 
 /** An e-mail, by the cloud's mail server. Its Message-ID is the same in every repetition. */
 export interface Email {
-  /** Addresses, 1 to 16. */
+  /**
+   * Addresses, 1 to 16. Each gets ten messages in a row, then one every five minutes, all of a customer together 160 and
+   * then one every ten seconds; what has to wait is told together.
+   */
   to: string[];
 }
 
@@ -322,7 +325,7 @@ export interface Email {
 export interface CreateChannelRequest {
   /** Whose alarms; empty for those of all customers, which needs an operator. */
   customerId: string;
-  /** For people. */
+  /** For people, unique among the customer's. */
   name: string;
   /** How. */
   way:
@@ -436,7 +439,7 @@ export interface Delivery {
   /** Alarms in it. */
   alarmIds: string[];
   /**
-   * Empty: it was accepted. Else it was given up, and why: after 3 days, or, the oldest first, because more than 10,000
+   * Empty: it was accepted. Else it was given up, and why: after 3 days, or, the oldest first, because more than 2,000
    * notices wait. alarm_ids then has the first 100.
    */
   error: string;
@@ -4737,8 +4740,8 @@ export const MaintenanceServiceClient = makeGenericClientConstructor(
 export type NotificationServiceService = typeof NotificationServiceService;
 export const NotificationServiceService = {
   /**
-   * Adds a channel. The answer is the only time that a webhook's key is shown. Retry: adds another one. RESOURCE_EXHAUSTED
-   * when there are 50 for this customer; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
+   * Adds a channel. The answer is the only time that a webhook's key is shown. ALREADY_EXISTS when the customer has one of
+   * this name, RESOURCE_EXHAUSTED when there are 50; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
    */
   createChannel: {
     path: "/occmesh.events.v1.NotificationService/CreateChannel" as const,
@@ -4789,8 +4792,8 @@ export const NotificationServiceService = {
 
 export interface NotificationServiceServer extends UntypedServiceImplementation {
   /**
-   * Adds a channel. The answer is the only time that a webhook's key is shown. Retry: adds another one. RESOURCE_EXHAUSTED
-   * when there are 50 for this customer; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
+   * Adds a channel. The answer is the only time that a webhook's key is shown. ALREADY_EXISTS when the customer has one of
+   * this name, RESOURCE_EXHAUSTED when there are 50; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
    */
   createChannel: handleUnaryCall<CreateChannelRequest, CreateChannelResponse>;
   /** Channels. Retry: safe. */
@@ -4806,8 +4809,8 @@ export interface NotificationServiceServer extends UntypedServiceImplementation 
 
 export interface NotificationServiceClient extends Client {
   /**
-   * Adds a channel. The answer is the only time that a webhook's key is shown. Retry: adds another one. RESOURCE_EXHAUSTED
-   * when there are 50 for this customer; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
+   * Adds a channel. The answer is the only time that a webhook's key is shown. ALREADY_EXISTS when the customer has one of
+   * this name, RESOURCE_EXHAUSTED when there are 50; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
    */
   createChannel(
     request: CreateChannelRequest,
@@ -4886,7 +4889,7 @@ export const NotificationServiceClient = makeGenericClientConstructor(
   serviceName: string;
 };
 
-/** Everything that happens, in order, for as long as it is kept (90 days). */
+/** Everything that happens, in order, for as long as it is kept (90 days; of one customer the newest, about 200,000). */
 export type EventServiceService = typeof EventServiceService;
 export const EventServiceService = {
   /**

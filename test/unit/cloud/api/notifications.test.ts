@@ -49,6 +49,15 @@ describe('API: notifications', () => {
     };
   }
 
+  it('have names that tell them apart', async () => {
+    const { id: customerId } = await api.cloud.customer('Acme');
+    const request = { customerId, name: 'desk', way: webhook() };
+    await api.call('createChannel', OPERATOR, request);
+    expect(await faultOf(api.call('createChannel', OPERATOR, request))).to.match(/^inventory\.exists: .*"desk"/);
+    const other = await api.cloud.customer('Other');
+    await api.call('createChannel', OPERATOR, { ...request, customerId: other.id });
+  });
+
   it('makes, lists and removes them; the key is shown once', async () => {
     const { id: customerId } = await api.cloud.customer('Acme');
     const admin = adminOf(customerId);
@@ -113,8 +122,9 @@ describe('API: notifications', () => {
 
   it('are fifty for each customer at most', async () => {
     const [one, two] = [await api.cloud.customer('One'), await api.cloud.customer('Two')];
+    let number = 0;
     const create = (customerId: string) =>
-      api.call('createChannel', OPERATOR, { customerId, name: 'same', way: webhook() });
+      api.call('createChannel', OPERATOR, { customerId, name: `hook ${number++}`, way: webhook() });
     for (let i = 0; i < MOST_CHANNELS; i++) await create(one.id);
     expect(await faultOf(create(one.id))).to.match(/^inventory\.exhausted: there are 50 channels/);
     expect(await faultOf(create(two.id)), 'the control').to.equal('no fault');

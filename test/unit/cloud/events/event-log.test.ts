@@ -152,4 +152,50 @@ describe('events: log', () => {
     await log.forget(epochMs(clock.now() - days(0.5)));
     expect((await readOn(undefined)).all).to.deep.equal(['9999']);
   });
+
+  it('keeps the newest of one who makes too much happen, and all of others', async () => {
+    log = new EventLog({ store, clock, customers: () => CUSTOMERS }, 1_500);
+    await add(CUSTOMERS[1], 9_999);
+    const many = Array.from({ length: 4_000 }, (_, n) => n);
+    await store.commit(() => many.map((n) => log.append(CUSTOMERS[0], happened(n))));
+    await log.forget(epochMs(clock.now() - days(0.5)));
+    expect((await readOn(CUSTOMERS[0])).all).to.deep.equal(many.slice(-1_500).map(String));
+    expect((await readOn(CUSTOMERS[1])).all).to.deep.equal(['9999']);
+    // Nothing is counted again for a few more.
+    await add(CUSTOMERS[0], 1);
+    await log.forget(epochMs(clock.now() - days(0.5)));
+    expect((await readOn(CUSTOMERS[0])).all).to.have.length(1_501);
+  });
+
+  it('reads no more at once of a thousand customers than of one', async () => {
+    const customers = Array.from({ length: 1_000 }, (_, n) => uuidOf(n + 1));
+    log = new EventLog({ store, clock, customers: () => customers });
+    for (let round = 0; round < 10; round++)
+      await store.commit(() => customers.map((id, n) => log.append(id, happened(round * 1_000 + n))));
+    const all = Array.from({ length: 10_000 }, (_, n) => String(n));
+    const { events } = await log.read(undefined, 0);
+    expect(events.length).to.be.within(1, 2_000);
+    expect((await readOn(undefined)).all).to.deep.equal(all);
+    let before = Number.MAX_SAFE_INTEGER;
+    const back: string[] = [];
+    for (;;) {
+      const piece = await log.readBack(undefined, before, 700);
+      back.push(...piece.map(numberOf));
+      if (piece.length < 700) break;
+      before = piece.at(-1)?.position ?? 0;
+    }
+    expect(back.reverse()).to.deep.equal(all);
+  });
+
+  it('goes from what is old to what is new without looking at all that is forgotten between', async () => {
+    for (let n = 0; n < 10; n++) {
+      // Positions that were given out and never written.
+      for (let i = 0; i < 9_000; i++) log.append(CUSTOMERS[0], happened(i));
+      await add(CUSTOMERS[n % 2], n);
+    }
+    const all = Array.from({ length: 10 }, (_, n) => String(n));
+    expect((await readOn(undefined)).all).to.deep.equal(all);
+    const back = await log.readBack(undefined, Number.MAX_SAFE_INTEGER, 100);
+    expect(back.map(numberOf).reverse()).to.deep.equal(all);
+  });
 });

@@ -231,7 +231,7 @@ describe(`notify: dispatcher (seed ${testSeed})`, () => {
       expect(office.clock.armed).to.equal(0);
     });
 
-    it('keep ten thousand notices at most: the oldest go, and that is on record', async () => {
+    it('keep two thousand notices at most: the oldest go, and that is on record', async () => {
       const channel = await office.channel();
       office.answers.set(channel, 'refuse');
       await office.notice(channel, 0);
@@ -243,14 +243,14 @@ describe(`notify: dispatcher (seed ${testSeed})`, () => {
       await office.notices(channel, numbers(MOST_WAITING, 2));
       await office.settle();
       const waiting = office.waiting(channel);
-      expect(waiting.length).to.equal(9_001);
+      expect(waiting.length).to.equal(1_801);
       expect(
         waiting.filter(({ deliveryId }) => deliveryId !== undefined),
         'what is under way stays',
       ).to.have.length(1);
       expect(waiting.some(({ alarm }) => alarm.id === alarmId(MOST_WAITING + 1))).to.equal(true);
       const [dropped] = await office.deliveries();
-      expect(dropped?.error).to.equal('more than 10000 notices wait: the oldest 1001 were dropped');
+      expect(dropped?.error).to.equal('more than 2000 notices wait: the oldest 201 were dropped');
       expect(dropped?.alarmIds[0]).to.equal(alarmId(1));
       expect(dropped?.alarmIds).to.have.length(100);
     });

@@ -69,7 +69,9 @@ export function addServices(listener: GrpcListener, modules: ApiModules): void {
   add(SecretServiceService, new SecretService({ inventory, random }));
   add(TokenServiceService, new TokenService({ inventory, mesh }));
   const getLatest = encodedAnswers(ReadingServiceService.getLatest);
-  add({ ...ReadingServiceService, getLatest }, new ReadingService({ inventory, store, ledger, latest, watchers }));
+  const watchReadings = encodedAnswers(ReadingServiceService.watchReadings);
+  const reading = { inventory, store, ledger, latest, watchers, clock, random };
+  add({ ...ReadingServiceService, getLatest, watchReadings }, new ReadingService(reading));
   add(OperationsServiceService, new OperationsService({ directory, store, clock, log }));
   add(AlarmServiceService, new AlarmService({ inventory, alarms, maintenance, unreachableBehind, clock }));
   add(MaintenanceServiceService, new MaintenanceService({ inventory, maintenances, clock }));

@@ -170,6 +170,7 @@ export function content() {
     ],
     buckets: [
       AggregateReadingsResponse.fromPartial({
+        machineId: PC,
         sensor: 1,
         content: {
           $case: 'states',
@@ -177,6 +178,7 @@ export function content() {
         },
       }),
       AggregateReadingsResponse.fromPartial({
+        machineId: PC,
         sensor: 1,
         content: {
           $case: 'metric',
@@ -526,7 +528,7 @@ export class FakeCloud implements Stoppable {
   /** What there is, and then silence until the caller goes. */
   async *#watch(request: unknown, { signal }: CallContext) {
     this.#seen('watchReadings', request);
-    yield { readings: this.content.readings };
+    yield { readings: this.content.readings, position: 'p1', missedSinceMs: 0 };
     await aborted(signal);
   }
 }

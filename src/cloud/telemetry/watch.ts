@@ -65,6 +65,10 @@ class Watcher {
 export class Watchers {
   readonly #all = new Set<Watcher>();
 
+  get size(): number {
+    return this.#all.size;
+  }
+
   stored(hub: HubKey, log: Buffer, batch: Pick<OpenBatch, 'flushes'>): void {
     const watching = [...this.#all].filter(({ filter: { customer, machine } }) => {
       return (!customer || customer.equals(hub.customer)) && (!machine || machine.equals(hub.machine));

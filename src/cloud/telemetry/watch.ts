@@ -104,6 +104,10 @@ export class Watchers {
     this.#recent = new RecentBatches(mostRecent);
   }
 
+  get size(): number {
+    return this.#all.size;
+  }
+
   /** How many batches have been stored since the start. */
   get position(): number {
     return this.#recent.stored;

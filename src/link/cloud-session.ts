@@ -73,6 +73,8 @@ export interface CloudSessionModules {
   readonly random: Random;
   /** Default: what this release speaks. */
   readonly speaks?: Speaks;
+  /** Default: a new one. */
+  readonly keyPair?: SessionKeyPair;
 }
 
 /** What both ends have from the handshake on. */
@@ -186,7 +188,7 @@ export class CloudSession {
     this.#state.to('admitting');
     const helloBytes = Uint8Array.from(payload);
     // Before anything is changed for a Hello that leads nowhere.
-    const keyPair = new SessionKeyPair();
+    const keyPair = this.modules.keyPair ?? new SessionKeyPair();
     const keys = keyPair.agree(hello.sessionKey, sessionId(this.#challenge, helloBytes));
     const { welcome } = await host.admit(this, hello);
     if (!this.#state.is('admitting')) return;

@@ -72,6 +72,8 @@ export interface HubSessionModules {
   readonly nonce: Buffer;
   /** Protocol versions; default: what this release speaks. */
   readonly versions?: readonly number[];
+  /** Default: a new one. */
+  readonly keyPair?: SessionKeyPair;
   readonly log: Logger;
 }
 
@@ -202,7 +204,7 @@ export class HubSession {
     const { member, pipe } = this.modules;
     // Kept by copy: decoded bytes are views into the carrier's buffer.
     this.#challenge = Uint8Array.from(payload);
-    this.#keyPair = new SessionKeyPair();
+    this.#keyPair = this.modules.keyPair ?? new SessionKeyPair();
     const sessionKey = this.#keyPair.publicKey;
     this.#hello = encodeUp({
       $case: 'hello',

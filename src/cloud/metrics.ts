@@ -15,6 +15,7 @@ const REASONS = [
   'exhausted',
   'silent',
   'superseded',
+  'version',
   'going-away',
   'internal',
 ] as const;

@@ -16,6 +16,8 @@ import type { Logger } from '../kernel/log.js';
 import { type Edges, StateMachine } from '../kernel/machine.js';
 import type { Random } from '../kernel/random.js';
 import { backoff, RECONNECT } from '../kernel/retry.js';
+import { endingOf, LinkFault } from '../link/fault.js';
+import { agreeOnVersion, olderServer, SPEAKS } from '../link/negotiation.js';
 import { type Ending, ending } from '../link/pipe.js';
 import { FrameQueue, type MessageSink } from '../trunk/frame-queue.js';
 import { MAX_CHANNELS, TRUNK_CHANNEL } from '../trunk/limits.js';
@@ -65,7 +67,7 @@ export interface HubChannel {
 export interface TrunkLinkModules {
   /** Dials the cloud; rejects when it cannot be reached. */
   readonly dial: (signal: AbortSignal) => Promise<TrunkStream>;
-  readonly hello: () => TrunkHello;
+  readonly hello: () => Omit<TrunkHello, 'version' | 'versions' | 'capabilities'>;
   readonly onWelcome: (welcome: TrunkWelcome) => void;
   readonly clock: Clock;
   readonly random: Random;
@@ -75,6 +77,8 @@ export interface TrunkLinkModules {
 export class TrunkLink {
   readonly #machine = new StateMachine<TrunkState>('trunk', TRUNK_EDGES, 'down');
   readonly #channels = new Map<number, ChannelHandlers>();
+  /** Since the start. */
+  readonly #counts = { opened: 0, stalls: 0, bytesUp: 0, bytesDown: 0 };
   #queue: FrameQueue | undefined;
   #nextChannel = TRUNK_CHANNEL + 1;
   #beats = 0;
@@ -87,6 +91,10 @@ export class TrunkLink {
 
   get hubCount(): number {
     return this.#channels.size;
+  }
+
+  get counts(): Readonly<{ opened: number; stalls: number; bytesUp: number; bytesDown: number }> {
+    return this.#counts;
   }
 
   /** Bytes that wait for the cloud. */
@@ -156,7 +164,7 @@ export class TrunkLink {
     signal.throwIfAborted();
     this.#machine.to('greeting');
     return new Promise<Ending>((resolve) => {
-      const queue = new FrameQueue(stream);
+      const queue = this.#newQueue(stream);
       const timers: Timer[] = [];
       let over = false;
       const finish = (why: Ending) => {
@@ -181,6 +189,7 @@ export class TrunkLink {
       stream.listen({
         closed: finish,
         message: (bytes) => {
+          this.#counts.bytesDown += bytes.length;
           try {
             for (const frame of TrunkFrames.decode(bytes).frames) {
               if (frame.body?.$case === 'welcome') {
@@ -201,22 +210,54 @@ export class TrunkLink {
               }
             }
           } catch (thrown) {
-            finish(ending(CloseCode.PROTOCOL, describe(thrown)));
+            const isOurs = thrown instanceof LinkFault;
+            finish(isOurs ? endingOf(thrown) : ending(CloseCode.PROTOCOL, describe(thrown)));
           }
         },
       });
-      queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'hello', value: this.modules.hello() } }, Lane.CONTROL);
+      queue.push(
+        { channel: TRUNK_CHANNEL, body: { $case: 'hello', value: helloOf(this.modules.hello()) } },
+        Lane.CONTROL,
+      );
+    });
+  }
+
+  #newQueue(stream: TrunkStream): FrameQueue {
+    const counts = this.#counts;
+    const sink: MessageSink = {
+      write: (message) => {
+        counts.bytesUp += message.length;
+        stream.write(message);
+      },
+      get bufferedBytes() {
+        return stream.bufferedBytes;
+      },
+      drained: () => stream.drained(),
+    };
+    return new FrameQueue(sink, () => {
+      counts.stalls += 1;
     });
   }
 
   #up(queue: FrameQueue, welcome: TrunkWelcome): void {
+    this.#checkVersion(welcome);
     this.#queue = queue;
+    this.#counts.opened += 1;
     // Numbers are fresh on each trunk; none is used twice on one.
     this.#nextChannel = TRUNK_CHANNEL + 1;
     this.#machine.to('up');
     this.modules.log.info({ cloud: welcome.software }, 'trunk to the cloud is up');
     this.modules.onWelcome(welcome);
     this.#beat(queue);
+  }
+
+  #checkVersion({ version, software }: TrunkWelcome): void {
+    const own = { role: 'connector', versions: SPEAKS.versions };
+    // Clouds before 0.2 name none.
+    const cloud = { role: 'cloud', versions: [version || 1] };
+    agreeOnVersion(own, cloud);
+    const advice = olderServer(own, cloud);
+    if (advice !== undefined) this.modules.log.warn({ cloud: software }, advice);
   }
 
   #beat(queue: FrameQueue): void {
@@ -243,4 +284,10 @@ export class TrunkLink {
   #silence(limit: Duration, what: string, finish: (why: Ending) => void): Timer {
     return this.modules.clock.after(limit, () => finish(ending(CloseCode.GOING_AWAY, what)));
   }
+}
+
+/** What the connector says of itself, with what this release speaks. */
+function helloOf(self: ReturnType<TrunkLinkModules['hello']>): TrunkHello {
+  const { versions, capabilities } = SPEAKS;
+  return { ...self, version: Math.max(...versions), versions: [...versions], capabilities: [...capabilities] };
 }

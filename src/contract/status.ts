@@ -52,6 +52,7 @@ export const STATUS_TABLE: StatusTable = {
   'telemetry.malformed': Status.INVALID_ARGUMENT,
 
   'link.protocol': Status.FAILED_PRECONDITION,
+  'link.version': Status.FAILED_PRECONDITION,
   'link.unauthentic': Status.UNAUTHENTICATED,
   'link.refused': Status.PERMISSION_DENIED,
   'link.exhausted': Status.RESOURCE_EXHAUSTED,

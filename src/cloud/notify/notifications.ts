@@ -30,6 +30,8 @@ export interface NotifyOptions {
 
 export interface NotifyModules extends OutboxModules {
   readonly inventory: NamedInventory;
+  /** Told of each try to bring a message, trials apart. */
+  readonly onDelivery?: (accepted: boolean) => void;
   readonly log: Logger;
 }
 
@@ -83,7 +85,15 @@ export class Notifications {
   async #deliverInTime(channel: ChannelRecord, message: Message, signal: AbortSignal): Promise<string | undefined> {
     for (let wait = this.#postageFor(channel); wait; wait = this.#postageFor(channel))
       await sleep(this.modules.clock, wait, signal);
-    return this.#deliver(channel, message, signal);
+    const { onDelivery = () => undefined } = this.modules;
+    try {
+      const complaint = await this.#deliver(channel, message, signal);
+      onDelivery(true);
+      return complaint;
+    } catch (thrown) {
+      if (!signal.aborted) onDelivery(false);
+      throw thrown;
+    }
   }
 
   #postageFor({ way, customerId = '' }: ChannelRecord): Duration | undefined {

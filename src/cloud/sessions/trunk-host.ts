@@ -11,6 +11,7 @@ import { describe, toError } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import { CloudSession } from '../../link/cloud-session.js';
 import { endingOf, LinkFault } from '../../link/fault.js';
+import { agreeOnCapabilities, agreeOnVersion, SPEAKS } from '../../link/negotiation.js';
 import { type Ending, ending, type Pipe, type PipeHandlers } from '../../link/pipe.js';
 import { MAX_SELF_DESCRIPTION } from '../../link/version.js';
 import { type FrameOwner, FrameQueue, type MessageSink } from '../../trunk/frame-queue.js';
@@ -22,6 +23,7 @@ import {
   TRUNK_CHANNEL,
   TRUNK_HEARTBEAT_MS,
 } from '../../trunk/limits.js';
+import { reasonOf } from '../metrics.js';
 import type { MachineBudget } from './budget.js';
 import { HubHost } from './hub-host.js';
 import type { SessionServices } from './services.js';
@@ -98,7 +100,7 @@ export class TrunkHost {
     this.connectorId = certificate.identity.machineId;
     this.customer = uuidBytes(certificate.identity.customerId);
     this.machine = uuidBytes(certificate.identity.machineId);
-    this.#queue = new FrameQueue(transport);
+    this.#queue = new FrameQueue(transport, () => services.metrics.stalls.add(1));
     this.#log = services.log.child({ connector: this.connectorId });
     this.#budget = services.budgets.of(this.connectorId);
     this.#heard();
@@ -119,6 +121,7 @@ export class TrunkHost {
         throw new LinkFault('link.exhausted', 'the connector does not read what it is sent');
       }
     } catch (thrown) {
+      this.services.metrics.refused.add(1, { reason: reasonOf(thrown) });
       this.#log.warn({ cause: describe(thrown) }, 'trunk broken');
       this.end(endingOf(thrown));
     }
@@ -172,7 +175,12 @@ export class TrunkHost {
 
   #hello(hello: TrunkHello): void {
     if (this.#greeted) throw new LinkFault('link.protocol', 'a second hello');
-    if (hello.version !== 1) throw new LinkFault('link.protocol', `unknown trunk version ${hello.version}`);
+    const spoken = hello.versions.length > 0 ? hello.versions : [hello.version];
+    const version = agreeOnVersion(
+      { role: 'connector', versions: spoken },
+      { role: 'cloud', versions: SPEAKS.versions },
+    );
+    const capabilities = agreeOnCapabilities(SPEAKS.capabilities, hello.capabilities);
     const addresses = hello.lanAddresses.join();
     if (hello.software.length > MAX_SELF_DESCRIPTION || addresses.length > 16 * MAX_SELF_DESCRIPTION) {
       throw new LinkFault('link.protocol', 'a hello that says too much of itself');
@@ -183,6 +191,7 @@ export class TrunkHost {
       throw new LinkFault('link.refused', 'this connector has been retired');
     }
     this.#greeted = true;
+    services.metrics.trunksOpened.add(1);
     this.#heard();
     services.trunks.take(this, hello);
     this.#queue.push(
@@ -195,6 +204,8 @@ export class TrunkHost {
             heartbeatMs: TRUNK_HEARTBEAT_MS,
             clockMs: services.clock.now(),
             software: services.software,
+            version,
+            capabilities,
           },
         },
       },
@@ -218,6 +229,7 @@ export class TrunkHost {
     } catch (thrown) {
       // That hub's fault, not the trunk's.
       const details = { address: shortened(open.address), cause: describe(thrown) };
+      this.services.metrics.refused.add(1, { reason: reasonOf(thrown) });
       this.#budget.oddities.note(details, 'hub refused', 'warn');
       channel.close(endingOf(thrown));
     }

@@ -68,7 +68,9 @@ def watch(to):
     """The first readings that are stored from now on."""
     stub = readings_grpc.ReadingServiceStub(to)
     for page in stub.WatchReadings(readings.WatchReadingsRequest(), timeout=WITHIN):
-        return len(page.readings)
+        # The first message says only where it begins.
+        if page.readings:
+            return len(page.readings)
 
 
 def create_sensor(to):

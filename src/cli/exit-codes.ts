@@ -67,6 +67,7 @@ const BY_FAULT: readonly (readonly [string, ExitCode])[] = [
   ['membership.unreachable', EXIT.UNREACHABLE],
   ['membership.damaged', EXIT.DATA],
   ['membership.*', EXIT.IDENTITY],
+  ['metrics.*', EXIT.PORT],
   ['restore.running', EXIT.DATA],
   ['restore.no-backup', EXIT.NOT_FOUND],
   ['restore.*', EXIT.REFUSED],

@@ -7,6 +7,7 @@ import { addChannels } from './commands/channels.js';
 import { addCloud } from './commands/cloud.js';
 import { addConnector } from './commands/connector.js';
 import { addCustomers } from './commands/customers.js';
+import { addFleet } from './commands/fleet.js';
 import { addHub } from './commands/hub.js';
 import { addMachines } from './commands/machines.js';
 import { addMaintenance } from './commands/maintenance.js';
@@ -44,6 +45,7 @@ export function buildProgram(terminal: Terminal): Command {
   addHub(program, terminal);
   program.commandsGroup('For operators (each with --json):');
   addStatus(program, terminal);
+  addFleet(program, terminal);
   addCustomers(program, terminal);
   addTokens(program, terminal);
   addMachines(program, terminal);

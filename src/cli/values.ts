@@ -95,6 +95,14 @@ export const listening: Reader<Listening> = (text) => {
   return { host, port };
 };
 
+/** The same where a port alone is one that only this machine reaches. */
+export const listeningHere: Reader<Listening> = (text, base) => {
+  const port = /^\d{1,5}$/.test(text.trim()) ? Number(text) : undefined;
+  if (port === undefined) return listening(text, base);
+  if (port > 65_535) throw new BadValue('a port is at most 65535');
+  return { host: '127.0.0.1', port };
+};
+
 const RELATIVE = /^([+-])(.+)$/;
 
 /** A moment: ISO 8601, `now`, or relative to now: `-1h`. */

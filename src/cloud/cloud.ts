@@ -10,6 +10,7 @@ import type { Clock } from '../kernel/clock.js';
 import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
+import { type Meters, noMeters, timed } from '../kernel/metrics.js';
 import type { Random } from '../kernel/random.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
 import { SOFTWARE } from '../kernel/software.js';
@@ -21,6 +22,8 @@ import { cloudPaths, openNodeKeys } from './cloud-files.js';
 import { HubTrust } from './hub-trust.js';
 import { Inventory } from './inventory/inventory.js';
 import { SessionPort } from './inventory/session-port.js';
+import { measure } from './measure.js';
+import { CLOUD_METRICS } from './metrics.js';
 import { Monitoring } from './monitoring.js';
 import { NodeCertificate } from './node-certificate.js';
 import { Notifications, type NotifyOptions } from './notify/notifications.js';
@@ -55,6 +58,7 @@ export interface CloudModules {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly meters?: Meters;
   /** Instead of the embedded store. */
   readonly openStore?: (directory: string) => Promise<Store>;
 }
@@ -92,13 +96,15 @@ export class Cloud implements Stoppable {
   }
 
   static async #assemble(options: CloudOptions, modules: CloudModules, scope: Scope): Promise<Cloud> {
-    const { clock, random, log } = modules;
+    const { clock, random, log, meters = noMeters } = modules;
+    const metrics = meters.instruments(CLOUD_METRICS);
     const { directory, mesh, names } = options;
     const paths = cloudPaths(directory);
     const keys = await openNodeKeys(directory, modules);
     const authority = await openAuthority(paths.authority, mesh, modules);
     await finishRestore(directory, modules);
-    const openStore = modules.openStore ?? ((folder) => LevelStore.open({ directory: folder }, { log }));
+    const timeWrite = (write: () => Promise<void>) => timed(clock, metrics.commit, write);
+    const openStore = modules.openStore ?? ((folder) => LevelStore.open({ directory: folder }, { log, timeWrite }));
     const store = scope.own(await openStore(paths.store));
     const inventory = scope.own(
       await Inventory.open({ directory, defaultSensors: defaultSensors(), secretsOf }, { store, clock, random, log }),
@@ -111,7 +117,7 @@ export class Cloud implements Stoppable {
     const presence = new Presence(clock, silentAfter);
     const monitoring = await Monitoring.open({ store, inventory, presence, clock, random, log }, scope);
     const latest = new LatestReadings();
-    const watchers = new Watchers();
+    const watchers = new Watchers(store);
     const ingest = new Ingest(store);
     const merging = new BackgroundMerging({ store, clock, log, isBusy: () => ingest.isBusy });
     ingest.onStored((hub, log, batch) => {
@@ -142,6 +148,7 @@ export class Cloud implements Stoppable {
         signed: signContent(keys.key, TAGS.DESIRED_STATE, DesiredState.encode(state).finish()),
         certificate: certificate.current.der,
       }),
+      metrics,
       clock,
       random,
       log,
@@ -157,12 +164,15 @@ export class Cloud implements Stoppable {
     );
     const { journal, events } = monitoring;
     const telling = { ...options.notify, keyFile: paths.notifyKey };
-    const notifications = await Notifications.open(telling, { journal, events, inventory, clock, random, log }, scope);
+    const onDelivery = (accepted: boolean) => metrics.deliveries.add(1, { outcome: accepted ? 'accepted' : 'failed' });
+    const about = { journal, events, inventory, onDelivery, clock, random, log };
+    const notifications = await Notifications.open(telling, about, scope);
     const parts = {
       ...{ services, inventory, authority, keys, certificate },
       ...{ latest, watchers, monitoring, notifications },
     };
     const { listener, publicAddress } = await serve(options, parts, scope);
+    measure({ services, inventory, monitoring, watchers, listener });
     await writeOperatorFiles(directory, inventory, publicAddress);
     log.info({ address: listener.address, public: publicAddress, mesh }, 'cloud is up');
     return new Cloud(scope, listener, publicAddress);

@@ -7,6 +7,7 @@ import { ApiFault } from '../contract/fault.js';
 import { HealthService } from '../contract/health.js';
 import { GrpcListener } from '../contract/listener.js';
 import { reflectionImplementation } from '../contract/reflection.js';
+import type { FinishedCall } from '../contract/timing.js';
 import type { MeshAuthority } from '../identity/authority.js';
 import type { Duration } from '../kernel/duration.js';
 import type { Scope } from '../kernel/scope.js';
@@ -54,10 +55,11 @@ export async function serve(
   scope: Scope,
 ): Promise<{ readonly listener: GrpcListener; readonly publicAddress: string }> {
   const { services, inventory, authority, keys, certificate, latest, watchers, monitoring, notifications } = modules;
-  const { clock, random, log, sessions } = services;
+  const { clock, random, log, sessions, metrics } = services;
   const { directory } = options;
   const trust = authority.bundle;
   const descriptors = loadDescriptors();
+  const onCall = ({ path: method, code, took }: FinishedCall) => metrics.calls.observe(took / 1_000, { method, code });
   const tls = () => ({ key: keys.key.toPem(), cert: certificate.current.pem, ca: trust.pems.join('') });
   const listener = new GrpcListener(
     {
@@ -70,7 +72,7 @@ export async function serve(
         secrets: descriptors.secrets(),
       },
     },
-    { clock, log, random },
+    { clock, log, random, onCall },
   );
   const mesh = {
     /** Known only once it listens, where any free port was asked for. */

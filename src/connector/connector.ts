@@ -17,6 +17,7 @@ import { defined } from '../kernel/defined.js';
 import { minutes, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
+import { type Meters, noMeters } from '../kernel/metrics.js';
 import type { Random } from '../kernel/random.js';
 import { uuid7 } from '../kernel/random.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
@@ -28,6 +29,7 @@ import { requireMembership } from '../membership/machine-files.js';
 import { keepRenewed } from '../membership/renewal.js';
 import { RevokedKeys } from '../membership/revoked-keys.js';
 import { carriedLinks, lanAuthenticator, type Relay, relayedEnrollment } from './lan-service.js';
+import { CONNECTOR_METRICS } from './metrics.js';
 import { TrunkLink, type TrunkStream } from './trunk-link.js';
 
 export interface ConnectorOptions {
@@ -47,6 +49,7 @@ export interface ConnectorModules {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly meters?: Meters;
 }
 
 const NOTIFY_EVERY = minutes(5);
@@ -173,6 +176,7 @@ export class Connector implements Stoppable {
     scope.own(listener);
     await listener.start();
     scope.defer(() => health.shutDown());
+    measure(modules.meters ?? noMeters, trunk, listener);
 
     announceWhileUp(trunk, scope, modules, () => ({
       machineId,
@@ -213,6 +217,21 @@ export class Connector implements Stoppable {
     );
     return new Connector(scope, machineId, listener);
   }
+}
+
+/** All of it is counted anyway. */
+function measure(meters: Meters, trunk: TrunkLink, listener: GrpcListener): void {
+  const metrics = meters.instruments(CONNECTOR_METRICS);
+  metrics.up.read(() => (trunk.state === 'up' ? 1 : 0));
+  metrics.hubs.read(() => trunk.hubCount);
+  metrics.queuedBytes.read(() => trunk.queuedBytes);
+  metrics.trunks.read(() => trunk.counts.opened);
+  metrics.stalls.read(() => trunk.counts.stalls);
+  metrics.bytes.read(() => [
+    [{ direction: 'up' }, trunk.counts.bytesUp],
+    [{ direction: 'down' }, trunk.counts.bytesDown],
+  ]);
+  metrics.connections.read(() => listener.counters.open);
 }
 
 /** Announced only while there is a way to the cloud: without one it is no path. */

@@ -77,6 +77,8 @@ export interface TrunkLinkModules {
 export class TrunkLink {
   readonly #machine = new StateMachine<TrunkState>('trunk', TRUNK_EDGES, 'down');
   readonly #channels = new Map<number, ChannelHandlers>();
+  /** Since the start. */
+  readonly #counts = { opened: 0, stalls: 0, bytesUp: 0, bytesDown: 0 };
   #queue: FrameQueue | undefined;
   #nextChannel = TRUNK_CHANNEL + 1;
   #beats = 0;
@@ -89,6 +91,10 @@ export class TrunkLink {
 
   get hubCount(): number {
     return this.#channels.size;
+  }
+
+  get counts(): Readonly<{ opened: number; stalls: number; bytesUp: number; bytesDown: number }> {
+    return this.#counts;
   }
 
   /** Bytes that wait for the cloud. */
@@ -158,7 +164,7 @@ export class TrunkLink {
     signal.throwIfAborted();
     this.#machine.to('greeting');
     return new Promise<Ending>((resolve) => {
-      const queue = new FrameQueue(stream);
+      const queue = this.#newQueue(stream);
       const timers: Timer[] = [];
       let over = false;
       const finish = (why: Ending) => {
@@ -183,6 +189,7 @@ export class TrunkLink {
       stream.listen({
         closed: finish,
         message: (bytes) => {
+          this.#counts.bytesDown += bytes.length;
           try {
             for (const frame of TrunkFrames.decode(bytes).frames) {
               if (frame.body?.$case === 'welcome') {
@@ -215,9 +222,27 @@ export class TrunkLink {
     });
   }
 
+  #newQueue(stream: TrunkStream): FrameQueue {
+    const counts = this.#counts;
+    const sink: MessageSink = {
+      write: (message) => {
+        counts.bytesUp += message.length;
+        stream.write(message);
+      },
+      get bufferedBytes() {
+        return stream.bufferedBytes;
+      },
+      drained: () => stream.drained(),
+    };
+    return new FrameQueue(sink, () => {
+      counts.stalls += 1;
+    });
+  }
+
   #up(queue: FrameQueue, welcome: TrunkWelcome): void {
     this.#checkVersion(welcome);
     this.#queue = queue;
+    this.#counts.opened += 1;
     // Numbers are fresh on each trunk; none is used twice on one.
     this.#nextChannel = TRUNK_CHANNEL + 1;
     this.#machine.to('up');

@@ -24,6 +24,7 @@ import { DEFAULT_LIMITS, type ListenerLimits } from './limits.js';
 import { Oddities } from './oddities.js';
 import { type AnyMethod, type AnyService, rawMethod } from './service.js';
 import { StatusTranslator } from './status.js';
+import { type FinishedCall, timingInterceptor } from './timing.js';
 import { type CertificateOptions, type PortCounters, TlsPort } from './tls-port.js';
 import { createInjector, type Injector } from './windows.js';
 
@@ -44,6 +45,8 @@ export interface ListenerModules {
   readonly random: Random;
   /** Default: one with the standard table. */
   readonly translator?: StatusTranslator;
+  /** Told of each call of a served method when it is over. */
+  readonly onCall?: (call: FinishedCall) => void;
 }
 
 /** How many connections so far, by what became of them, and how many are open. */
@@ -82,7 +85,8 @@ export class GrpcListener implements Stoppable {
         streamOfNewCall: () => this.#injector.streamOfNewCall(),
       },
     );
-    this.#server = new Server({ ...channelArguments(this.#limits), interceptors: [interceptor] });
+    const timing = modules.onCall ? [timingInterceptor(modules.onCall, modules.clock)] : [];
+    this.#server = new Server({ ...channelArguments(this.#limits), interceptors: [...timing, interceptor] });
     this.#injector = createInjector(this.#server, this.#limits, (session) => this.#welcome(session));
     const signpost = new Signpost(this.#limits.handshake, modules.clock);
     this.#port = new TlsPort(

@@ -28,6 +28,8 @@ export interface MeshOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Flags for the cloud besides. */
   readonly cloudArgs?: readonly string[];
+  /** Flags for the first connector besides. */
+  readonly connectorArgs?: readonly string[];
   /** Where the cloud listens; by default a free port. */
   readonly cloudPort?: number;
   /** One way between customer and cloud. */
@@ -96,6 +98,7 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
     const connector = role('connector', [
       ...['connector', '--data', join(directory, 'connector'), '--listen', `127.0.0.1:${connectorPort}`],
       ...['--interface', options.interface, '--ssdp-port', String(ssdpPort)],
+      ...(options.connectorArgs ?? []),
     ]);
     const mesh = new LocalMesh(options, clock, internet, cloud, connector);
     mesh.connectorPort = connectorPort;

@@ -49,6 +49,8 @@ export interface DeliveryModules {
   readonly key: SigningKey;
   /** The log could not be read: the session cannot go on. */
   readonly onFailure: (error: Error) => void;
+  /** Live readings begin to wait for acknowledgements. */
+  readonly onStall?: () => void;
 }
 
 export class Delivery {
@@ -61,6 +63,7 @@ export class Delivery {
   /** Backlog has been sent since the cloud was last told how much is left: it would keep credit for what is sent already. */
   #mustReport = false;
   #flushesPerBatch = 64;
+  #stalled = false;
   #pumping = false;
   #again = false;
   #ended = false;
@@ -171,7 +174,10 @@ export class Delivery {
       session.report();
     }
     const isFull = this.#inFlight.bytes(Lane.LIVE) >= this.options.liveWindow;
-    if (this.#suspended.has(name) || isFull || open.next <= this.#live.next) return false;
+    if (this.#suspended.has(name) || open.next <= this.#live.next) return false;
+    if (isFull && !this.#stalled) this.modules.onStall?.();
+    this.#stalled = isFull;
+    if (isFull) return false;
     const flushes = await wal.read(open.log, this.#live.next, {
       maxReadings: STALE_LIVE_READINGS,
       maxBytes: this.options.liveWindow,

@@ -12,6 +12,7 @@ import { defined } from '../kernel/defined.js';
 import { type Duration, milliseconds, minutes, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
+import { type Instruments, type Meters, noMeters, timed } from '../kernel/metrics.js';
 import type { Random } from '../kernel/random.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
 import { SOFTWARE } from '../kernel/software.js';
@@ -28,6 +29,7 @@ import { DesiredStateKeeper } from './desired-state.js';
 import { Flusher } from './flusher.js';
 import { Journal } from './journal.js';
 import { Member } from './member.js';
+import { codeOf, HUB_METRICS, outcomeOf } from './metrics.js';
 import { PathFinder } from './path-finder.js';
 import { Reconciler } from './reconcile.js';
 import { Routes } from './routes.js';
@@ -67,6 +69,7 @@ export interface HubModules {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  readonly meters?: Meters;
 }
 
 const DEFAULT_FALLBACK = minutes(5);
@@ -131,7 +134,8 @@ interface Parts {
 }
 
 async function assemble(options: HubOptions, modules: HubModules, scope: Scope): Promise<Parts> {
-  const { clock, random, log } = modules;
+  const { clock, random, log, meters = noMeters } = modules;
+  const metrics = meters.instruments(HUB_METRICS);
   const membership = await requireMembership(options.directory);
   const { trust, identity: key } = membership;
   const { customerId, machineId: id } = membership.certificate.identity;
@@ -169,7 +173,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
   const flusher = new Flusher({
     clock,
     log,
-    append: (readings) => wal.append(readings),
+    append: (readings) => timed(clock, metrics.flush, () => wal.append(readings)),
     linger: () => milliseconds(desired.running?.lingerMs ?? DEFAULT_LINGER),
   });
   const vault = await Vault.open({
@@ -182,7 +186,10 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
     log,
   });
   const scheduler = new SensorScheduler(
-    { onReading: (reading) => flusher.add(reading) },
+    {
+      onReading: (reading) => flusher.add(reading),
+      onRun: ({ kind, state, took }) => metrics.runs.observe(took / 1_000, { kind, outcome: outcomeOf(state) }),
+    },
     {
       clock,
       random,
@@ -226,6 +233,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
     verifyCloud,
     runSensor: (sensor) => scheduler.runNow(sensor),
     droppedBeforeLog: () => flusher.dropped,
+    onStall: () => metrics.stalls.add(1),
     onRevoked: (keyIds) => revoked.replace(keyIds),
     onReturnToConnector: () => finder.leaveDirect('the cloud asks to look for a connector'),
     onDesiredState: () => finder.reconsider(),
@@ -260,10 +268,13 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
       directAllowed: options.directAllowed && (desired.running?.directAllowed ?? true),
       fallbackAfter: options.fallbackAfter ?? milliseconds(desired.running?.fallbackAfterMs || DEFAULT_FALLBACK),
     }),
+    onEnding: (why) => metrics.ended.add(1, { code: codeOf(why) }),
     clock,
     random,
     log,
   });
+
+  measure(metrics, { finder, wal, flusher, clock });
 
   await desired.load();
   scope.run((signal) => finder.run(signal));
@@ -292,6 +303,25 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
   };
   log.info({ machine: id, cloud }, 'hub is running');
   return { machineId: id, finder, wal, farewell };
+}
+
+/** What is counted anyway. */
+function measure(
+  metrics: Instruments<typeof HUB_METRICS>,
+  { finder, wal, flusher, clock }: { finder: PathFinder; wal: Wal; flusher: Flusher; clock: Clock },
+): void {
+  finder.onChange((path) => {
+    if (path === 'connector' || path === 'direct') metrics.sessions.add(1, { path });
+  });
+  wal.onDurable(({ readings }) => metrics.written.add(readings.length));
+  metrics.path.read(() => [[{ path: finder.state }, 1]]);
+  metrics.waiting.read(() => wal.queuedReadings);
+  metrics.waitingBytes.read(() => wal.backlogBytes);
+  metrics.oldest.read(() => Math.max(0, clock.now() - (wal.oldestUnackedAt ?? clock.now())) / 1_000);
+  metrics.dropped.read(() => [
+    [{ reason: 'log-full' }, wal.droppedReadings],
+    [{ reason: 'not-written' }, flusher.dropped],
+  ]);
 }
 
 function openDirectory(options: HubOptions, membership: Membership, modules: HubModules): Promise<ConnectorDirectory> {

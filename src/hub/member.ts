@@ -14,6 +14,7 @@ import {
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
 import type { SigningKey, VerifyKey } from '../identity/keys.js';
 import { type Clock, sleep } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
@@ -48,6 +49,8 @@ export interface MemberModules {
   readonly runSensor: (sensor: number) => Promise<Reading>;
   /** Readings that never became durable. */
   readonly droppedBeforeLog: () => number;
+  /** See delivery.ts. */
+  readonly onStall?: () => void;
   readonly onRevoked: (keyIds: readonly Uint8Array[]) => void;
   readonly onReturnToConnector: () => void;
   readonly onDesiredState: () => void;
@@ -117,7 +120,7 @@ export class Member implements HubMember {
   }
 
   up(session: HubSession, welcome: Welcome): void {
-    const { wal, key, log, batchReadings = BATCH_READINGS } = this.modules;
+    const { wal, key, log, onStall, batchReadings = BATCH_READINGS } = this.modules;
     this.#session = session;
     this.modules.onRevoked(welcome.revokedKeys);
     this.modules.desired.expect(welcome.configVersion);
@@ -127,7 +130,7 @@ export class Member implements HubMember {
     };
     const { liveWindow } = welcome;
     const options = { liveWindow, batchReadings, parted: this.#parted };
-    const delivery = new Delivery(options, { session, wal, key, onFailure });
+    const delivery = new Delivery(options, { session, wal, key, onFailure, ...defined({ onStall }) });
     this.#delivery = delivery;
     for (const parted of this.#parted) void this.#comparisons.begin(parted).catch(onFailure);
     void this.#rotate().catch((thrown) =>

@@ -77,6 +77,8 @@ export interface PathFinderModules {
   readonly connectors: (signal: AbortSignal) => AsyncIterable<Route>;
   readonly direct: Route;
   readonly policy: () => PathPolicy;
+  /** A session has ended, or did not come up although the other side answered. */
+  readonly onEnding?: (why: Ending) => void;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -220,6 +222,7 @@ export class PathFinder {
       session = await route.open(signal);
     } catch (thrown) {
       signal.throwIfAborted();
+      if (thrown instanceof PathFailure) this.modules.onEnding?.(thrown.why);
       log.info({ route: route.name, cause: describe(thrown) }, 'not a path');
       return { kind: 'failed', retryAfterMs: retryAfterOf(thrown) };
     }
@@ -236,6 +239,7 @@ export class PathFinder {
     signal.removeEventListener('abort', close);
     this.#session = undefined;
     signal.throwIfAborted();
+    this.modules.onEnding?.(why);
     log.warn({ route: route.name, code: CloseCode[why.code], reason: why.message }, 'path is lost');
     const brief = Math.min(BRIEF, this.modules.policy().fallbackAfter);
     const kind = clock.monotonic() - since < brief ? 'brief' : 'up';

@@ -4,7 +4,6 @@ import { Challenge, type Hello, Lane, type SignedByCloud, type Welcome } from '.
 import type { SigningKey, VerifyKey } from '../identity/keys.js';
 import type { Clock, Timer } from '../kernel/clock.js';
 import { seconds } from '../kernel/duration.js';
-import { describe } from '../kernel/fault.js';
 import { type Edges, StateMachine } from '../kernel/machine.js';
 import type { Random } from '../kernel/random.js';
 import {
@@ -60,8 +59,8 @@ export interface CloudHost {
   up(session: CloudSession, hello: Hello): void;
   /** A message of the hub; batches and gaps are for the host to verify, all else is verified. */
   received(session: CloudSession, message: UpMessage, lane: Lane, bytes: number): Promise<void> | undefined;
-  /** Told why the session fails. */
-  warn(details: object, message: string): void;
+  /** The cloud is about to end the session because of this. */
+  failed(thrown: unknown): void;
   /** The session has ended; called once, also when it never was up. */
   ended(session: CloudSession, why: Ending): void;
 }
@@ -136,7 +135,7 @@ export class CloudSession {
   /** Ends the session because of a fault: the hub is told its code, the log its cause. */
   fail(thrown: unknown): void {
     if (this.#state.is('ended')) return;
-    this.modules.host.warn({ cause: describe(thrown) }, 'session ended by the cloud');
+    this.modules.host.failed(thrown);
     this.close(endingOf(thrown));
   }
 

@@ -2,7 +2,7 @@
 import type { SensorConfig } from '../../gen/occmesh/link/v1/link.js';
 import { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import { type Clock, sleep, type Timer } from '../kernel/clock.js';
-import { milliseconds, seconds } from '../kernel/duration.js';
+import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
 import type { Logger } from '../kernel/log.js';
 import type { Random } from '../kernel/random.js';
 import type { Stoppable } from '../kernel/scope.js';
@@ -25,12 +25,20 @@ const WORKING = seconds(1);
 /** How long an ended sensor's last run may take to let go before it is left behind. */
 const FAREWELL = seconds(3);
 
+/** A run that has come to an end within its timeout or by it. */
+export interface FinishedRun {
+  readonly kind: string;
+  readonly state: State;
+  readonly took: Duration;
+}
+
 export interface ScheduledSensorModules {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
   readonly slots: Slots;
   readonly emit: (reading: Reading) => void;
+  readonly onRun: (run: FinishedRun) => void;
 }
 
 export class ScheduledSensor implements Stoppable {
@@ -72,16 +80,17 @@ export class ScheduledSensor implements Stoppable {
     const lifetime = this.#lifetime.signal;
     lifetime.throwIfAborted();
     const hung = this.#run !== undefined && !this.#run.hasEnded;
-    const { takenAt, measurement } = hung ? this.#stillRunning() : await this.#measure(lifetime);
+    const { takenAt, measurement, took } = hung ? this.#stillRunning() : await this.#measure(lifetime);
     lifetime.throwIfAborted();
     const reading = toReading(this.config.number, takenAt, measurement, this.plan.thresholds);
+    if (took !== undefined) this.modules.onRun({ kind: this.config.kind, state: reading.state, took });
     this.modules.emit(reading);
     return reading;
   }
 
   #stillRunning() {
     const measurement: Measurement = { values: [], state: State.UNKNOWN, message: 'still running' };
-    return { takenAt: this.modules.clock.now(), measurement };
+    return { takenAt: this.modules.clock.now(), measurement, took: undefined };
   }
 
   async #measure(lifetime: AbortSignal) {
@@ -91,8 +100,10 @@ export class ScheduledSensor implements Stoppable {
     try {
       // The start of the run: steadier than its end, so timestamps of a series cost next to nothing.
       const takenAt = clock.now();
+      const began = clock.monotonic();
       this.#run = supervise(this.plan.sensor, this.plan.timeout, clock, lifetime, this.plan.secrets);
-      return { takenAt, measurement: await this.#run.outcome };
+      const measurement = await this.#run.outcome;
+      return { takenAt, measurement, took: milliseconds(clock.monotonic() - began) };
     } finally {
       handOn?.disarm();
       slot.release();

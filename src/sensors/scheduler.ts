@@ -8,12 +8,14 @@ import { Serial } from '../kernel/serial.js';
 import type { Reading } from '../telemetry/reading.js';
 import { SensorFault } from './fault.js';
 import { type Kinds, type PlanModules, planSensor } from './plan.js';
-import { ScheduledSensor } from './scheduled-sensor.js';
+import { type FinishedRun, ScheduledSensor } from './scheduled-sensor.js';
 import { Slots } from './slots.js';
 
 export interface SensorSchedulerOptions {
   /** Told of every reading, in the order of their completion. Must not throw. */
   readonly onReading: (reading: Reading) => void;
+  /** Told of every run, before its reading. Must not throw. */
+  readonly onRun?: (run: FinishedRun) => void;
   /** Runs at work at the same time; default 8. */
   readonly concurrency?: number;
   /** The same for kinds that start processes; default 4. */
@@ -104,8 +106,9 @@ export class SensorScheduler implements Stoppable {
     const plan = planSensor(config, this.modules.kinds, this.modules);
     const { clock, random, log } = this.modules;
     const slots = plan.spawns ? this.#processSlots : this.#slots;
+    const { onRun = () => undefined } = this.options;
     const emit = (reading: Reading) => this.#emit(reading);
-    const sensor = new ScheduledSensor(config, plan, { clock, random, log, slots, emit });
+    const sensor = new ScheduledSensor(config, plan, { clock, random, log, slots, emit, onRun });
     this.#sensors.set(config.number, sensor);
     if (!config.paused) sensor.start();
     if (plan.failure !== undefined) log.warn({ sensor: config.number, kind: config.kind }, plan.failure);

@@ -61,7 +61,11 @@ export class FrameQueue {
   #messages = 0;
   #frames = 0;
 
-  constructor(private readonly sink: MessageSink) {}
+  /** `onStall` hears of each wait for the transport. */
+  constructor(
+    private readonly sink: MessageSink,
+    private readonly onStall: () => void = () => undefined,
+  ) {}
 
   /** Payload bytes that wait here. */
   get queuedBytes(): number {
@@ -112,6 +116,7 @@ export class FrameQueue {
     while (!this.#closed && this.#queuedBytes > 0) {
       if (this.sink.bufferedBytes >= TRANSPORT_AHEAD) {
         this.#scheduled = true;
+        this.onStall();
         // Through a turn of the loop: a transport that is gone says "drained" at once, and for ever.
         void this.sink.drained().then(() => {
           this.#scheduled = false;

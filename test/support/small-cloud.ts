@@ -2,6 +2,7 @@
 import type { Applied, DesiredState } from '../../gen/occmesh/link/v1/link.js';
 import { DesiredState as DesiredStateType } from '../../gen/occmesh/link/v1/link.js';
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
+import { CLOUD_METRICS } from '../../src/cloud/metrics.js';
 import { type BudgetLimits, MachineBudgets } from '../../src/cloud/sessions/budget.js';
 import { CreditBank } from '../../src/cloud/sessions/credit.js';
 import { HubHost } from '../../src/cloud/sessions/hub-host.js';
@@ -24,6 +25,7 @@ import { TAGS } from '../../src/identity/tags.js';
 import { uuidBytes } from '../../src/identity/uuid.js';
 import { seconds } from '../../src/kernel/duration.js';
 import { type Logger, silentLogger } from '../../src/kernel/log.js';
+import { type Meters, noMeters } from '../../src/kernel/metrics.js';
 import type { Random } from '../../src/kernel/random.js';
 import { CloudSession } from '../../src/link/cloud-session.js';
 import { LinkFault } from '../../src/link/fault.js';
@@ -100,6 +102,7 @@ export interface SmallCloudModules {
   readonly mergeSteps?: Steps;
   /** Hears what is wrong with hubs. */
   readonly log?: Logger;
+  readonly meters?: Meters;
 }
 
 export const PATIENCE = seconds(45);
@@ -156,6 +159,7 @@ export class SmallCloud {
         signed: signContent(node.key, TAGS.DESIRED_STATE, DesiredStateType.encode(state).finish()),
         certificate: node.certificate.der,
       }),
+      metrics: (modules.meters ?? noMeters).instruments(CLOUD_METRICS),
       clock,
       random,
       log: silentLogger,

@@ -13,6 +13,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   identity: ['kernel'],
   storage: ['kernel'],
   contract: ['kernel'],
+  metrics: ['kernel'],
   telemetry: ['kernel'],
   discovery: ['kernel', 'identity'],
   sensors: ['kernel', 'telemetry'],

@@ -7,6 +7,7 @@ import { addRoleFlags, roleLog, roleValues } from '../config/role-config.js';
 import { CLOUD_SETTINGS } from '../config/role-settings.js';
 import { openDataDirectory } from '../data-directory.js';
 import { CliFault } from '../fault.js';
+import { openMeters } from '../metrics.js';
 import { defaultDataDirectory } from '../places.js';
 import { runRole } from '../run-role.js';
 import { smtpSettings } from '../smtp-settings.js';
@@ -42,7 +43,9 @@ export function addCloud(program: Command, terminal: Terminal): void {
     };
     await runRole(terminal, log, async (scope) => {
       await openDataDirectory(options.directory);
-      scope.own(await Cloud.start(options, { clock: terminal.clock, random: terminal.random, log }));
+      const { clock, random } = terminal;
+      const meters = await openMeters(values.metricsPort, scope, log);
+      scope.own(await Cloud.start(options, { clock, random, log, meters }));
     });
   });
   addCloudBackup(command, terminal);

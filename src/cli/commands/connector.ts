@@ -8,6 +8,7 @@ import { addRoleFlags, roleLog, roleValues } from '../config/role-config.js';
 import { CONNECTOR_SETTINGS } from '../config/role-settings.js';
 import { holdDataDirectory, openDataDirectory } from '../data-directory.js';
 import { becomeMember, discoveryOf, hubOptionsOf } from '../member.js';
+import { openMeters } from '../metrics.js';
 import { defaultDataDirectory } from '../places.js';
 import { runRole } from '../run-role.js';
 import type { Terminal } from '../terminal.js';
@@ -33,13 +34,14 @@ export function addConnector(program: Command, terminal: Terminal): void {
       await openDataDirectory(data);
       // Otherwise a second process would take over the trunk before it finds the store of its hub taken.
       await holdDataDirectory(data, scope);
+      const meters = await openMeters(values.metricsPort, scope, log);
       const plan = { directories, connectors: [], multicast: false, directAllowed: true };
       const way = await becomeMember(plan, values, terminal, log);
       const { host, port } = values.listen ?? LISTEN;
       const connector = scope.own(
         await Connector.start(
           { directory: directories.connector, host, port, ...discoveryOf(values), ...way },
-          { clock, random, log },
+          { clock, random, log, meters },
         ),
       );
       const options = {
@@ -50,7 +52,7 @@ export function addConnector(program: Command, terminal: Terminal): void {
         ...way,
         ...(await hubOptionsOf(values)),
       };
-      scope.own(await Hub.start(options, { clock, random, log: await roleLog('hub', values, terminal) }));
+      scope.own(await Hub.start(options, { clock, random, log: await roleLog('hub', values, terminal), meters }));
     });
   });
 }

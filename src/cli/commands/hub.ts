@@ -14,6 +14,7 @@ import { flagReader } from '../config/settings.js';
 import { openDataDirectory } from '../data-directory.js';
 import { CliFault } from '../fault.js';
 import { becomeMember, discoveryOf, hubOptionsOf } from '../member.js';
+import { openMeters } from '../metrics.js';
 import { defaultDataDirectory } from '../places.js';
 import { runRole } from '../run-role.js';
 import type { Terminal } from '../terminal.js';
@@ -29,6 +30,7 @@ export function addHub(program: Command, terminal: Terminal): void {
     const { connectors = [], multicast = true, direct = true } = values;
     await runRole(terminal, log, async (scope) => {
       await openDataDirectory(directory);
+      const meters = await openMeters(values.metricsPort, scope, log);
       const ways = { connectors, multicast, directAllowed: direct };
       const way = await becomeMember({ directories: { hub: directory }, ...ways }, values, terminal, log);
       const options = {
@@ -38,7 +40,8 @@ export function addHub(program: Command, terminal: Terminal): void {
         ...way,
         ...(await hubOptionsOf(values)),
       };
-      scope.own(await Hub.start(options, { clock: terminal.clock, random: terminal.random, log }));
+      const { clock, random } = terminal;
+      scope.own(await Hub.start(options, { clock, random, log, meters }));
     });
   });
   addResetIdentity(command, terminal);

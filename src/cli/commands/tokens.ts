@@ -167,11 +167,14 @@ const article = (word: string): string => `${/^[aeiou]/.test(word) ? 'an' : 'a'}
 function addList(group: Command, terminal: Terminal): void {
   const command = operatorFlags(group.command('list'), terminal)
     .description('All tokens, without their secrets')
-    .option('--customer <customer>', 'only of this customer');
-  command.action(({ customer: wanted }: { customer?: string }) =>
+    .option('--customer <customer>', 'only of this customer')
+    .option('--usable', 'only those that still let somebody in');
+  command.action(({ customer: wanted, usable = false }: { customer?: string; usable?: boolean }) =>
     operate(command, terminal, async (session) => {
       const customers = await session.customers();
-      const tokens = await tokensOf(session, await session.customerId(wanted));
+      const now = terminal.clock.now();
+      const all = await tokensOf(session, await session.customerId(wanted));
+      const tokens = usable ? all.filter((token) => condition(token, now).text === 'good') : all;
       const names = namesOf({ customers });
       return {
         json: tokens.map((token) => plainToken(token, names)),

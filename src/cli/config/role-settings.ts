@@ -7,6 +7,7 @@ import {
   anyText,
   duration,
   listening,
+  listeningHere,
   namedCommand,
   oneOf,
   path,
@@ -22,6 +23,11 @@ const common = {
   data: one('--data <dir>', 'data directory', path),
   logLevel: one('--log-level <level>', `one of ${LOG_LEVELS.join(', ')} (default info)`, oneOf(...LOG_LEVELS)),
   logFormat: one('--log-format <format>', 'auto: pretty on a terminal, otherwise JSON', oneOf(...LOG_FORMATS)),
+  metricsPort: one(
+    '--metrics-port <port>',
+    'serve metrics for Prometheus there (GET /metrics), to this machine only; host:port for others, too; default: off',
+    listeningHere,
+  ),
 };
 
 const port = wholeNumber(1, 65_535);

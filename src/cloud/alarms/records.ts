@@ -4,7 +4,8 @@ import { z } from 'zod';
 
 const id = z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
 const time = z.int();
-const severity = z.enum(['warning', 'unknown', 'critical']);
+export const SEVERITIES = ['warning', 'unknown', 'critical'] as const;
+const severity = z.enum(SEVERITIES);
 const cause = z.enum(['sensor', 'stale', 'flapping', 'lost', 'quarantined']);
 const remark = z.object({ by: z.string(), atMs: time, comment: z.string() });
 export type Remark = Readonly<z.infer<typeof remark>>;

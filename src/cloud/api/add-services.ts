@@ -38,7 +38,7 @@ import { SensorService } from './sensor-service.js';
 import { TokenService } from './token-service.js';
 
 export interface ApiModules {
-  readonly services: Pick<SessionServices, 'store' | 'ledger' | 'presence' | 'clock' | 'random' | 'log'>;
+  readonly services: Pick<SessionServices, 'store' | 'ledger' | 'presence' | 'clock' | 'random' | 'log' | 'software'>;
   readonly inventory: Inventory;
   readonly monitoring: Monitoring;
   readonly notifications: Notifications;
@@ -55,7 +55,7 @@ export interface ApiModules {
 export function addServices(listener: GrpcListener, modules: ApiModules): void {
   const { services, inventory, monitoring, notifications, latest, watchers, commands, mesh, directory, changes } =
     modules;
-  const { store, ledger, presence, clock, random, log } = services;
+  const { store, ledger, presence, clock, random, log, software } = services;
   const { journal, events, alarms, states, maintenances } = monitoring;
   const audit = { changes, journal, events, inventory, log };
   const add = <S extends AnyService>(service: S, implementation: Implementation<S>) =>
@@ -69,8 +69,10 @@ export function addServices(listener: GrpcListener, modules: ApiModules): void {
   add(SecretServiceService, new SecretService({ inventory, random }));
   add(TokenServiceService, new TokenService({ inventory, mesh }));
   const getLatest = encodedAnswers(ReadingServiceService.getLatest);
-  add({ ...ReadingServiceService, getLatest }, new ReadingService({ inventory, store, ledger, latest, watchers }));
-  add(OperationsServiceService, new OperationsService({ directory, store, clock, log }));
+  const watchReadings = encodedAnswers(ReadingServiceService.watchReadings);
+  const reading = { inventory, store, ledger, latest, watchers, clock, random };
+  add({ ...ReadingServiceService, getLatest, watchReadings }, new ReadingService(reading));
+  add(OperationsServiceService, new OperationsService({ directory, store, software, clock, log }));
   add(AlarmServiceService, new AlarmService({ inventory, alarms, maintenance, unreachableBehind, clock }));
   add(MaintenanceServiceService, new MaintenanceService({ inventory, maintenances, clock }));
   add(NotificationServiceService, new NotificationService({ inventory, notifications, clock }));

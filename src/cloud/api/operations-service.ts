@@ -1,7 +1,11 @@
 // operations.v1.OperationsService: running the cloud itself.
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CreateBackupRequest, CreateBackupResponse } from '../../../gen/occmesh/operations/v1/operations.js';
+import type {
+  CreateBackupRequest,
+  CreateBackupResponse,
+  GetCloudResponse,
+} from '../../../gen/occmesh/operations/v1/operations.js';
 import { ApiFault } from '../../contract/fault.js';
 import type { Clock } from '../../kernel/clock.js';
 import { fileTime } from '../../kernel/duration.js';
@@ -14,6 +18,7 @@ export interface OperationsServiceModules {
   /** The cloud's data directory. */
   readonly directory: string;
   readonly store: Store;
+  readonly software: string;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -24,6 +29,11 @@ export class OperationsService {
   #running = false;
 
   constructor(private readonly modules: OperationsServiceModules) {}
+
+  readonly getCloud = async (): Promise<GetCloudResponse> => {
+    const { software, clock } = this.modules;
+    return { software, clockMs: clock.now() };
+  };
 
   readonly createBackup = async function* (
     this: OperationsService,

@@ -32,8 +32,9 @@ export function once(
   const known = tables.requests.latest(requestKey(customerId, requestId));
   if (known) {
     if (known.digest === digest) return known.made;
-    throw new InventoryFault('inventory.invalid', 'request_id: has been used for a different request', {
+    throw new InventoryFault('inventory.invalid', 'has been used for a different request', {
       permanent: true,
+      field: 'request_id',
       advice: 'Give every request an id of its own, and repeat a request unchanged.',
     });
   }

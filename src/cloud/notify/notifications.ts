@@ -14,12 +14,12 @@ import { ChannelKeys } from './channel-keys.js';
 import { Channels } from './channels.js';
 import { Dispatcher } from './dispatcher.js';
 import { type SmtpSettings, sendEmail } from './email.js';
-import { type AlarmNames, emailText } from './email-text.js';
-import type { Message } from './message.js';
+import { emailText } from './email-text.js';
+import type { AlarmNames, Message } from './message.js';
 import type { OutboxModules } from './outbox.js';
 import { Postage } from './postage.js';
 import { resolveByDns, resolveBySystem } from './resolve.js';
-import { post } from './webhook.js';
+import { post, webhookBody } from './webhook.js';
 
 export interface NotifyOptions {
   /** Webhooks may also be http, and in private networks. Default: no. */
@@ -30,6 +30,8 @@ export interface NotifyOptions {
 
 export interface NotifyModules extends OutboxModules {
   readonly inventory: NamedInventory;
+  /** Told of each try to bring a message, trials apart. */
+  readonly onDelivery?: (accepted: boolean) => void;
   readonly log: Logger;
 }
 
@@ -83,7 +85,15 @@ export class Notifications {
   async #deliverInTime(channel: ChannelRecord, message: Message, signal: AbortSignal): Promise<string | undefined> {
     for (let wait = this.#postageFor(channel); wait; wait = this.#postageFor(channel))
       await sleep(this.modules.clock, wait, signal);
-    return this.#deliver(channel, message, signal);
+    const { onDelivery = () => undefined } = this.modules;
+    try {
+      const complaint = await this.#deliver(channel, message, signal);
+      onDelivery(true);
+      return complaint;
+    } catch (thrown) {
+      if (!signal.aborted) onDelivery(false);
+      throw thrown;
+    }
   }
 
   #postageFor({ way, customerId = '' }: ChannelRecord): Duration | undefined {
@@ -97,7 +107,8 @@ export class Notifications {
     if (way.kind === 'webhook') {
       const resolve = privateWebhooks ? resolveBySystem : resolveByDns;
       const hook = { url: way.url, key: this.keys.of(id) };
-      await post(hook, message, { private: privateWebhooks }, { clock, resolve }, signal);
+      const told = { id: message.id, body: webhookBody(message, this.#names()) };
+      await post(hook, told, { private: privateWebhooks }, { clock, resolve }, signal);
       return undefined;
     }
     if (!smtp) throw new Error('the cloud has no mail server: it was started without --smtp-host');

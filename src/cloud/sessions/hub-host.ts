@@ -24,6 +24,7 @@ import type { Admission, CloudHost, CloudSession } from '../../link/cloud-sessio
 import type { UpMessage } from '../../link/envelope.js';
 import { LinkFault } from '../../link/fault.js';
 import { type Ending, ending } from '../../link/pipe.js';
+import { reasonOf } from '../metrics.js';
 import type { Author, Verdict } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 import { AckGatherer } from './acks.js';
@@ -142,6 +143,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   up(session: CloudSession, hello: Hello): void {
     const { services } = this;
     this.#session = session;
+    services.metrics.sessionsOpened.add(1, { path: this.connectorId === undefined ? 'direct' : 'connector' });
     services.presence.up(this.machineId, {
       path: this.connectorId === undefined ? Path.DIRECT : Path.CONNECTOR,
       connectorId: this.connectorId ?? '',
@@ -184,8 +186,9 @@ export class HubHost implements CloudHost, Author, Debtor {
   }
 
   /** A hub that comes again and again must not fill a disk with it. */
-  warn(details: object, message: string): void {
-    this.budget.oddities.note(details, message, 'warn');
+  failed(thrown: unknown): void {
+    this.services.metrics.refused.add(1, { reason: reasonOf(thrown) });
+    this.budget.oddities.note({ cause: describe(thrown) }, 'session ended by the cloud', 'warn');
   }
 
   ended(_session: CloudSession, why: Ending): void {

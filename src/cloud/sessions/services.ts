@@ -6,6 +6,7 @@ import type { Clock } from '../../kernel/clock.js';
 import type { Logger } from '../../kernel/log.js';
 import type { Random } from '../../kernel/random.js';
 import type { Store } from '../../storage/store.js';
+import type { CloudMetrics } from '../metrics.js';
 import type { Ingest } from '../telemetry/ingest.js';
 import type { Ledger } from '../telemetry/ledger.js';
 import type { MachineBudgets } from './budget.js';
@@ -48,6 +49,7 @@ export interface SessionServices {
   readonly credit: CreditBank;
   readonly budgets: MachineBudgets;
   readonly signDesiredState: (state: DesiredState) => SignedByCloud;
+  readonly metrics: CloudMetrics;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

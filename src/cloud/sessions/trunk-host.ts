@@ -23,6 +23,7 @@ import {
   TRUNK_CHANNEL,
   TRUNK_HEARTBEAT_MS,
 } from '../../trunk/limits.js';
+import { reasonOf } from '../metrics.js';
 import type { MachineBudget } from './budget.js';
 import { HubHost } from './hub-host.js';
 import type { SessionServices } from './services.js';
@@ -99,7 +100,7 @@ export class TrunkHost {
     this.connectorId = certificate.identity.machineId;
     this.customer = uuidBytes(certificate.identity.customerId);
     this.machine = uuidBytes(certificate.identity.machineId);
-    this.#queue = new FrameQueue(transport);
+    this.#queue = new FrameQueue(transport, () => services.metrics.stalls.add(1));
     this.#log = services.log.child({ connector: this.connectorId });
     this.#budget = services.budgets.of(this.connectorId);
     this.#heard();
@@ -120,6 +121,7 @@ export class TrunkHost {
         throw new LinkFault('link.exhausted', 'the connector does not read what it is sent');
       }
     } catch (thrown) {
+      this.services.metrics.refused.add(1, { reason: reasonOf(thrown) });
       this.#log.warn({ cause: describe(thrown) }, 'trunk broken');
       this.end(endingOf(thrown));
     }
@@ -189,6 +191,7 @@ export class TrunkHost {
       throw new LinkFault('link.refused', 'this connector has been retired');
     }
     this.#greeted = true;
+    services.metrics.trunksOpened.add(1);
     this.#heard();
     services.trunks.take(this, hello);
     this.#queue.push(
@@ -226,6 +229,7 @@ export class TrunkHost {
     } catch (thrown) {
       // That hub's fault, not the trunk's.
       const details = { address: shortened(open.address), cause: describe(thrown) };
+      this.services.metrics.refused.add(1, { reason: reasonOf(thrown) });
       this.#budget.oddities.note(details, 'hub refused', 'warn');
       channel.close(endingOf(thrown));
     }

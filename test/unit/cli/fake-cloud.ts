@@ -27,6 +27,7 @@ import {
   TokenServiceService,
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
 import { Outcome, Path, type TargetPart } from '../../../gen/occmesh/link/v1/link.js';
+import { OperationsServiceService } from '../../../gen/occmesh/operations/v1/operations.js';
 import {
   AggregateReadingsResponse,
   LogLedger,
@@ -109,6 +110,7 @@ export function content() {
     });
   const usage = { metric: 'usage', warning: '90', critical: '98' };
   return {
+    software: 'occ-mesh/0.1.0',
     customers: [
       { id: ACME, name: 'Acme', directAllowed: true, fallbackAfterMs: 300_000, createdAtMs: NOW - 1_000 },
       { id: BIRCH, name: 'Birch & Co', directAllowed: false, fallbackAfterMs: 60_000, createdAtMs: NOW },
@@ -170,6 +172,7 @@ export function content() {
     ],
     buckets: [
       AggregateReadingsResponse.fromPartial({
+        machineId: PC,
         sensor: 1,
         content: {
           $case: 'states',
@@ -177,6 +180,7 @@ export function content() {
         },
       }),
       AggregateReadingsResponse.fromPartial({
+        machineId: PC,
         sensor: 1,
         content: {
           $case: 'metric',
@@ -372,6 +376,10 @@ export class FakeCloud implements Stoppable {
       })),
       updateCustomer: this.#answer('updateCustomer', ({ id: wanted }: { id: string }) => one(known.customers, wanted)),
     });
+    listener.add(OperationsServiceService, {
+      getCloud: this.#answer('getCloud', () => ({ software: known.software, clockMs: NOW })),
+      createBackup: async function* () {},
+    });
     const machineOf = ({ id: wanted }: { id: string }) => one(known.machines, wanted);
     listener.add(MachineServiceService, {
       listMachines: this.#answer('listMachines', (request: { customerId: string; includeRetired: boolean }) => ({
@@ -526,7 +534,7 @@ export class FakeCloud implements Stoppable {
   /** What there is, and then silence until the caller goes. */
   async *#watch(request: unknown, { signal }: CallContext) {
     this.#seen('watchReadings', request);
-    yield { readings: this.content.readings };
+    yield { readings: this.content.readings, position: 'p1', missedSinceMs: 0 };
     await aborted(signal);
   }
 }

@@ -269,7 +269,13 @@ describe('operators', () => {
       }[];
       expect(shown.map(({ takenAt }) => takenAt.slice(17, 19))).to.deep.equal(['49', '50', '51', '52', '53']);
       expect(office.cloud.asked('queryReadings')).to.deep.equal([
-        { machineId: PC, sensor: 1, fromMs: Date.UTC(2026, 0, 1, 10), untilMs: Date.UTC(2026, 0, 1, 12) },
+        {
+          machineId: PC,
+          sensor: 1,
+          fromMs: Date.UTC(2026, 0, 1, 10),
+          untilMs: Date.UTC(2026, 0, 1, 12),
+          sensorIds: [],
+        },
       ]);
       const cut = await office.occ('readings', 'range', '--machine', 'laptop', '--limit', '2');
       expect(cut.out.split('\n')).to.have.length(4);
@@ -298,6 +304,7 @@ describe('operators', () => {
           fromMs: Date.UTC(2026, 0, 1, 10),
           untilMs: Date.UTC(2026, 0, 1, 12),
           bucketMs: 1_800_000,
+          sensorIds: [],
         },
       ]);
       const { out } = await office.occ(...range);

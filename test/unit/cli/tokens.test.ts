@@ -124,6 +124,9 @@ describe('tokens', () => {
       ].join('\n'),
     );
     expect((await office.json('tokens', 'list')) as object[]).to.have.length(2);
+    expect(
+      ((await office.json('tokens', 'list', '--usable')) as { id: string }[]).map((token) => token.id),
+    ).to.deep.equal([id(91)]);
     expect((await office.occ('tokens', 'revoke', 'New Office')).code).to.equal(0);
     expect(office.cloud.asked('revokeToken')).to.deep.equal([{ id: id(91) }]);
     expect((await office.occ('tokens', 'revoke', 'old')).code).to.equal(9);

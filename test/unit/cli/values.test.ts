@@ -42,6 +42,14 @@ describe('what people type', () => {
     }
   });
 
+  it('reads a port alone as one that only this machine reaches', () => {
+    expect(values.listeningHere('9464', '')).to.deep.equal({ host: '127.0.0.1', port: 9464 });
+    expect(values.listeningHere('0.0.0.0:9464', '')).to.deep.equal({ host: '0.0.0.0', port: 9464 });
+    for (const bad of ['70000', '-1', '9464x', ':9464', '']) {
+      expect(() => values.listeningHere(bad, ''), bad).to.throw(values.BadValue);
+    }
+  });
+
   it('reads addresses of others into their normal form', () => {
     expect(values.address('Connector.Example:11000', '')).to.equal('connector.example:11000');
     expect(values.address('[2001:DB8::10]:11000', '')).to.equal('[2001:db8::10]:11000');

@@ -173,7 +173,7 @@ export class RecordingHost implements CloudHost {
     return undefined;
   }
 
-  warn(): void {}
+  failed(): void {}
 
   ended(_session: CloudSession, why: Ending): void {
     this.endings.push(why);

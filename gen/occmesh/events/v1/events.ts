@@ -299,8 +299,8 @@ export interface Channel {
 }
 
 /**
- * An HTTP POST with JSON as its body: `{"id", "alarms": [{"notice": "raised" | "changed" | "closed", "alarm": Alarm as
- * ProtoJSON}]}`. Headers: `occ-delivery` (the id, the same in every repetition), `occ-timestamp` (seconds since 1970) and
+ * An HTTP POST with JSON as its body: `{"id", "alarms": [{"notice": "raised" | "changed" | "closed", "customer", "machine",
+ * "sensor" (names; no sensor when it is about the machine), "alarm": Alarm as ProtoJSON}]}`. Headers: `occ-delivery` (the id, the same in every repetition), `occ-timestamp` (seconds since 1970) and
  * `occ-signature` (`v1=` and the hex HMAC-SHA256 of timestamp, a dot, and the body, under the channel's key). Any 2xx
  * within 10 seconds accepts it; redirects are not followed.
  */

@@ -41,7 +41,8 @@ export const protobufFileName = "occmesh/inventory/v1/inventory.proto";
  *
  * Common to all services here: ids are UUIDs in text form. Errors: INVALID_ARGUMENT (a field breaks its limits; the
  * message names it), UNAUTHENTICATED (no valid token), PERMISSION_DENIED (the token's role does not allow it),
- * NOT_FOUND (it does not exist or belongs to somebody else: the same answer), ALREADY_EXISTS, RESOURCE_EXHAUSTED.
+ * NOT_FOUND (it does not exist or belongs to somebody else: the same answer), ALREADY_EXISTS, RESOURCE_EXHAUSTED. All of
+ * them carry google.rpc.ErrorInfo; INVALID_ARGUMENT google.rpc.BadRequest, too.
  * Lists are paginated: page_size 1 to 1,000 (default 200), page_token from the answer before.
  */
 

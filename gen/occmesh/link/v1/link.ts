@@ -5531,8 +5531,8 @@ export const LinkServiceService = {
    * wait that Advice or RetryInfo asks for. Ends with PERMISSION_DENIED (wrong customer, revoked), UNAUTHENTICATED
    * (no certificate, bad signature), RESOURCE_EXHAUSTED (window overrun, or a budget of this hub is used up: too many
    * sessions, logs, messages … for any honest hub; nothing is lost by it), UNAVAILABLE (the connector has no cloud),
-   * FAILED_PRECONDITION (protocol broken, or no version in common); `occ-reason` in the trailers is the name of the
-   * trunk.v1.CloseCode.
+   * FAILED_PRECONDITION (protocol broken, or no version in common); the reason in the details (google.rpc.ErrorInfo) is the
+   * name of the trunk.v1.CloseCode.
    */
   link: {
     path: "/occmesh.link.v1.LinkService/Link" as const,
@@ -5551,8 +5551,8 @@ export interface LinkServiceServer extends UntypedServiceImplementation {
    * wait that Advice or RetryInfo asks for. Ends with PERMISSION_DENIED (wrong customer, revoked), UNAUTHENTICATED
    * (no certificate, bad signature), RESOURCE_EXHAUSTED (window overrun, or a budget of this hub is used up: too many
    * sessions, logs, messages … for any honest hub; nothing is lost by it), UNAVAILABLE (the connector has no cloud),
-   * FAILED_PRECONDITION (protocol broken, or no version in common); `occ-reason` in the trailers is the name of the
-   * trunk.v1.CloseCode.
+   * FAILED_PRECONDITION (protocol broken, or no version in common); the reason in the details (google.rpc.ErrorInfo) is the
+   * name of the trunk.v1.CloseCode.
    */
   link: handleBidiStreamingCall<Envelope, Envelope>;
 }
@@ -5563,8 +5563,8 @@ export interface LinkServiceClient extends Client {
    * wait that Advice or RetryInfo asks for. Ends with PERMISSION_DENIED (wrong customer, revoked), UNAUTHENTICATED
    * (no certificate, bad signature), RESOURCE_EXHAUSTED (window overrun, or a budget of this hub is used up: too many
    * sessions, logs, messages … for any honest hub; nothing is lost by it), UNAVAILABLE (the connector has no cloud),
-   * FAILED_PRECONDITION (protocol broken, or no version in common); `occ-reason` in the trailers is the name of the
-   * trunk.v1.CloseCode.
+   * FAILED_PRECONDITION (protocol broken, or no version in common); the reason in the details (google.rpc.ErrorInfo) is the
+   * name of the trunk.v1.CloseCode.
    */
   link(): ClientDuplexStream<Envelope, Envelope>;
   link(options: Partial<CallOptions>): ClientDuplexStream<Envelope, Envelope>;

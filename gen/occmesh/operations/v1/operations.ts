@@ -12,9 +12,12 @@ import {
   Client,
   type ClientOptions,
   type ClientReadableStream,
+  type ClientUnaryCall,
   type handleServerStreamingCall,
+  type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
+  type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
@@ -23,6 +26,18 @@ export const protobufPackage = "occmesh.operations.v1";
 export const protobufFileName = "occmesh/operations/v1/operations.proto";
 
 /** Running the cloud itself. Errors as in inventory.v1. */
+
+/** Asks for the cloud's own description. */
+export interface GetCloudRequest {
+}
+
+/** What the cloud says of itself. */
+export interface GetCloudResponse {
+  /** Program and version: `occ-mesh/0.1.0`. */
+  software: string;
+  /** Its clock, milliseconds since 1970-01-01T00:00:00Z. */
+  clockMs: number;
+}
 
 /** Asks for a backup. */
 export interface CreateBackupRequest {
@@ -39,6 +54,147 @@ export interface CreateBackupResponse {
   /** Where it is, on the cloud's machine; empty until it is complete. */
   path: string;
 }
+
+function createBaseGetCloudRequest(): GetCloudRequest {
+  return {};
+}
+
+export const GetCloudRequest: MessageFns<GetCloudRequest> = {
+  encode(_: GetCloudRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetCloudRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetCloudRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): GetCloudRequest {
+    return {};
+  },
+
+  toJSON(_: GetCloudRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetCloudRequest>): GetCloudRequest {
+    return GetCloudRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<GetCloudRequest>): GetCloudRequest {
+    const message = createBaseGetCloudRequest();
+    return message;
+  },
+};
+
+function createBaseGetCloudResponse(): GetCloudResponse {
+  return { software: "", clockMs: 0 };
+}
+
+export const GetCloudResponse: MessageFns<GetCloudResponse> = {
+  encode(message: GetCloudResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.software !== "") {
+      writer.uint32(10).string(message.software);
+    }
+    if (message.clockMs !== 0) {
+      writer.uint32(16).int64(message.clockMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetCloudResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetCloudResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.software = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.clockMs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetCloudResponse {
+    return {
+      software: isSet(object.software) ? globalThis.String(object.software) : "",
+      clockMs: isSet(object.clockMs)
+        ? globalThis.Number(object.clockMs)
+        : isSet(object.clock_ms)
+        ? globalThis.Number(object.clock_ms)
+        : 0,
+    };
+  },
+
+  toJSON(message: GetCloudResponse): unknown {
+    const obj: any = {};
+    if (message.software !== "") {
+      obj.software = message.software;
+    }
+    if (message.clockMs !== 0) {
+      obj.clockMs = Math.round(message.clockMs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetCloudResponse>): GetCloudResponse {
+    return GetCloudResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetCloudResponse>): GetCloudResponse {
+    const message = createBaseGetCloudResponse();
+    message.software = object.software ?? "";
+    message.clockMs = object.clockMs ?? 0;
+    return message;
+  },
+};
 
 function createBaseCreateBackupRequest(): CreateBackupRequest {
   return { name: "" };
@@ -226,6 +382,19 @@ export const OperationsServiceService = {
       Buffer.from(CreateBackupResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateBackupResponse => CreateBackupResponse.decode(value),
   },
+  /**
+   * Tells which program the cloud is and what time it has: how far behind others are, and how wrong their clocks.
+   * Members may ask, and everybody with a token. Retry: safe.
+   */
+  getCloud: {
+    path: "/occmesh.operations.v1.OperationsService/GetCloud" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetCloudRequest): Buffer => Buffer.from(GetCloudRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetCloudRequest => GetCloudRequest.decode(value),
+    responseSerialize: (value: GetCloudResponse): Buffer => Buffer.from(GetCloudResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetCloudResponse => GetCloudResponse.decode(value),
+  },
 } as const;
 
 export interface OperationsServiceServer extends UntypedServiceImplementation {
@@ -235,6 +404,11 @@ export interface OperationsServiceServer extends UntypedServiceImplementation {
    * Ending the call early removes the copy. FAILED_PRECONDITION while another backup runs.
    */
   createBackup: handleServerStreamingCall<CreateBackupRequest, CreateBackupResponse>;
+  /**
+   * Tells which program the cloud is and what time it has: how far behind others are, and how wrong their clocks.
+   * Members may ask, and everybody with a token. Retry: safe.
+   */
+  getCloud: handleUnaryCall<GetCloudRequest, GetCloudResponse>;
 }
 
 export interface OperationsServiceClient extends Client {
@@ -252,6 +426,25 @@ export interface OperationsServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<CreateBackupResponse>;
+  /**
+   * Tells which program the cloud is and what time it has: how far behind others are, and how wrong their clocks.
+   * Members may ask, and everybody with a token. Retry: safe.
+   */
+  getCloud(
+    request: GetCloudRequest,
+    callback: (error: ServiceError | null, response: GetCloudResponse) => void,
+  ): ClientUnaryCall;
+  getCloud(
+    request: GetCloudRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetCloudResponse) => void,
+  ): ClientUnaryCall;
+  getCloud(
+    request: GetCloudRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetCloudResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const OperationsServiceClient = makeGenericClientConstructor(

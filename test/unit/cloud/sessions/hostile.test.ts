@@ -9,8 +9,10 @@ import { encodeUp, signedEnvelope } from '../../../../src/link/envelope.js';
 import { helloInput } from '../../../../src/link/handshake.js';
 import { ending } from '../../../../src/link/pipe.js';
 import { MAX_GENERATION } from '../../../../src/link/version.js';
+import { PrometheusMeters } from '../../../../src/metrics/prometheus.js';
 import { FakeClock, settle } from '../../../support/fake-clock.js';
 import { MemoryCarrier } from '../../../support/memory-pipe.js';
+import { metricValue, parsePrometheus } from '../../../support/prometheus-text.js';
 import { seededRandom, testSeed } from '../../../support/seeded-random.js';
 import { keyOf, SmallCloud } from '../../../support/small-cloud.js';
 import { SmallHub } from '../../../support/small-hub.js';
@@ -32,6 +34,28 @@ describe(`sessions: hostile peers (seed ${testSeed})`, () => {
 
   const newHub = () => SmallHub.start({ identity: who.hub, trust: who.trust, clock, seed: testSeed });
   const quarantine = () => cloud.inventory.quarantined.get(who.hub.certificate.identity.machineId);
+
+  it('counts whom it refuses, by reason', async () => {
+    const meters = new PrometheusMeters();
+    const measured = new SmallCloud({ node: who.cloud, trust: who.trust, clock, random, meters });
+    const refused = async (reason: string) =>
+      metricValue(parsePrometheus(await meters.text()), 'occ_cloud_refused_total', { reason });
+    await using hub = await newHub();
+    const { session } = await hub.up(measured);
+    session.close(ending(CloseCode.DONE, 'done'));
+    expect(await refused('unauthentic'), 'an honest hub').to.equal(0);
+    // A carrier that changes one byte of the Hello's signature.
+    const lan = new MemoryCarrier(({ direction, bytes }) => {
+      if (direction === 'down') return [bytes];
+      const envelope = Envelope.decode(bytes);
+      if (envelope.signature.length > 0) envelope.signature[0] = (envelope.signature[0] ?? 0) ^ 1;
+      return [Envelope.encode(envelope).finish()];
+    });
+    const forged = hub.connect(measured, lan);
+    await until(() => forged.session.state === 'ended', 'a verdict');
+    expect(await refused('unauthentic')).to.equal(1);
+    expect(await refused('protocol')).to.equal(0);
+  });
 
   it('does not take a Hello that was held back for a session: the hub has gone on elsewhere', async () => {
     await using hub = await newHub();

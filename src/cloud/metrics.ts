@@ -14,6 +14,7 @@ const REASONS = [
   'refused',
   'exhausted',
   'silent',
+  'version',
   'superseded',
   'version',
   'going-away',

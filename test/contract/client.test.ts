@@ -42,7 +42,14 @@ describe('client', () => {
     ]);
     await client.customers.updateCustomer({ id: ACME, name: undefined, directAllowed: false });
     expect(cloud.asked('updateCustomer')).to.deep.equal([
-      { id: ACME, name: undefined, directAllowed: false, fallbackAfterMs: undefined },
+      {
+        id: ACME,
+        name: undefined,
+        directAllowed: false,
+        fallbackAfterMs: undefined,
+        rawRetentionMs: undefined,
+        summaryRetentionMs: undefined,
+      },
     ]);
   });
 

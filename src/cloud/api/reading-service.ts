@@ -147,5 +147,6 @@ export function ledgerOf(state: LogState): LogLedger {
     readingCount: state.readings,
     announcedNext: state.announced,
     lost,
+    expired: state.expired.toProto(),
   };
 }

@@ -69,6 +69,7 @@ export async function serve(
       port: options.port,
       access: {
         rules: descriptors.accessRules(),
+        scopes: descriptors.scopes(),
         authenticate: authenticator({ trust, inventory, clock }),
         secrets: descriptors.secrets(),
       },

@@ -19,7 +19,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Struct } from "../../../google/protobuf/struct.js";
-import { Caller, callerFromJSON, callerToJSON } from "../../access/v1/access.js";
+import { Caller, callerFromJSON, callerToJSON, Scope, scopeFromJSON, scopeToJSON } from "../../access/v1/access.js";
 import { MachineInfo, Role, roleFromJSON, roleToJSON } from "../../enrollment/v1/enrollment.js";
 import {
   Outcome,
@@ -666,6 +666,10 @@ export interface Token {
   revoked: boolean;
   /** For enrolment: the machine that may come back with it; empty for new ones. */
   machineId: string;
+  /** For a service: what its bearer may do. */
+  scopes: Scope[];
+  /** For the API: when it was last used, give or take a minute; 0 for never. Milliseconds since 1970-01-01T00:00:00Z. */
+  lastUsedAtMs: number;
 }
 
 /** Makes an enrolment token. */
@@ -704,9 +708,9 @@ export interface CreateEnrollmentTokenResponse {
 
 /** Makes an API token. */
 export interface CreateApiTokenRequest {
-  /** What its bearer may do: CALLER_OPERATOR, CALLER_CUSTOMER_ADMIN or CALLER_CUSTOMER_READER. */
+  /** What its bearer may do: CALLER_OPERATOR, CALLER_CUSTOMER_ADMIN, CALLER_CUSTOMER_READER or CALLER_SERVICE. */
   caller: Caller;
-  /** For this customer; empty for CALLER_OPERATOR. */
+  /** For this customer; empty for CALLER_OPERATOR. Empty for CALLER_SERVICE: for all customers, which needs an operator. */
   customerId: string;
   /** For how long, milliseconds; 0 for ever. */
   lifetimeMs: number;
@@ -714,6 +718,8 @@ export interface CreateApiTokenRequest {
   name: string;
   /** Makes retries safe, see inventory.v1. Optional. */
   requestId: string;
+  /** For CALLER_SERVICE: at least one; for others none. */
+  scopes: Scope[];
 }
 
 /** The token. */
@@ -4374,6 +4380,8 @@ function createBaseToken(): Token {
     used: 0,
     revoked: false,
     machineId: "",
+    scopes: [],
+    lastUsedAtMs: 0,
   };
 }
 
@@ -4414,6 +4422,16 @@ export const Token: MessageFns<Token> = {
     }
     if (message.machineId !== "") {
       writer.uint32(98).string(message.machineId);
+    }
+    if (message.scopes.length !== 0) {
+      writer.uint32(106).fork();
+      for (const v of message.scopes) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.lastUsedAtMs !== 0) {
+      writer.uint32(112).int64(message.lastUsedAtMs);
     }
     return writer;
   },
@@ -4527,6 +4545,32 @@ export const Token: MessageFns<Token> = {
             message.machineId = reader.string();
             continue;
           }
+          case 13: {
+            if (tag === 104) {
+              message.scopes.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 106) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.scopes.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.lastUsedAtMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4569,6 +4613,14 @@ export const Token: MessageFns<Token> = {
         : isSet(object.machine_id)
         ? globalThis.String(object.machine_id)
         : "",
+      scopes: globalThis.Array.isArray(object?.scopes)
+        ? object.scopes.map((e: any) => scopeFromJSON(e))
+        : [],
+      lastUsedAtMs: isSet(object.lastUsedAtMs)
+        ? globalThis.Number(object.lastUsedAtMs)
+        : isSet(object.last_used_at_ms)
+        ? globalThis.Number(object.last_used_at_ms)
+        : 0,
     };
   },
 
@@ -4610,6 +4662,12 @@ export const Token: MessageFns<Token> = {
     if (message.machineId !== "") {
       obj.machineId = message.machineId;
     }
+    if (message.scopes?.length) {
+      obj.scopes = message.scopes.map((e) => scopeToJSON(e));
+    }
+    if (message.lastUsedAtMs !== 0) {
+      obj.lastUsedAtMs = Math.round(message.lastUsedAtMs);
+    }
     return obj;
   },
 
@@ -4630,6 +4688,8 @@ export const Token: MessageFns<Token> = {
     message.used = object.used ?? 0;
     message.revoked = object.revoked ?? false;
     message.machineId = object.machineId ?? "";
+    message.scopes = object.scopes?.map((e) => e) || [];
+    message.lastUsedAtMs = object.lastUsedAtMs ?? 0;
     return message;
   },
 };
@@ -4919,7 +4979,7 @@ export const CreateEnrollmentTokenResponse: MessageFns<CreateEnrollmentTokenResp
 };
 
 function createBaseCreateApiTokenRequest(): CreateApiTokenRequest {
-  return { caller: 0, customerId: "", lifetimeMs: 0, name: "", requestId: "" };
+  return { caller: 0, customerId: "", lifetimeMs: 0, name: "", requestId: "", scopes: [] };
 }
 
 export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
@@ -4938,6 +4998,13 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(42).string(message.requestId);
+    }
+    if (message.scopes.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.scopes) {
+        writer.int32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -4995,6 +5062,24 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 6: {
+            if (tag === 48) {
+              message.scopes.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.scopes.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5026,6 +5111,9 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
         : isSet(object.request_id)
         ? globalThis.String(object.request_id)
         : "",
+      scopes: globalThis.Array.isArray(object?.scopes)
+        ? object.scopes.map((e: any) => scopeFromJSON(e))
+        : [],
     };
   },
 
@@ -5046,6 +5134,9 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
     if (message.requestId !== "") {
       obj.requestId = message.requestId;
     }
+    if (message.scopes?.length) {
+      obj.scopes = message.scopes.map((e) => scopeToJSON(e));
+    }
     return obj;
   },
 
@@ -5059,6 +5150,7 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
     message.lifetimeMs = object.lifetimeMs ?? 0;
     message.name = object.name ?? "";
     message.requestId = object.requestId ?? "";
+    message.scopes = object.scopes?.map((e) => e) || [];
     return message;
   },
 };
@@ -5442,7 +5534,7 @@ export const RevokeTokenRequest: MessageFns<RevokeTokenRequest> = {
 /** Customers. */
 export type CustomerServiceService = typeof CustomerServiceService;
 export const CustomerServiceService = {
-  /** Adds a customer. Who: operators. Retry: with the same request_id safe. */
+  /** Adds a customer. Who: operators, and services of all customers. Retry: with the same request_id safe. */
   createCustomer: {
     path: "/occmesh.inventory.v1.CustomerService/CreateCustomer" as const,
     requestStream: false as const,
@@ -5478,7 +5570,7 @@ export const CustomerServiceService = {
 } as const;
 
 export interface CustomerServiceServer extends UntypedServiceImplementation {
-  /** Adds a customer. Who: operators. Retry: with the same request_id safe. */
+  /** Adds a customer. Who: operators, and services of all customers. Retry: with the same request_id safe. */
   createCustomer: handleUnaryCall<CreateCustomerRequest, Customer>;
   /** All customers that the caller may see. Retry: safe. */
   listCustomers: handleUnaryCall<ListCustomersRequest, ListCustomersResponse>;
@@ -5487,7 +5579,7 @@ export interface CustomerServiceServer extends UntypedServiceImplementation {
 }
 
 export interface CustomerServiceClient extends Client {
-  /** Adds a customer. Who: operators. Retry: with the same request_id safe. */
+  /** Adds a customer. Who: operators, and services of all customers. Retry: with the same request_id safe. */
   createCustomer(
     request: CreateCustomerRequest,
     callback: (error: ServiceError | null, response: Customer) => void,

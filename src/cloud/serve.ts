@@ -4,6 +4,7 @@ import { LinkServiceService, type Result } from '../../gen/occmesh/link/v1/link.
 import { CloseCode, TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { loadDescriptors } from '../contract/descriptors.js';
 import { ApiFault } from '../contract/fault.js';
+import { aborted } from '../contract/handlers.js';
 import { HealthService } from '../contract/health.js';
 import { GrpcListener } from '../contract/listener.js';
 import { reflectionImplementation } from '../contract/reflection.js';
@@ -124,9 +125,6 @@ const commandsOver = (sessions: SessionRegistry) => ({
       const advice = 'Try again when it is online.';
       throw new ApiFault('api.unavailable', 'the hub has no session now', { advice });
     }
-    const gone = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    });
-    return Promise.race([session.runSensor(sensor), gone]);
+    return Promise.race([session.runSensor(sensor), aborted(signal)]);
   },
 });

@@ -1,6 +1,6 @@
 // The package's client, as a service uses it: whom it believes, what it sends, how its calls end.
 import { expect } from 'chai';
-import { type ConnectOptions, connect, every, type MeshClient, Outcome, State } from '../../src/client/index.js';
+import { type ConnectOptions, connect, every, type MeshClient, Outcome, Role, State } from '../../src/client/index.js';
 import { ApiFault } from '../../src/contract/fault.js';
 import { IdentityFault } from '../../src/identity/fault.js';
 import type { MeshRole } from '../../src/identity/spiffe.js';
@@ -37,9 +37,8 @@ describe('client', () => {
     expect((await client.readings.getLatest()).readings[1]?.state).to.equal(State.CRITICAL);
     expect((await client.tokens.listTokens({})).tokens).to.have.length(2);
     // What is absent has the contract's default; what is undefined counts as absent.
-    expect(cloud.asked('listMachines')).to.deep.equal([
-      { customerId: ACME, pageSize: 0, pageToken: '', includeRetired: false },
-    ]);
+    const filter = { includeRetired: false, states: [], role: Role.UNSPECIFIED, nameContains: '', readMask: undefined };
+    expect(cloud.asked('listMachines')).to.deep.equal([{ customerId: ACME, pageSize: 0, pageToken: '', ...filter }]);
     await client.customers.updateCustomer({ id: ACME, name: undefined, directAllowed: false });
     expect(cloud.asked('updateCustomer')).to.deep.equal([
       { id: ACME, name: undefined, directAllowed: false, fallbackAfterMs: undefined },

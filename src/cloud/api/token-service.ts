@@ -15,7 +15,7 @@ import {
 import type { UserCaller } from '../../contract/access.js';
 import { ApiFault } from '../../contract/fault.js';
 import { invalid } from '../../contract/status.js';
-import { roleFromProto, roleToProto } from '../../identity/spiffe.js';
+import { roleToProto } from '../../identity/spiffe.js';
 import { formatEnrollmentToken } from '../../identity/token-text.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import { defined } from '../../kernel/defined.js';
@@ -25,7 +25,7 @@ import { callerOf } from '../inventory/tokens.js';
 import { page } from './paging.js';
 import type { MeshFacts } from './ports.js';
 import { type Call, View } from './tenancy.js';
-import { optionalName, requireAddress, requireRange } from './validation.js';
+import { optionalName, requireAddress, requireMachineRole, requireRange } from './validation.js';
 
 const DEFAULT_LIFETIME_MS = 3_600_000;
 const MIN_LIFETIME_MS = 60_000;
@@ -167,12 +167,6 @@ export class TokenService {
       lastUsedAtMs: enrollment ? 0 : this.modules.inventory.tokens.uses.lastOf(token),
     };
   }
-}
-
-function requireMachineRole(role: Role): MachineRole {
-  const name = roleFromProto(role);
-  if (name !== 'hub' && name !== 'connector') throw invalid('role', 'must be ROLE_HUB or ROLE_CONNECTOR');
-  return name;
 }
 
 function requireUserCaller(caller: Caller): UserCaller {

@@ -18,6 +18,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { FieldMask } from "../../../google/protobuf/field_mask.js";
 import { Struct } from "../../../google/protobuf/struct.js";
 import { Caller, callerFromJSON, callerToJSON, Scope, scopeFromJSON, scopeToJSON } from "../../access/v1/access.js";
 import { MachineInfo, Role, roleFromJSON, roleToJSON } from "../../enrollment/v1/enrollment.js";
@@ -43,7 +44,9 @@ export const protobufFileName = "occmesh/inventory/v1/inventory.proto";
  * message names it), UNAUTHENTICATED (no valid token), PERMISSION_DENIED (the token's role does not allow it),
  * NOT_FOUND (it does not exist or belongs to somebody else: the same answer), ALREADY_EXISTS, RESOURCE_EXHAUSTED. All of
  * them carry google.rpc.ErrorInfo; INVALID_ARGUMENT google.rpc.BadRequest, too.
- * Lists are paginated: page_size 1 to 1,000 (default 200), page_token from the answer before.
+ * Lists are paginated: page_size 1 to 1,000 (default 200), page_token from the answer before. It is good for the same list
+ * only: with another filter it is INVALID_ARGUMENT. A read_mask says which fields are wanted; paths that there are not are
+ * INVALID_ARGUMENT.
  *
  * Requests that change something have a request_id, at most 64 characters. Of those with the same id, of one token and
  * one RPC, only the first has an effect, also after a restart of the cloud; the others wait for it and are answered with
@@ -389,6 +392,14 @@ export interface ListMachinesRequest {
   pageToken: string;
   /** Also retired ones. */
   includeRetired: boolean;
+  /** Only those that are in one of these states now; empty: in any. With MACHINE_STATE_RETIRED also retired ones. */
+  states: MachineState[];
+  /** Only of this role; optional. */
+  role: Role;
+  /** Only those whose name has this in it, in upper or lower case; at most 64 characters; optional. */
+  nameContains: string;
+  /** Only these fields of Machine, such as `state` or `info.hostname`; absent or empty: all. */
+  readMask: string[] | undefined;
 }
 
 /** Machines. */
@@ -560,6 +571,12 @@ export interface ListSensorsRequest {
   pageSize: number;
   /** Where to go on. */
   pageToken: string;
+  /** Only those that are in one of these states now; empty: in any. */
+  states: SensorState[];
+  /** Only of this kind; optional. */
+  kind: string;
+  /** Only these fields of Sensor; absent or empty: all. */
+  readMask: string[] | undefined;
 }
 
 /** Sensors. */
@@ -1909,7 +1926,16 @@ export const Machine: MessageFns<Machine> = {
 };
 
 function createBaseListMachinesRequest(): ListMachinesRequest {
-  return { customerId: "", pageSize: 0, pageToken: "", includeRetired: false };
+  return {
+    customerId: "",
+    pageSize: 0,
+    pageToken: "",
+    includeRetired: false,
+    states: [],
+    role: 0,
+    nameContains: "",
+    readMask: undefined,
+  };
 }
 
 export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
@@ -1925,6 +1951,22 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
     }
     if (message.includeRetired !== false) {
       writer.uint32(32).bool(message.includeRetired);
+    }
+    if (message.states.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.states) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.role !== 0) {
+      writer.uint32(48).int32(message.role);
+    }
+    if (message.nameContains !== "") {
+      writer.uint32(58).string(message.nameContains);
+    }
+    if (message.readMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.readMask), writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -1974,6 +2016,48 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
             message.includeRetired = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag === 40) {
+              message.states.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.states.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.role = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.nameContains = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.readMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2008,6 +2092,20 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
         : isSet(object.include_retired)
         ? globalThis.Boolean(object.include_retired)
         : false,
+      states: globalThis.Array.isArray(object?.states)
+        ? object.states.map((e: any) => machineStateFromJSON(e))
+        : [],
+      role: isSet(object.role) ? roleFromJSON(object.role) : 0,
+      nameContains: isSet(object.nameContains)
+        ? globalThis.String(object.nameContains)
+        : isSet(object.name_contains)
+        ? globalThis.String(object.name_contains)
+        : "",
+      readMask: isSet(object.readMask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.readMask))
+        : isSet(object.read_mask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.read_mask))
+        : undefined,
     };
   },
 
@@ -2025,6 +2123,18 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
     if (message.includeRetired !== false) {
       obj.includeRetired = message.includeRetired;
     }
+    if (message.states?.length) {
+      obj.states = message.states.map((e) => machineStateToJSON(e));
+    }
+    if (message.role !== 0) {
+      obj.role = roleToJSON(message.role);
+    }
+    if (message.nameContains !== "") {
+      obj.nameContains = message.nameContains;
+    }
+    if (message.readMask !== undefined) {
+      obj.readMask = FieldMask.toJSON(FieldMask.wrap(message.readMask));
+    }
     return obj;
   },
 
@@ -2037,6 +2147,10 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
     message.includeRetired = object.includeRetired ?? false;
+    message.states = object.states?.map((e) => e) || [];
+    message.role = object.role ?? 0;
+    message.nameContains = object.nameContains ?? "";
+    message.readMask = object.readMask ?? undefined;
     return message;
   },
 };
@@ -3544,7 +3658,7 @@ export const CreateSensorRequest: MessageFns<CreateSensorRequest> = {
 };
 
 function createBaseListSensorsRequest(): ListSensorsRequest {
-  return { machineId: "", customerId: "", pageSize: 0, pageToken: "" };
+  return { machineId: "", customerId: "", pageSize: 0, pageToken: "", states: [], kind: "", readMask: undefined };
 }
 
 export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
@@ -3560,6 +3674,19 @@ export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(34).string(message.pageToken);
+    }
+    if (message.states.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.states) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.kind !== "") {
+      writer.uint32(50).string(message.kind);
+    }
+    if (message.readMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.readMask), writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -3609,6 +3736,40 @@ export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
             message.pageToken = reader.string();
             continue;
           }
+          case 5: {
+            if (tag === 40) {
+              message.states.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.states.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.readMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3643,6 +3804,15 @@ export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
         : isSet(object.page_token)
         ? globalThis.String(object.page_token)
         : "",
+      states: globalThis.Array.isArray(object?.states)
+        ? object.states.map((e: any) => sensorStateFromJSON(e))
+        : [],
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      readMask: isSet(object.readMask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.readMask))
+        : isSet(object.read_mask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.read_mask))
+        : undefined,
     };
   },
 
@@ -3660,6 +3830,15 @@ export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
     if (message.pageToken !== "") {
       obj.pageToken = message.pageToken;
     }
+    if (message.states?.length) {
+      obj.states = message.states.map((e) => sensorStateToJSON(e));
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.readMask !== undefined) {
+      obj.readMask = FieldMask.toJSON(FieldMask.wrap(message.readMask));
+    }
     return obj;
   },
 
@@ -3672,6 +3851,9 @@ export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
     message.customerId = object.customerId ?? "";
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.states = object.states?.map((e) => e) || [];
+    message.kind = object.kind ?? "";
+    message.readMask = object.readMask ?? undefined;
     return message;
   },
 };

@@ -78,11 +78,8 @@ check-gen: node_modules/.installed ## gen/ is what proto/ generates
 	$(BIN)/buf build -o "$$fresh/gen/descriptors.binpb" --as-file-descriptor-set --exclude-source-info; \
 	diff -r gen "$$fresh/gen" || { echo "gen/ is not what proto/ generates: run 'make gen'"; exit 1; }
 fix-gen: gen ## The same as gen
-check-breaking: node_modules/.installed ## The contracts break no released client (against BASE, default: origin/main or the last tag)
-	@base="$(BASE)"; \
-	[ -n "$$base" ] || base=$$(git rev-parse -q --verify origin/main || git describe --tags --abbrev=0 2>/dev/null || true); \
-	if [ -z "$$base" ] || ! git cat-file -e "$$base:proto" 2>/dev/null; then echo "nothing released yet: no breaking check"; \
-	else $(BIN)/buf breaking --against ".git#ref=$$base"; fi
+check-breaking: node_modules/.installed ## The contracts break no client of any release (test/contract/golden/contract)
+	@set -e; for released in test/contract/golden/contract/*.binpb; do $(BIN)/buf breaking --against "$$released"; done
 
 ## Test it
 
@@ -114,6 +111,12 @@ bench: dist/.built ## Measure real processes (BENCH=name: one part): a table, an
 	@node dist/test/bench/main.js $(ARGS) $(BENCH)
 bench-smoke: dist/.built ## See that it still measures: everything tiny, within a minute
 	@node dist/test/bench/main.js --smoke $(BENCH)
+
+## Judge it
+
+.PHONY: conformance
+conformance: dist/.built ## Judge anybody's connector or cloud by the rules of the contract: TARGET=host:port ARGS="--token-file FILE"
+	@node dist/src/conformance/main.js $(TARGET) $(ARGS)
 
 ## Tidy up
 

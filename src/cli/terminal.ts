@@ -5,6 +5,8 @@ import type { Random } from '../kernel/random.js';
 
 export interface Output {
   write(text: string): void;
+  /** Resolves when whoever reads it has room for more. */
+  drained(): Promise<void>;
   /** Somebody is looking: colours and layout make sense. */
   readonly isTerminal: boolean;
   /** Of the terminal; undefined when it is none. */

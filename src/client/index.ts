@@ -110,6 +110,7 @@ export {
   SecretState,
 } from '../../gen/occmesh/secrets/v1/secrets.js';
 export { type FlushRange, GapReason, State, Witness } from '../../gen/occmesh/telemetry/v1/telemetry.js';
+export type { FieldProblem } from '../contract/error-details.js';
 export { type ContractCode, ContractFault } from '../contract/fault.js';
 export { type ConnectModules, type ConnectOptions, connect, type MeshClient } from './connect.js';
 export { every } from './pages.js';

@@ -117,7 +117,7 @@ export class Cloud implements Stoppable {
     const presence = new Presence(clock, silentAfter);
     const monitoring = await Monitoring.open({ store, inventory, presence, clock, random, log }, scope);
     const latest = new LatestReadings();
-    const watchers = new Watchers();
+    const watchers = new Watchers(store);
     const ingest = new Ingest(store);
     const merging = new BackgroundMerging({ store, clock, log, isBusy: () => ingest.isBusy });
     ingest.onStored((hub, log, batch) => {

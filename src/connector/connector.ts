@@ -132,7 +132,6 @@ export class Connector implements Stoppable {
     const trunk: TrunkLink = new TrunkLink({
       dial,
       hello: () => ({
-        version: 1,
         bootId,
         lanAddresses: lanAddresses(options.interfaces, listener.address),
         software: SOFTWARE,

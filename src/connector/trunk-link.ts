@@ -16,6 +16,8 @@ import type { Logger } from '../kernel/log.js';
 import { type Edges, StateMachine } from '../kernel/machine.js';
 import type { Random } from '../kernel/random.js';
 import { backoff, RECONNECT } from '../kernel/retry.js';
+import { endingOf, LinkFault } from '../link/fault.js';
+import { agreeOnVersion, olderServer, SPEAKS } from '../link/negotiation.js';
 import { type Ending, ending } from '../link/pipe.js';
 import { FrameQueue, type MessageSink } from '../trunk/frame-queue.js';
 import { MAX_CHANNELS, TRUNK_CHANNEL } from '../trunk/limits.js';
@@ -65,7 +67,7 @@ export interface HubChannel {
 export interface TrunkLinkModules {
   /** Dials the cloud; rejects when it cannot be reached. */
   readonly dial: (signal: AbortSignal) => Promise<TrunkStream>;
-  readonly hello: () => TrunkHello;
+  readonly hello: () => Omit<TrunkHello, 'version' | 'versions' | 'capabilities'>;
   readonly onWelcome: (welcome: TrunkWelcome) => void;
   readonly clock: Clock;
   readonly random: Random;
@@ -208,11 +210,15 @@ export class TrunkLink {
               }
             }
           } catch (thrown) {
-            finish(ending(CloseCode.PROTOCOL, describe(thrown)));
+            const isOurs = thrown instanceof LinkFault;
+            finish(isOurs ? endingOf(thrown) : ending(CloseCode.PROTOCOL, describe(thrown)));
           }
         },
       });
-      queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'hello', value: this.modules.hello() } }, Lane.CONTROL);
+      queue.push(
+        { channel: TRUNK_CHANNEL, body: { $case: 'hello', value: helloOf(this.modules.hello()) } },
+        Lane.CONTROL,
+      );
     });
   }
 
@@ -234,6 +240,7 @@ export class TrunkLink {
   }
 
   #up(queue: FrameQueue, welcome: TrunkWelcome): void {
+    this.#checkVersion(welcome);
     this.#queue = queue;
     this.#counts.opened += 1;
     // Numbers are fresh on each trunk; none is used twice on one.
@@ -242,6 +249,15 @@ export class TrunkLink {
     this.modules.log.info({ cloud: welcome.software }, 'trunk to the cloud is up');
     this.modules.onWelcome(welcome);
     this.#beat(queue);
+  }
+
+  #checkVersion({ version, software }: TrunkWelcome): void {
+    const own = { role: 'connector', versions: SPEAKS.versions };
+    // Clouds before 0.2 name none.
+    const cloud = { role: 'cloud', versions: [version || 1] };
+    agreeOnVersion(own, cloud);
+    const advice = olderServer(own, cloud);
+    if (advice !== undefined) this.modules.log.warn({ cloud: software }, advice);
   }
 
   #beat(queue: FrameQueue): void {
@@ -268,4 +284,10 @@ export class TrunkLink {
   #silence(limit: Duration, what: string, finish: (why: Ending) => void): Timer {
     return this.modules.clock.after(limit, () => finish(ending(CloseCode.GOING_AWAY, what)));
   }
+}
+
+/** What the connector says of itself, with what this release speaks. */
+function helloOf(self: ReturnType<TrunkLinkModules['hello']>): TrunkHello {
+  const { versions, capabilities } = SPEAKS;
+  return { ...self, version: Math.max(...versions), versions: [...versions], capabilities: [...capabilities] };
 }

@@ -14,9 +14,10 @@ import { defined } from '../kernel/defined.js';
 import { describe } from '../kernel/fault.js';
 import { Arrival } from './arrival.js';
 import type { AccessRules } from './descriptors.js';
+import { DETAILS_KEY } from './error-details.js';
 import { ContractFault } from './fault.js';
 import type { ListenerLimits } from './limits.js';
-import { REASON_KEY, type StatusTranslator } from './status.js';
+import type { StatusTranslator } from './status.js';
 import type { StreamControl } from './windows.js';
 
 /** What is known about a call before anything of it has been read. */
@@ -174,7 +175,7 @@ const LIBRARYS_OWN: readonly (string | undefined)[] = [Status.RESOURCE_EXHAUSTED
 
 /** What grpc-js told the caller by itself, without asking us: a message over the limit, or one that it cannot read. */
 function endedByLibrary(stream: StreamControl): string | undefined {
-  const ours = stream.sent(REASON_KEY) !== undefined;
+  const ours = stream.sent(DETAILS_KEY) !== undefined;
   if (ours || !LIBRARYS_OWN.includes(stream.sent('grpc-status'))) return undefined;
   return decodeURI(stream.sent('grpc-message') ?? '');
 }

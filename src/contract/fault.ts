@@ -2,6 +2,7 @@
 // cannot be had (ApiFault). How either becomes a status, and a status a fault again, is in status.ts.
 import type { Duration } from '../kernel/duration.js';
 import { Fault, type FaultOptions } from '../kernel/fault.js';
+import type { FieldProblem } from './error-details.js';
 
 export type ContractCode =
   /** Listening: another program has the port. */
@@ -43,7 +44,7 @@ export type ContractCode =
   | 'contract.internal';
 
 export interface EdgeFaultOptions extends FaultOptions {
-  /** What the `occ-reason` trailer says instead of the code. ASCII. */
+  /** What ErrorInfo says instead of the code. */
   readonly reason?: string | undefined;
   /** Not before: RetryInfo in the status details. */
   readonly retryAfter?: Duration | undefined;
@@ -61,7 +62,19 @@ export abstract class EdgeFault<Code extends string> extends Fault<Code> {
   }
 }
 
-export class ContractFault extends EdgeFault<ContractCode> {}
+export interface ContractFaultOptions extends EdgeFaultOptions {
+  readonly fields?: readonly FieldProblem[];
+}
+
+export class ContractFault extends EdgeFault<ContractCode> {
+  /** Of a call that was refused: the fields of the request that the server found wrong. */
+  readonly fields: readonly FieldProblem[];
+
+  constructor(code: ContractCode, message: string, options: ContractFaultOptions = {}) {
+    super(code, message, options);
+    this.fields = options.fields ?? [];
+  }
+}
 
 export type ApiCode =
   | 'api.invalid'
@@ -73,20 +86,9 @@ export type ApiCode =
   | 'api.unavailable'
   | 'api.unauthenticated';
 
-export interface ApiFaultOptions extends EdgeFaultOptions {
-  /** Which field of the request is meant, as the proto names it: `sensor.interval_ms`. */
-  readonly field?: string;
-}
-
 /** For handlers: the caller is told code, message and advice, so none of them may hold what the caller may not know. */
 export class ApiFault extends EdgeFault<ApiCode> {
-  readonly field: string | undefined;
-
-  constructor(code: ApiCode, message: string, options: ApiFaultOptions = {}) {
-    super(code, options.field === undefined ? message : `${options.field}: ${message}`, {
-      permanent: code !== 'api.unavailable' && code !== 'api.exhausted',
-      ...options,
-    });
-    this.field = options.field;
+  constructor(code: ApiCode, message: string, options: EdgeFaultOptions = {}) {
+    super(code, message, { permanent: code !== 'api.unavailable' && code !== 'api.exhausted', ...options });
   }
 }

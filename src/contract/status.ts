@@ -4,13 +4,11 @@ import { Metadata, type ServiceError, status as Status, type StatusObject } from
 import { Fault } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import type { Random } from '../kernel/random.js';
+import { DETAILS_KEY, decodeDetails, type ErrorDetails, encodeDetails, plainText } from './error-details.js';
 import { ApiFault, type ContractCode, ContractFault, EdgeFault } from './fault.js';
-import { DETAILS_KEY, decodeRetryInfo, encodeRetryInfo } from './retry-info.js';
 
-/** The trailer with the fault's code, for programs. */
-export const REASON_KEY = 'occ-reason';
-/** A status text is for people; longer ones would not fit into the headers of some proxies. */
-const MAX_DETAILS = 1_000;
+/** A status text is for people. In the header each of its bytes may take three, and it stands in the details once more. */
+const MAX_TEXT_BYTES = 1_000;
 
 /** Fault code → status. Codes of higher folders stand here as text: the edge knows their names and nothing else. */
 export type StatusTable = { readonly [code: string]: Status };
@@ -54,6 +52,7 @@ export const STATUS_TABLE: StatusTable = {
   'telemetry.malformed': Status.INVALID_ARGUMENT,
 
   'link.protocol': Status.FAILED_PRECONDITION,
+  'link.version': Status.FAILED_PRECONDITION,
   'link.unauthentic': Status.UNAUTHENTICATED,
   'link.refused': Status.PERMISSION_DENIED,
   'link.exhausted': Status.RESOURCE_EXHAUSTED,
@@ -109,25 +108,26 @@ export class StatusTranslator {
   #withheld(thrown: unknown, code: Status, text: string, reason: string): StatusObject {
     const incident = this.modules.random.bytes(5).toString('hex');
     this.modules.log.error({ err: thrown, incident }, 'a call failed; the caller knows the incident number only');
-    const metadata = new Metadata();
-    metadata.set(REASON_KEY, reason);
-    return { code, details: `${text} (incident ${incident})`, metadata };
+    return statusWith(code, `${text} (incident ${incident})`, { reason, incident, fields: [], retryAfter: undefined });
   }
 }
 
 function told(code: Status, fault: Fault): StatusObject {
-  const sentence = fault.advice === undefined ? fault.message : `${fault.message}. ${fault.advice}`;
-  const details = plain(sentence);
-  const metadata = new Metadata();
+  const { field, advice, message } = fault;
   const edge = fault instanceof EdgeFault ? fault : undefined;
-  metadata.set(REASON_KEY, (edge?.reason ?? fault.code).replace(/[^\x20-\x7e]/g, '?'));
-  if (edge?.retryAfter !== undefined) metadata.set(DETAILS_KEY, encodeRetryInfo(code, details, edge.retryAfter));
-  return { code, details, metadata };
+  return statusWith(code, advice === undefined ? message : `${message}. ${advice}`, {
+    reason: edge?.reason ?? fault.code,
+    advice,
+    fields: field === undefined ? [] : [{ field, problem: message.slice(field.length + 2) }],
+    retryAfter: edge?.retryAfter,
+  });
 }
 
-/** grpc-js throws on lone surrogates when it writes the text (encodeURI), so they are replaced. */
-function plain(text: string): string {
-  return Buffer.from(text.slice(0, MAX_DETAILS)).toString();
+function statusWith(code: Status, text: string, details: ErrorDetails): StatusObject {
+  const plain = plainText(text, MAX_TEXT_BYTES);
+  const metadata = new Metadata();
+  metadata.set(DETAILS_KEY, encodeDetails(code, plain, details));
+  return { code, details: plain, metadata };
 }
 
 const FAULT_OF: { readonly [code: number]: ContractCode } = {
@@ -169,21 +169,23 @@ export interface CallFacts {
 }
 
 /**
- * A failed call as a fault: readable, with advice, the server's reason and its wish when to come back. Without a cause: what
+ * A failed call as a fault: readable, with advice, the server's reason, the fields that it
+ * names and its wish when to come back. Without a cause: what
  * grpc-js throws says the same once more.
  */
 export function fromStatus(error: ServiceError | StatusObject, facts: CallFacts): ContractFault {
   if (error.code === Status.UNAVAILABLE && facts.connection) return facts.connection;
   const code = FAULT_OF[error.code] ?? 'contract.internal';
-  const reason = error.metadata?.get(REASON_KEY)[0];
-  const details = error.metadata?.get(DETAILS_KEY)[0];
+  const bytes = error.metadata?.get(DETAILS_KEY)[0];
+  const { reason, fields, retryAfter } = decodeDetails(Buffer.isBuffer(bytes) ? bytes : Buffer.alloc(0));
   // What the server itself said is its own sentence; what grpc-js says about connections needs to say whose.
   const message = reason === undefined ? `${facts.address}: ${plainCause(error.details)}` : error.details;
   return new ContractFault(code, message, {
     permanent: !RETRYABLE.includes(code),
     ...(reason === undefined && ADVICE[code] !== undefined ? { advice: ADVICE[code] } : {}),
-    reason: typeof reason === 'string' ? reason : undefined,
-    retryAfter: Buffer.isBuffer(details) ? decodeRetryInfo(details) : undefined,
+    reason,
+    fields,
+    retryAfter,
   });
 }
 

@@ -7,6 +7,8 @@ export interface FaultOptions {
   readonly permanent?: boolean;
   /** The next step for whoever reads the message: one sentence, imperative. */
   readonly advice?: string;
+  /** Which field of the request is meant, as the proto names it: `sensor.interval_ms`. The message begins with it. */
+  readonly field?: string | undefined;
 }
 
 /** An area derives its own class with its own union of codes: `class WalFault extends Fault<'wal.full' | …> {}`. */
@@ -14,13 +16,18 @@ export abstract class Fault<Code extends string = string> extends Error {
   readonly code: Code;
   readonly permanent: boolean;
   readonly advice: string | undefined;
+  readonly field: string | undefined;
 
   constructor(code: Code, message: string, options: FaultOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(
+      options.field === undefined ? message : `${options.field}: ${message}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
     this.name = new.target.name;
     this.code = code;
     this.permanent = options.permanent ?? false;
     this.advice = options.advice;
+    this.field = options.field;
   }
 }
 

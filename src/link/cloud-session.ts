@@ -22,8 +22,9 @@ import { FrameOpener, FrameSealer, SessionKeyPair } from './frames.js';
 import { helloInput, sessionId, welcomeInput } from './handshake.js';
 import { Implied } from './implied.js';
 import { Inbox } from './inbox.js';
+import { agreeOnCapabilities, agreeOnVersion, SPEAKS, type Speaks } from './negotiation.js';
 import type { Ending, Pipe } from './pipe.js';
-import { MAX_GENERATION, MAX_SELF_DESCRIPTION, MOST_LOGS, MOST_SEALING_KEYS, PROTOCOL_VERSION } from './version.js';
+import { MAX_GENERATION, MAX_SELF_DESCRIPTION, MOST_LOGS, MOST_SEALING_KEYS } from './version.js';
 
 export type CloudSessionState = 'awaiting-hello' | 'admitting' | 'up' | 'ended';
 
@@ -41,7 +42,7 @@ const HELLO_LIMIT = seconds(20);
 
 /** What the host says to a Hello. */
 export interface Admission {
-  readonly welcome: Omit<Welcome, 'certificate' | 'sessionKey'>;
+  readonly welcome: Omit<Welcome, 'certificate' | 'sessionKey' | 'capabilities'>;
 }
 
 /** The cloud behind a session. */
@@ -69,6 +70,10 @@ export interface CloudSessionModules {
   readonly host: CloudHost;
   readonly clock: Clock;
   readonly random: Random;
+  /** Default: what this release speaks. */
+  readonly speaks?: Speaks;
+  /** Default: a new one. */
+  readonly keyPair?: SessionKeyPair;
 }
 
 /** What both ends have from the handshake on. */
@@ -82,10 +87,12 @@ export class CloudSession {
   readonly #state = new StateMachine<CloudSessionState>('cloud session', CLOUD_SESSION_EDGES, 'awaiting-hello');
   #challenge: Uint8Array;
   readonly #inbox: Inbox;
+  readonly #speaks: Speaks;
   #timer: Timer | undefined;
   #agreed: Agreed | undefined;
 
   constructor(private readonly modules: CloudSessionModules) {
+    this.#speaks = modules.speaks ?? SPEAKS;
     this.#inbox = new Inbox(
       (envelope) => this.#receive(envelope),
       (thrown) => this.fail(thrown),
@@ -94,7 +101,7 @@ export class CloudSession {
     const nonce = modules.random.bytes(32);
     this.#challenge = encodeDown({
       $case: 'challenge',
-      value: Challenge.fromPartial({ nonce, versions: [PROTOCOL_VERSION] }),
+      value: Challenge.fromPartial({ nonce, versions: [...this.#speaks.versions] }),
     });
     this.#timer = modules.clock.after(HELLO_LIMIT, () => this.fail(new LinkFault('link.silent', 'no Hello in time')));
     modules.pipe.listen({
@@ -170,6 +177,9 @@ export class CloudSession {
     if (!this.#state.is('awaiting-hello')) throw new LinkFault('link.protocol', 'a second Hello');
     const { host, pipe } = this.modules;
     checkHello(hello);
+    const { versions } = this.#speaks;
+    agreeOnVersion({ role: 'hub', versions: [hello.version] }, { role: 'cloud', versions });
+    const capabilities = agreeOnCapabilities(this.#speaks.capabilities, hello.capabilities);
     const hub = host.verifyHub(hello);
     if (!hub.verify(helloInput(this.#challenge, payload), signature)) {
       throw new LinkFault('link.unauthentic', 'the signature of Hello does not verify');
@@ -177,14 +187,14 @@ export class CloudSession {
     this.#state.to('admitting');
     const helloBytes = Uint8Array.from(payload);
     // Before anything is changed for a Hello that leads nowhere.
-    const keyPair = new SessionKeyPair();
+    const keyPair = this.modules.keyPair ?? new SessionKeyPair();
     const keys = keyPair.agree(hello.sessionKey, sessionId(this.#challenge, helloBytes));
     const { welcome } = await host.admit(this, hello);
     if (!this.#state.is('admitting')) return;
     this.#disarm();
     this.#agreed = { sealer: new FrameSealer(keys.D), opener: new FrameOpener(keys.U), implied: new Implied(hub) };
     this.#state.to('up');
-    const value = { ...welcome, certificate: host.certificate, sessionKey: keyPair.publicKey };
+    const value = { ...welcome, certificate: host.certificate, sessionKey: keyPair.publicKey, capabilities };
     const answer = encodeDown({ $case: 'welcome', value });
     const input = welcomeInput(this.#challenge, helloBytes, answer);
     pipe.send(signedEnvelope(answer, host.key.sign(input)), Lane.CONTROL);
@@ -206,8 +216,7 @@ export class CloudSession {
   }
 }
 
-function checkHello({ version, nonce, bootId, generation, logs, software, previousEnd, sealingKeys }: Hello): void {
-  if (version !== PROTOCOL_VERSION) throw new LinkFault('link.protocol', `unknown version ${version}`);
+function checkHello({ nonce, bootId, generation, logs, software, previousEnd, sealingKeys }: Hello): void {
   if (nonce.length !== 32) throw new LinkFault('link.protocol', 'Hello without a nonce of 32 bytes');
   if (bootId.length !== ID_BYTES) throw new LinkFault('link.protocol', 'Hello without a boot id of 16 bytes');
   if (generation > MAX_GENERATION) throw new LinkFault('link.protocol', 'a generation that was never issued');

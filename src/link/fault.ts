@@ -17,6 +17,8 @@ export type LinkCode =
   | 'link.silent'
   /** A newer session has taken its place. */
   | 'link.superseded'
+  /** There is no protocol version that both sides speak. */
+  | 'link.version'
   /** This side is being stopped. */
   | 'link.going-away';
 
@@ -41,6 +43,7 @@ const CLOSE_CODES: { readonly [C in LinkCode]: CloseCode } = {
   'link.exhausted': CloseCode.EXHAUSTED,
   'link.silent': CloseCode.GOING_AWAY,
   'link.superseded': CloseCode.SUPERSEDED,
+  'link.version': CloseCode.VERSION,
   'link.going-away': CloseCode.GOING_AWAY,
 };
 

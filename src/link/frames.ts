@@ -28,9 +28,9 @@ export class SessionKeyPair {
   readonly publicKey: Buffer;
   readonly #privateKey: KeyObject;
 
-  constructor() {
-    const { publicKey, privateKey } = generateKeyPairSync('x25519');
-    this.publicKey = Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+  /** A new one; a given private key is for tests. */
+  constructor(privateKey: KeyObject = generateKeyPairSync('x25519').privateKey) {
+    this.publicKey = Buffer.from(createPublicKey(privateKey).export({ format: 'jwk' }).x ?? '', 'base64url');
     this.#privateKey = privateKey;
   }
 

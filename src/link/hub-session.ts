@@ -24,8 +24,8 @@ import { FrameOpener, FrameSealer, SessionKeyPair } from './frames.js';
 import { helloInput, sessionId, welcomeInput } from './handshake.js';
 import { Implied } from './implied.js';
 import { Inbox } from './inbox.js';
+import { agreeOnVersion, olderServer, SPEAKS } from './negotiation.js';
 import { type Ending, ending, type Pipe } from './pipe.js';
-import { PROTOCOL_VERSION } from './version.js';
 
 export type HubSessionState = 'awaiting-challenge' | 'awaiting-welcome' | 'welcoming' | 'up' | 'ended';
 
@@ -70,6 +70,10 @@ export interface HubSessionModules {
   readonly member: HubMember;
   readonly clock: Clock;
   readonly nonce: Buffer;
+  /** Protocol versions; default: what this release speaks. */
+  readonly versions?: readonly number[];
+  /** Default: a new one. */
+  readonly keyPair?: SessionKeyPair;
   readonly log: Logger;
 }
 
@@ -191,21 +195,20 @@ export class HubSession {
   #answerChallenge(payload: Uint8Array, versions: readonly number[], nonce: Uint8Array): undefined {
     if (!this.#state.is('awaiting-challenge')) throw new LinkFault('link.protocol', 'a second challenge');
     if (nonce.length !== 32) throw new LinkFault('link.protocol', 'challenge without a nonce of 32 bytes');
-    if (!versions.includes(PROTOCOL_VERSION)) {
-      throw new LinkFault(
-        'link.protocol',
-        `the cloud speaks protocol versions ${versions.join(', ')}, this hub ${PROTOCOL_VERSION}`,
-      );
-    }
+    const own = { role: 'hub', versions: this.modules.versions ?? SPEAKS.versions };
+    const cloud = { role: 'cloud', versions };
+    const version = agreeOnVersion(own, cloud);
+    const advice = olderServer(own, cloud);
+    if (advice !== undefined) this.modules.log.warn({ version }, advice);
     this.#state.to('awaiting-welcome');
     const { member, pipe } = this.modules;
     // Kept by copy: decoded bytes are views into the carrier's buffer.
     this.#challenge = Uint8Array.from(payload);
-    this.#keyPair = new SessionKeyPair();
+    this.#keyPair = this.modules.keyPair ?? new SessionKeyPair();
     const sessionKey = this.#keyPair.publicKey;
     this.#hello = encodeUp({
       $case: 'hello',
-      value: { ...member.hello(), nonce: this.modules.nonce, version: PROTOCOL_VERSION, sessionKey },
+      value: { ...member.hello(), nonce: this.modules.nonce, version, sessionKey },
     });
     const signature = member.key.sign(helloInput(this.#challenge, this.#hello));
     pipe.send(signedEnvelope(this.#hello, signature), Lane.CONTROL);

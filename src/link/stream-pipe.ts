@@ -16,6 +16,7 @@ const FAULTS: { readonly [C in Exclude<CloseCode, CloseCode.UNRECOGNIZED>]: Cont
   [CloseCode.NO_CLOUD]: 'contract.unavailable',
   [CloseCode.EXHAUSTED]: 'contract.exhausted',
   [CloseCode.GOING_AWAY]: 'contract.unavailable',
+  [CloseCode.VERSION]: 'contract.precondition',
   // Not contract.internal, whose text, reason and wait are withheld: the text of an ending is made to be told.
   [CloseCode.INTERNAL]: 'contract.unavailable',
 };

@@ -1,7 +1,5 @@
-// What this program speaks, and the limits that are part of it.
+// The limits that are part of the protocol; which versions of it there are: negotiation.ts.
 
-/** link.v1, first version. */
-export const PROTOCOL_VERSION = 1;
 /** A Hello names no more logs. */
 export const MOST_LOGS = 256;
 /** A DigestRequest names no more flushes. */

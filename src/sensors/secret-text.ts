@@ -11,5 +11,5 @@ export async function secretText(secrets: Secrets, field: string): Promise<strin
 export async function requireSecretText(secrets: Secrets, field: string): Promise<string> {
   const text = await secretText(secrets, field);
   if (text !== undefined) return text;
-  throw new SensorFault('sensor.secret', `no ${field} has been entered`, { permanent: true });
+  throw new SensorFault('sensor.secret', `no ${field} has been entered for this target`, { permanent: true });
 }

@@ -52,7 +52,7 @@ export class SealedSource implements SecretSource {
     const known = Object.hasOwn(this.fields, field) ? this.fields[field] : undefined;
     const secret = known && this.config.secrets.find((one) => one.field === field);
     if (secret) return this.open(this.config.number, secret, this.target);
-    if (known?.required) throw secretFault(`no ${field} has been entered`);
+    if (known?.required) throw secretFault(`no ${field} has been entered for this target`);
     return undefined;
   }
 }

@@ -105,7 +105,7 @@ describe('access rules', () => {
     const fault = await faultOf(link(edge.channel()));
     expect(fault.code).to.equal('contract.unauthenticated');
     expect(fault.message).to.contain('client certificate').and.contain('Enrol');
-    expect(fault.reason).to.equal('contract.unauthenticated');
+    expect(fault.reason).to.equal('CONTRACT_UNAUTHENTICATED');
     expect(seen).to.be.empty;
   });
 

@@ -275,7 +275,7 @@ describe('server streams', () => {
         seen.push(status);
     };
     const fault = await faultOf(reading());
-    expect(fault).to.include({ code: 'contract.exhausted', message: 'service: enough', reason: 'api.exhausted' });
+    expect(fault).to.include({ code: 'contract.exhausted', message: 'service: enough', reason: 'API_EXHAUSTED' });
     expect(seen).to.deep.equal([HealthCheckResponse_ServingStatus.SERVING]);
   });
 

@@ -4,6 +4,7 @@ import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { Caller, Role } from '../../src/client/index.js';
+import { DETAILS_KEY, decodeDetails } from '../../src/contract/error-details.js';
 import { until } from '../../src/demo/processes.js';
 import { systemClock } from '../../src/kernel/clock.js';
 import { seconds } from '../../src/kernel/duration.js';
@@ -35,7 +36,8 @@ interface Told<T> {
   readonly answer?: T;
   readonly code?: string;
   readonly details?: string;
-  readonly trailers?: Readonly<Record<string, string>>;
+  /** Trailers that are bytes, in base64. */
+  readonly binary?: Readonly<Record<string, string>>;
 }
 
 interface PythonMachine {
@@ -153,7 +155,8 @@ describe('a client in Python', function () {
     const told = await python(['machines', '10'], { token });
     expect(told.code).to.equal('UNAUTHENTICATED');
     expect(told.details).to.contain('token').and.contain('Ask an operator');
-    expect(told.trailers?.['occ-reason']).to.equal('contract.unauthenticated');
+    const details = decodeDetails(Buffer.from(told.binary?.[DETAILS_KEY] ?? '', 'base64'));
+    expect(details.reason).to.equal('CONTRACT_UNAUTHENTICATED');
   });
 
   it('is told which field is wrong', async () => {

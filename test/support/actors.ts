@@ -3,7 +3,13 @@
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Lane, LinkServiceService, Path, type Welcome } from '../../gen/occmesh/link/v1/link.js';
-import { CloseCode, type Frame, TrunkFrames, TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
+import {
+  CloseCode,
+  type Frame,
+  TrunkFrames,
+  TrunkHello,
+  TrunkServiceService,
+} from '../../gen/occmesh/trunk/v1/trunk.js';
 import { Role } from '../../src/client/index.js';
 import type { ByteStream } from '../../src/contract/byte-stream.js';
 import type { LocalMesh } from '../../src/demo/mesh.js';
@@ -269,7 +275,7 @@ export class HandTrunk {
 
   /** Hello, and the cloud's welcome. */
   async greet(): Promise<void> {
-    const value = { version: 1, bootId: systemRandom.bytes(16), lanAddresses: [], software: 'test', clockMs: 0 };
+    const value = TrunkHello.fromPartial({ version: 1, bootId: systemRandom.bytes(16), software: 'test' });
     this.send({ channel: 0, body: { $case: 'hello', value } });
     await this.frame((frame) => frame.body?.$case === 'welcome');
   }

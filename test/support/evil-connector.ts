@@ -73,7 +73,6 @@ export class EvilConnector implements Stoppable {
         return trunkStream(channel.byteStream(TrunkServiceService.trunk));
       },
       hello: () => ({
-        version: 1,
         bootId: systemRandom.bytes(16),
         lanAddresses: [`127.0.0.1:${mesh.connectorPort}`],
         software: 'evil',

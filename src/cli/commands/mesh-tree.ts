@@ -71,7 +71,7 @@ function drawHub(view: HubView, options: DrawOptions): Branch {
   const { paint, now, compact } = options;
   const details = [
     hub.path === Path.DIRECT ? 'direct' : '',
-    hub.queuedReadings > 0 ? paint('warn', `${hub.queuedReadings} readings wait, for ${span(hub.queuedAgeMs)}`) : '',
+    hub.queuedReadings > 0 ? paint('warn', waiting(hub)) : '',
     hub.configError === '' ? '' : paint('bad', `configuration: ${oneLine(hub.configError)}`),
   ];
   const well = sensors.every(
@@ -127,4 +127,8 @@ function gapLines(logs: readonly LogLedger[], now: EpochMs): string[] {
     const what = readings > 0 ? many(readings, 'reading') : many(flushes, 'flush').replace(/flushs$/, 'flushes');
     return `lost: ${what} (${gapReasonWord(reason)}), noticed ${ago(noticedMs, now)}`;
   });
+}
+
+function waiting({ queuedReadings, queuedAgeMs }: Machine): string {
+  return `${queuedReadings} ${queuedReadings === 1 ? 'reading waits' : 'readings wait'}, for ${span(queuedAgeMs)}`;
 }

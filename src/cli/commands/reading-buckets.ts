@@ -1,5 +1,5 @@
-// `occ readings range --every`: a range summed up in buckets of time.
-import type { AggregateReadingsRequest, State } from '../../client/index.js';
+// A range summed up in buckets of time, as a table (`occ readings range --every`) and row by row.
+import type { AggregateReadingsRequest, Sparse, State } from '../../client/index.js';
 import type { Names } from '../names.js';
 import type { Answer, Session } from '../operator.js';
 import { quantity } from '../output/reading.js';
@@ -7,8 +7,12 @@ import { table } from '../output/table.js';
 import { iso } from '../output/times.js';
 import { stateTone, stateWord } from '../output/words.js';
 
+export type BucketsRequest = Sparse<AggregateReadingsRequest> &
+  Pick<AggregateReadingsRequest, 'fromMs' | 'untilMs' | 'bucketMs'>;
+
 /** One metric in one bucket. */
-interface Row {
+export interface BucketRow {
+  readonly machineId: string;
   readonly sensor: number;
   readonly at: number;
   /** The worst of its sensor in this bucket. */
@@ -22,39 +26,27 @@ interface Row {
   readonly last: number;
 }
 
-export async function bucketsAnswer(
-  request: AggregateReadingsRequest,
-  names: Names,
-  session: Session,
-): Promise<Answer> {
-  const rows = await rowsOf(request, session);
-  const { machineId } = request;
+export async function bucketsAnswer(request: BucketsRequest, names: Names, session: Session): Promise<Answer> {
+  const rows: BucketRow[] = [];
+  for await (const row of bucketRows(request, session)) rows.push(row);
   return {
-    json: rows.map(({ sensor, at, state, ...metric }) => ({
-      machineId,
-      machine: names.machine(machineId),
-      sensorId: `${machineId}/${sensor}`,
-      sensor: names.sensor(machineId, sensor),
-      from: iso(at),
-      state: stateWord(state),
-      ...metric,
-    })),
+    json: rows.map((row) => plainBucket(row, names)),
     text: (paint) =>
       rows.length === 0
         ? ''
         : table(
             ['SENSOR', 'METRIC', 'FROM', 'COUNT', 'MINIMUM', 'AVERAGE', 'MAXIMUM', 'LAST', 'WORST'],
-            rows.map((row) => cellsOf(row, machineId, names)),
+            rows.map((row) => cellsOf(row, names)),
             paint,
           ),
     ...(rows.length === 0 ? { note: 'There is no value in this range.' } : {}),
   };
 }
 
-async function rowsOf(request: AggregateReadingsRequest, { client }: Session): Promise<Row[]> {
-  const rows: Row[] = [];
+/** Sensor by sensor, metric by metric, in the order of time. */
+export async function* bucketRows(request: BucketsRequest, { client }: Session): AsyncGenerator<BucketRow> {
   let worst = new Map<number, State>();
-  for await (const { sensor, content } of client.readings.aggregateReadings(request)) {
+  for await (const { machineId, sensor, content } of client.readings.aggregateReadings(request)) {
     if (content?.$case === 'states') {
       const { buckets, worst: states } = content.value;
       worst = new Map(buckets.map((bucket, i) => [bucket, states[i] ?? 0]));
@@ -62,25 +54,28 @@ async function rowsOf(request: AggregateReadingsRequest, { client }: Session): P
       const { name, unit, buckets, counts, minimums, maximums, sums, lasts } = content.value;
       for (const [i, bucket] of buckets.entries()) {
         const count = counts[i] ?? 0;
-        rows.push({
-          ...{
-            sensor,
-            at: request.fromMs + bucket * request.bucketMs,
-            state: worst.get(bucket) ?? 0,
-            name,
-            unit,
-            count,
-          },
+        const at = request.fromMs + bucket * request.bucketMs;
+        yield {
+          ...{ machineId, sensor, at, state: worst.get(bucket) ?? 0, name, unit, count },
           ...{ minimum: minimums[i] ?? 0, average: (sums[i] ?? 0) / count, maximum: maximums[i] ?? 0 },
           last: lasts[i] ?? 0,
-        });
+        };
       }
     }
   }
-  return rows;
 }
 
-const cellsOf = ({ sensor, at, state, name, unit, count, ...values }: Row, machineId: string, names: Names) => [
+export const plainBucket = ({ machineId, sensor, at, state, ...metric }: BucketRow, names: Names) => ({
+  machineId,
+  machine: names.machine(machineId),
+  sensorId: `${machineId}/${sensor}`,
+  sensor: names.sensor(machineId, sensor),
+  from: iso(at),
+  state: stateWord(state),
+  ...metric,
+});
+
+const cellsOf = ({ machineId, sensor, at, state, name, unit, count, ...values }: BucketRow, names: Names) => [
   { text: names.sensor(machineId, sensor), tone: 'strong' as const },
   name,
   iso(at) ?? '',

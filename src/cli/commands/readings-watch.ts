@@ -1,12 +1,15 @@
-// `occ readings watch`: a line for every reading, as the cloud stores it, until somebody ends it.
+// `occ readings watch`: a line for every reading, as the cloud stores it, until somebody ends it. A lost
+// connection is made anew, and goes on where it ended.
 import type { Command } from 'commander';
-import type { Reading } from '../../client/index.js';
+import { ContractFault, type Reading } from '../../client/index.js';
+import { sleep } from '../../kernel/clock.js';
 import { type Duration, seconds } from '../../kernel/duration.js';
+import { backoff, RECONNECT } from '../../kernel/retry.js';
 import { type Names, namesOf } from '../names.js';
 import { operate, operatorFlags, type Session } from '../operator.js';
 import { plainReading } from '../output/plain.js';
 import { valuesText } from '../output/reading.js';
-import { oneLine } from '../output/text.js';
+import { oneLine, printable } from '../output/text.js';
 import { iso } from '../output/times.js';
 import { stateTone, stateWord } from '../output/words.js';
 import { wasCutShort } from '../report.js';
@@ -26,17 +29,40 @@ export function addWatch(group: Command, terminal: Terminal): void {
       const machine = options.machine === undefined ? undefined : await session.hub(options.machine);
       const names = new LiveNames(session);
       try {
-        const request = { customerId, machineId: machine?.id };
-        for await (const { readings } of session.client.readings.watchReadings(request)) {
-          for (const reading of readings) terminal.stdout.write(line(reading, await names.for(reading), session));
-        }
+        for await (const reading of readingsOf(session, { customerId, machineId: machine?.id }))
+          terminal.stdout.write(line(reading, await names.for(reading), session));
       } catch (thrown) {
         // Ended by the one who started it: that is what was wanted.
-        if (!wasCutShort(thrown, terminal)) throw thrown;
+        if (!wasCutShort(thrown, terminal) && !terminal.interrupted.aborted) throw thrown;
       }
       return undefined;
     }),
   );
+}
+
+/** Each reading, over lost connections, too. What fails before the first answer is not tried again. */
+async function* readingsOf(
+  { client, terminal }: Session,
+  filter: { readonly customerId: string | undefined; readonly machineId: string | undefined },
+): AsyncGenerator<Reading> {
+  let afterPosition: string | undefined;
+  let waits = backoff(RECONNECT, terminal.random);
+  for (;;) {
+    try {
+      for await (const message of client.readings.watchReadings({ ...filter, afterPosition })) {
+        waits = backoff(RECONNECT, terminal.random);
+        const since = iso(message.missedSinceMs);
+        if (since) terminal.stderr.write(`readings since ${since} have been missed; see "occ readings range"\n`);
+        yield* message.readings;
+        afterPosition = message.position || afterPosition;
+      }
+    } catch (thrown) {
+      const isPassing = thrown instanceof ContractFault && !thrown.permanent && afterPosition !== undefined;
+      if (!isPassing || terminal.interrupted.aborted) throw thrown;
+      terminal.stderr.write(`${printable(thrown.message)}; trying again\n`);
+    }
+    await sleep(terminal.clock, waits.next().value, terminal.interrupted);
+  }
 }
 
 function line(reading: Reading, names: Names, { json, paint }: Session): string {

@@ -13,6 +13,7 @@ import type { Terminal } from '../terminal.js';
 import { duration, moment, wholeNumber } from '../values.js';
 import { Newest } from './newest.js';
 import { bucketsAnswer } from './reading-buckets.js';
+import { addExport } from './readings-export.js';
 import { addWatch } from './readings-watch.js';
 
 const LIMIT = 1_000;
@@ -23,6 +24,7 @@ export function addReadings(program: Command, terminal: Terminal): void {
   addLatest(group, terminal);
   addRange(group, terminal);
   addWatch(group, terminal);
+  addExport(group, terminal);
 }
 
 function addLatest(group: Command, terminal: Terminal): void {

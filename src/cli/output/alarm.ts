@@ -19,7 +19,7 @@ export function handlingOf(alarm: Alarm, now: number): string {
   if (alarm.closedAtMs !== 0) return `closed after ${span(Math.max(0, alarm.closedAtMs - alarm.raisedAtMs))}`;
   const hubs = alarm.unreachableHubs;
   const parts = [
-    alarm.acknowledgement && `acknowledged by ${alarm.acknowledgement.by}`,
+    alarm.acknowledgement && `acknowledged by ${alarm.acknowledgement.by.replace(/ \([^()]*\)$/, '')}`,
     alarm.silencedUntilMs > now && `silenced for ${span(alarm.silencedUntilMs - now)}`,
     alarm.inMaintenance && 'in maintenance',
     hubs > 0 && `${hubs} ${hubs === 1 ? 'hub' : 'hubs'} unreachable`,

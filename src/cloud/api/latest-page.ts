@@ -1,15 +1,13 @@
 // Pages of latest readings: by hub, then sensor. Where a page ended is where the next one goes on, whatever has been
-// added, removed or measured in between.
-//
-// Whoever shows them asks for the same readings again and again: each is encoded once, when it is first asked for, as a
-// response of its own. Serialised messages of one type, one after another, are one message with all of their items
-// (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
+// added, removed or measured in between. Whoever shows them asks for the same readings again and again: each is encoded
+// once, when it is first asked for.
 import { GetLatestResponse } from '../../../gen/occmesh/readings/v1/readings.js';
 import { invalid } from '../../contract/status.js';
 import type { MachineRecord } from '../inventory/records.js';
 import type { PlacedReading } from '../telemetry/latest.js';
 import { keyOfToken, MAX_PAGE_BYTES, type PageRequest, sizeOf, tokenOf } from './paging.js';
-import { toProto } from './reading-message.js';
+import { EncodedReadings } from './reading-message.js';
+import { type HubSeries, hasSensor } from './series.js';
 
 const SIZES = { usual: 1_000, most: 10_000 };
 
@@ -20,24 +18,26 @@ interface Place {
 }
 
 export class LatestPages {
-  readonly #encoded = new WeakMap<PlacedReading, Uint8Array>();
+  readonly #encoded = new EncodedReadings();
 
   /** `latestOf` gives what a hub has, by sensor. */
   constructor(private readonly latestOf: (hub: MachineRecord) => readonly PlacedReading[]) {}
 
-  /** A serialised GetLatestResponse; `hubs` in the order of their ids. Faults: api.invalid. */
-  page(hubs: readonly MachineRecord[], request: PageRequest): Uint8Array {
+  /** A serialised GetLatestResponse; `hubs` in the order of their machines' ids. Faults: api.invalid. */
+  page(hubs: readonly HubSeries[], request: PageRequest): Uint8Array {
     const size = sizeOf(request, SIZES);
     const after = placeOf(request.pageToken);
     const parts: Uint8Array[] = [];
     let bytes = 0;
     let last: Place = { machine: '', sensor: 0 };
-    for (const hub of hubs) {
+    for (const series of hubs) {
+      const hub = series.machine;
       if (after && hub.id < after.machine) continue;
       for (const placed of this.latestOf(hub)) {
         const { sensor } = placed.reading;
+        if (!hasSensor(series, sensor)) continue;
         if (after && hub.id === after.machine && sensor <= after.sensor) continue;
-        const part = this.#encode(hub.id, placed);
+        const part = this.#encoded.of(hub.id, placed);
         bytes += part.length;
         if (parts.length === size || (parts.length > 0 && bytes > MAX_PAGE_BYTES)) {
           return Buffer.concat([
@@ -50,14 +50,6 @@ export class LatestPages {
       }
     }
     return Buffer.concat(parts);
-  }
-
-  #encode(machineId: string, placed: PlacedReading): Uint8Array {
-    const known = this.#encoded.get(placed);
-    if (known) return known;
-    const encoded = encode({ readings: [toProto(machineId, placed)], nextPageToken: '' });
-    this.#encoded.set(placed, encoded);
-    return encoded;
   }
 }
 

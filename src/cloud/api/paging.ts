@@ -63,9 +63,9 @@ export function sizeOf({ pageSize }: PageRequest, { usual, most }: { usual: numb
 export const tokenOf = (key: string): string => `1${Buffer.from(key).toString('base64url')}`;
 
 /** Undefined for the first page. Faults: api.invalid. */
-export function keyOfToken(token: string): string | undefined {
+export function keyOfToken(token: string, field = 'page_token'): string | undefined {
   if (token === '') return undefined;
   const key = Buffer.from(token.slice(1), 'base64url').toString();
-  if (tokenOf(key) !== token) throw invalid('page_token', 'is not one that this service has given out');
+  if (tokenOf(key) !== token) throw invalid(field, 'is not one that this service has given out');
   return key;
 }

@@ -20,11 +20,14 @@ export function requireBuckets({ fromMs, untilMs, bucketMs }: AggregateReadingsR
   return buckets;
 }
 
-export function bucketsToProto({ sensor, states, metrics }: SensorSums): AggregateReadingsResponse[] {
+export function bucketsToProto(
+  machineId: string,
+  { sensor, states, metrics }: SensorSums,
+): AggregateReadingsResponse[] {
   return [
-    { sensor, content: { $case: 'states', value: statesToProto(states) } },
+    { machineId, sensor, content: { $case: 'states', value: statesToProto(states) } },
     ...metrics.map((metric): AggregateReadingsResponse => {
-      return { sensor, content: { $case: 'metric', value: metricToProto(metric) } };
+      return { machineId, sensor, content: { $case: 'metric', value: metricToProto(metric) } };
     }),
   ];
 }

@@ -1,5 +1,5 @@
 // Stored readings as callers get them. A reading may have 256 metrics, and take 50 KB.
-import type { Reading } from '../../../gen/occmesh/readings/v1/readings.js';
+import { GetLatestResponse, type Reading } from '../../../gen/occmesh/readings/v1/readings.js';
 import type { PlacedReading } from '../telemetry/latest.js';
 
 export function toProto(machineId: string, { reading, log, flush, position }: PlacedReading): Reading {
@@ -19,4 +19,22 @@ export function mostBytesOf({ message, values }: Reading): number {
   let characters = message.length;
   for (const { name, unit } of values) characters += name.length + unit.length;
   return 128 + 3 * characters + 20 * values.length;
+}
+
+/**
+ * Readings that many ask for are encoded once, each as a response of its own. Serialised messages of one type, one after
+ * another, are one message with all of their items (https://protobuf.dev/programming-guides/encoding/#last-one-wins).
+ */
+export class EncodedReadings {
+  readonly #encoded = new WeakMap<PlacedReading, Uint8Array>();
+
+  /** A message whose field 1 has this reading, whatever message has its readings there. */
+  of(machineId: string, placed: PlacedReading): Uint8Array {
+    const known = this.#encoded.get(placed);
+    if (known) return known;
+    const response = { readings: [toProto(machineId, placed)], nextPageToken: '' };
+    const encoded = GetLatestResponse.encode(response).finish();
+    this.#encoded.set(placed, encoded);
+    return encoded;
+  }
 }

@@ -10,39 +10,40 @@ import type {
   QueryReadingsRequest,
   QueryReadingsResponse,
   WatchReadingsRequest,
-  WatchReadingsResponse,
 } from '../../../gen/occmesh/readings/v1/readings.js';
 import { ApiFault } from '../../contract/fault.js';
-import { uuidBytes, uuidText } from '../../identity/uuid.js';
 import type { Store } from '../../storage/store.js';
 import { RangeSet } from '../../telemetry/ranges.js';
-import type { Inventory } from '../inventory/inventory.js';
-import type { MachineRecord } from '../inventory/records.js';
 import { Aggregation } from '../telemetry/aggregate.js';
 import type { LatestReadings } from '../telemetry/latest.js';
-import type { HubKey, Ledger, LogState } from '../telemetry/ledger.js';
+import type { Ledger, LogState } from '../telemetry/ledger.js';
 import { queryReadings, querySeries } from '../telemetry/query.js';
-import type { Watchers } from '../telemetry/watch.js';
 import { LatestPages } from './latest-page.js';
 import { MessageFiller } from './message-filler.js';
 import { page } from './paging.js';
 import { bucketsToProto, requireBuckets } from './reading-buckets.js';
 import { mostBytesOf, toProto } from './reading-message.js';
+import { ReadingWatch, type ReadingWatchModules } from './reading-watch.js';
+import { type HubSeries, hasSensor, hubKeyOf, onlySensor, seriesNamed, seriesOf } from './series.js';
 import { type Call, View } from './tenancy.js';
 
-export interface ReadingServiceModules {
-  readonly inventory: Inventory;
+/** Sensors of one query. */
+const MOST_SERIES = 100;
+const MOST_LATEST = 1_000;
+
+export interface ReadingServiceModules extends ReadingWatchModules {
   readonly store: Store;
   readonly ledger: Ledger;
   readonly latest: LatestReadings;
-  readonly watchers: Watchers;
 }
 
 export class ReadingService {
   readonly #latest: LatestPages;
+  readonly #watch: ReadingWatch;
 
   constructor(private readonly modules: ReadingServiceModules) {
-    this.#latest = new LatestPages((machine) => modules.latest.of(keyOf(machine)));
+    this.#latest = new LatestPages((machine) => modules.latest.of(hubKeyOf(machine)));
+    this.#watch = new ReadingWatch(modules);
   }
 
   /** A serialised GetLatestResponse. */
@@ -57,17 +58,20 @@ export class ReadingService {
     call: Call,
   ): AsyncGenerator<QueryReadingsResponse> {
     const view = View.of(this.modules.inventory, call.principal);
-    const machine = view.machine('machine_id', request.machineId);
+    const hubs = seriesOf(view, request, MOST_SERIES);
     const until = request.untilMs === 0 ? Number.POSITIVE_INFINITY : request.untilMs;
     if (until <= request.fromMs) throw new ApiFault('api.invalid', 'must be after from_ms', { field: 'until_ms' });
-    const query = { sensor: request.sensor, from: request.fromMs, until };
     const messages = new MessageFiller(mostBytesOf);
-    for await (const found of queryReadings(this.modules.store, keyOf(machine), query)) {
-      call.signal.throwIfAborted();
-      view.requireToken();
-      for (const placed of found) {
-        const readings = messages.add(toProto(machine.id, placed));
-        if (readings) yield { readings };
+    for (const hub of hubs) {
+      const query = { sensor: onlySensor(hub), from: request.fromMs, until };
+      for await (const found of queryReadings(this.modules.store, hubKeyOf(hub.machine), query)) {
+        call.signal.throwIfAborted();
+        view.requireToken();
+        for (const placed of found) {
+          if (!hasSensor(hub, placed.reading.sensor)) continue;
+          const readings = messages.add(toProto(hub.machine.id, placed));
+          if (readings) yield { readings };
+        }
       }
     }
     const readings = messages.take();
@@ -80,70 +84,44 @@ export class ReadingService {
     call: Call,
   ): AsyncGenerator<AggregateReadingsResponse> {
     const view = View.of(this.modules.inventory, call.principal);
-    const machine = view.machine('machine_id', request.machineId);
+    const hubs = seriesOf(view, request, MOST_SERIES);
     const buckets = requireBuckets(request);
-    const sums = new Aggregation(buckets);
-    const query = { sensor: request.sensor, ...buckets };
-    for await (const some of querySeries(this.modules.store, keyOf(machine), query)) {
-      call.signal.throwIfAborted();
-      view.requireToken();
-      for (const series of some) sums.add(series);
+    for (const hub of hubs) {
+      const sums = new Aggregation(buckets);
+      const query = { sensor: onlySensor(hub), ...buckets };
+      for await (const some of querySeries(this.modules.store, hubKeyOf(hub.machine), query)) {
+        call.signal.throwIfAborted();
+        view.requireToken();
+        for (const series of some) if (hasSensor(hub, series.sensor)) sums.add(series);
+      }
+      for (const sensor of sums.sensors) yield* bucketsToProto(hub.machine.id, sensor);
     }
-    for (const sensor of sums.sensors) yield* bucketsToProto(sensor);
   }.bind(this);
 
-  readonly watchReadings = async function* (
-    this: ReadingService,
-    request: WatchReadingsRequest,
-    call: Call,
-  ): AsyncGenerator<WatchReadingsResponse> {
-    const view = View.of(this.modules.inventory, call.principal);
-    const customer = view.filter('customer_id', request.customerId);
-    const machine = request.machineId === '' ? undefined : view.machine('machine_id', request.machineId);
-    const filter = {
-      ...(customer === undefined ? {} : { customer: uuidBytes(customer) }),
-      ...(machine === undefined ? {} : { machine: uuidBytes(machine.id) }),
-    };
-    const messages = new MessageFiller(mostBytesOf);
-    for await (const stored of this.modules.watchers.watch(filter, call.signal)) {
-      if (stored === 'overrun') {
-        throw new ApiFault('api.exhausted', 'too far behind: read faster, or watch less', {
-          advice: 'Query what was missed.',
-        });
-      }
-      view.requireToken();
-      for (const watched of stored) {
-        const readings = messages.add(toProto(uuidText(watched.hub.machine), watched));
-        if (readings) yield { readings };
-      }
-      const readings = messages.take();
-      if (readings) yield { readings };
-    }
-  }.bind(this);
+  /** Serialised WatchReadingsResponses. */
+  readonly watchReadings = (request: WatchReadingsRequest, call: Call): AsyncGenerator<Uint8Array> =>
+    this.#watch.watch(request, call);
 
   readonly getLedger = async (request: GetLedgerRequest, call: Call): Promise<GetLedgerResponse> => {
     const view = View.of(this.modules.inventory, call.principal);
     const machine = view.machine('machine_id', request.machineId);
-    const ledger = await this.modules.ledger.of(keyOf(machine));
+    const ledger = await this.modules.ledger.of(hubKeyOf(machine));
     const logs = ledger.all().map(([name, state]) => ({ name, ledger: ledgerOf(state) }));
     const { items, nextPageToken } = page(logs, ({ name }) => name, request);
     return { logs: items.map((item) => item.ledger), nextPageToken };
   };
 
-  #hubs(view: View, request: { customerId: string; machineId: string }): MachineRecord[] {
-    if (request.machineId !== '') return [view.machine('machine_id', request.machineId)];
+  #hubs(view: View, { customerId, machineId, sensorIds }: GetLatestRequest): HubSeries[] {
+    if (sensorIds.length > 0) return byId(seriesNamed(view, 'sensor_ids', sensorIds, MOST_LATEST));
+    if (machineId !== '') return [{ machine: view.machine('machine_id', machineId) }];
     const { machines } = this.modules.inventory;
-    const customer = view.filter('customer_id', request.customerId);
-    return [...(customer === undefined ? machines.all() : machines.ofCustomer(customer))]
-      .filter((machine) => machine.role === 'hub')
-      .sort((a, b) => (a.id < b.id ? -1 : 1));
+    const customer = view.filter('customer_id', customerId);
+    const all = [...(customer === undefined ? machines.all() : machines.ofCustomer(customer))];
+    return byId(all.filter(({ role }) => role === 'hub').map((machine) => ({ machine })));
   }
 }
 
-const keyOf = (machine: MachineRecord): HubKey => ({
-  customer: uuidBytes(machine.customerId),
-  machine: uuidBytes(machine.id),
-});
+const byId = (hubs: HubSeries[]): HubSeries[] => hubs.sort((a, b) => (a.machine.id < b.machine.id ? -1 : 1));
 
 export function ledgerOf(state: LogState): LogLedger {
   const lost: LostRange[] = [];

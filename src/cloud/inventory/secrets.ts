@@ -59,9 +59,10 @@ export class Secrets {
    * inventory.not-found, inventory.unsuitable, inventory.invalid, inventory.exhausted.
    */
   put(sensor: string, sealed: SealedSecret): Promise<SecretRecord> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       const { place, sealingKey, hub } = this.#latest(sensor, sealed.field);
-      if (!isSealed(sealed.encapsulatedKey, sealed.ciphertext)) throw invalid('sealed: has not the length of a secret');
+      if (!isSealed(sealed.encapsulatedKey, sealed.ciphertext))
+        throw invalid('sealed', 'has not the length of a secret');
       if (sealed.version !== place.version) throw conflict('the configuration of the hub has changed');
       if (!sameTarget(place.target, sealed.target)) throw conflict('the sensor has another target');
       if (!sealingKeyId(sealingKey).equals(sealed.sealingKeyId)) throw conflict('the hub has another sealing key');
@@ -89,7 +90,7 @@ export class Secrets {
 
   /** Nothing happens where there is none. Faults: inventory.not-found (the sensor), inventory.unsuitable. */
   remove(sensor: string, field: string): Promise<void> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       const found = this.#tables.sensors.latest(sensor);
       const hub = found && this.#tables.machines.latest(found.machineId);
       if (!found || !hub) throw notFound('sensor');
@@ -116,7 +117,7 @@ export class Secrets {
     if (described && Object.hasOwn(described.fields, field)) return described;
     const fields = Object.keys(described?.fields ?? {});
     const has = fields.length === 0 ? 'no secrets' : fields.join(', ');
-    throw invalid(`field: a sensor of kind ${sensor.kind} has ${has}`);
+    throw invalid('field', `a sensor of kind ${sensor.kind} has ${has}`);
   }
 
   #prepared(sensor: SensorRecord, hub: MachineRecord, field: string): Prepared {
@@ -135,7 +136,8 @@ export class Secrets {
   }
 }
 
-const invalid = (message: string) => new InventoryFault('inventory.invalid', message, { permanent: true });
+const invalid = (field: string, message: string) =>
+  new InventoryFault('inventory.invalid', message, { permanent: true, field });
 const unsuitable = (message: string) => new InventoryFault('inventory.unsuitable', message, { permanent: true });
 const conflict = (what: string) =>
   new InventoryFault('inventory.conflict', `${what} since the secret was sealed`, {

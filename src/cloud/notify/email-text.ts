@@ -1,15 +1,8 @@
 // A message as an e-mail reads: subject and body, plain text.
 import type { AlarmRecord, NoticeRecord } from '../alarms/records.js';
 import { atLeast } from '../alarms/telling.js';
-import type { Message } from './message.js';
+import type { AlarmNames, Message } from './message.js';
 import { plainLine } from './plain-line.js';
-
-/** Names instead of ids; an id that nothing is known of stands for itself. */
-export interface AlarmNames {
-  customer(id: string): string;
-  machine(id: string): string;
-  sensor(machineId: string, sensor: number): string;
-}
 
 const LONGEST_NAME = 64;
 const LONGEST_MESSAGE = 400;

@@ -2,10 +2,17 @@
 import type { ChannelRecord, NoticeRecord } from '../alarms/records.js';
 
 export interface Message {
-  /** The same in every repetition, as is all of it. */
+  /** The same in every repetition, as is all of it but names that people have changed meanwhile. */
   readonly id: string;
   /** Of different alarms, oldest first; none in a trial message. */
   readonly notices: readonly NoticeRecord[];
+}
+
+/** Names instead of ids; an id that nothing is known of stands for itself. */
+export interface AlarmNames {
+  customer(id: string): string;
+  machine(id: string): string;
+  sensor(machineId: string, sensor: number): string;
 }
 
 /**

@@ -14,12 +14,12 @@ import { ChannelKeys } from './channel-keys.js';
 import { Channels } from './channels.js';
 import { Dispatcher } from './dispatcher.js';
 import { type SmtpSettings, sendEmail } from './email.js';
-import { type AlarmNames, emailText } from './email-text.js';
-import type { Message } from './message.js';
+import { emailText } from './email-text.js';
+import type { AlarmNames, Message } from './message.js';
 import type { OutboxModules } from './outbox.js';
 import { Postage } from './postage.js';
 import { resolveByDns, resolveBySystem } from './resolve.js';
-import { post } from './webhook.js';
+import { post, webhookBody } from './webhook.js';
 
 export interface NotifyOptions {
   /** Webhooks may also be http, and in private networks. Default: no. */
@@ -107,7 +107,8 @@ export class Notifications {
     if (way.kind === 'webhook') {
       const resolve = privateWebhooks ? resolveBySystem : resolveByDns;
       const hook = { url: way.url, key: this.keys.of(id) };
-      await post(hook, message, { private: privateWebhooks }, { clock, resolve }, signal);
+      const told = { id: message.id, body: webhookBody(message, this.#names()) };
+      await post(hook, told, { private: privateWebhooks }, { clock, resolve }, signal);
       return undefined;
     }
     if (!smtp) throw new Error('the cloud has no mail server: it was started without --smtp-host');

@@ -10,7 +10,7 @@ import { defined } from '../../kernel/defined.js';
 import { type Duration, seconds } from '../../kernel/duration.js';
 import { alarmToProto } from '../alarms/messages.js';
 import type { AlarmRecord } from '../alarms/records.js';
-import type { Message } from './message.js';
+import type { AlarmNames, Message } from './message.js';
 import { addressesOf, publicAddresses, type Resolve } from './resolve.js';
 
 /** For all of it: name, connection, request, answer. */
@@ -41,10 +41,18 @@ export function urlProblem(text: string, allowPrivate: boolean): string | undefi
   return undefined;
 }
 
-/** The body of the POST. The same message gives the same text. */
-export function webhookBody({ id, notices }: Message): string {
-  return JSON.stringify({ id, alarms: notices.map(({ notice, alarm }) => ({ notice, alarm: protoJson(alarm) })) });
-}
+/** The body of the POST. The same message gives the same text, as long as nobody changes names. */
+export const webhookBody = ({ id, notices }: Message, names: AlarmNames): string =>
+  JSON.stringify({
+    id,
+    alarms: notices.map(({ notice, alarm }) => ({
+      notice,
+      customer: names.customer(alarm.customerId),
+      machine: names.machine(alarm.machineId),
+      ...(alarm.sensor === undefined ? {} : { sensor: names.sensor(alarm.machineId, alarm.sensor) }),
+      alarm: protoJson(alarm),
+    })),
+  });
 
 function protoJson(alarm: AlarmRecord): JsonValue {
   const schema = loadDescriptors().registry.getMessage('occmesh.events.v1.Alarm');
@@ -59,7 +67,7 @@ export const signature = (key: Uint8Array, timestamp: string, body: string): str
 /** Resolves when the receiver has accepted it; rejects with why not, or with the signal's reason. Leaves no socket behind. */
 export async function post(
   hook: { readonly url: string; readonly key: Uint8Array },
-  message: Message,
+  message: { readonly id: string; readonly body: string },
   options: WebhookOptions,
   modules: WebhookModules,
   signal: AbortSignal,
@@ -72,7 +80,7 @@ export async function post(
   const late = () => limit.abort(new Error(`it did not accept within ${within / 1_000} seconds`));
   const timer = modules.clock.after(within, late);
   try {
-    await exchange(hook, webhookBody(message), message.id, options, modules, limit.signal);
+    await exchange(hook, message, options, modules, limit.signal);
   } finally {
     timer.disarm();
     signal.removeEventListener('abort', stop);
@@ -81,8 +89,7 @@ export async function post(
 
 async function exchange(
   hook: { readonly url: string; readonly key: Uint8Array },
-  body: string,
-  id: string,
+  { id, body }: { readonly id: string; readonly body: string },
   options: WebhookOptions,
   { clock, resolve }: WebhookModules,
   signal: AbortSignal,

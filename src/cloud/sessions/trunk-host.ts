@@ -11,6 +11,7 @@ import { describe, toError } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import { CloudSession } from '../../link/cloud-session.js';
 import { endingOf, LinkFault } from '../../link/fault.js';
+import { agreeOnCapabilities, agreeOnVersion, SPEAKS } from '../../link/negotiation.js';
 import { type Ending, ending, type Pipe, type PipeHandlers } from '../../link/pipe.js';
 import { MAX_SELF_DESCRIPTION } from '../../link/version.js';
 import { type FrameOwner, FrameQueue, type MessageSink } from '../../trunk/frame-queue.js';
@@ -174,7 +175,12 @@ export class TrunkHost {
 
   #hello(hello: TrunkHello): void {
     if (this.#greeted) throw new LinkFault('link.protocol', 'a second hello');
-    if (hello.version !== 1) throw new LinkFault('link.protocol', `unknown trunk version ${hello.version}`);
+    const spoken = hello.versions.length > 0 ? hello.versions : [hello.version];
+    const version = agreeOnVersion(
+      { role: 'connector', versions: spoken },
+      { role: 'cloud', versions: SPEAKS.versions },
+    );
+    const capabilities = agreeOnCapabilities(SPEAKS.capabilities, hello.capabilities);
     const addresses = hello.lanAddresses.join();
     if (hello.software.length > MAX_SELF_DESCRIPTION || addresses.length > 16 * MAX_SELF_DESCRIPTION) {
       throw new LinkFault('link.protocol', 'a hello that says too much of itself');
@@ -198,6 +204,8 @@ export class TrunkHost {
             heartbeatMs: TRUNK_HEARTBEAT_MS,
             clockMs: services.clock.now(),
             software: services.software,
+            version,
+            capabilities,
           },
         },
       },

@@ -58,7 +58,8 @@ async function handedOver(
 ): Promise<Pick<Program, 'environment' | 'input'>> {
   if (secret === 'none') return {};
   const plaintext = await secrets.get('secret');
-  if (!plaintext) throw new SensorFault('sensor.secret', 'no secret has been entered', { permanent: true });
+  if (!plaintext)
+    throw new SensorFault('sensor.secret', 'no secret has been entered for this target', { permanent: true });
   // Most programs wait for the end of the line.
   if (variable === undefined) return { input: Buffer.concat([plaintext, Buffer.from('\n')]) };
   if (!plaintext.includes(0)) return { environment: { [variable]: plaintext.toString('utf8') } };

@@ -39,7 +39,9 @@ async function loginOf(secrets: Secrets, { utils }: typeof import('ssh2')): Prom
     return { privateKey: key, authHandler: ['publickey'], ...(passphrase === undefined ? {} : { passphrase }) };
   }
   if (password !== undefined) return { password, authHandler: ['password'] };
-  throw new SensorFault('sensor.secret', 'neither a key nor a password has been entered', { permanent: true });
+  throw new SensorFault('sensor.secret', 'neither a key nor a password has been entered for this target', {
+    permanent: true,
+  });
 }
 
 /** Faults: sensor.refused. */

@@ -27,7 +27,6 @@ export class SwarmTrunk {
       dial: async () => dial(membership, modules),
       // As where it would be reached; nobody tries.
       hello: () => ({
-        version: 1,
         bootId,
         lanAddresses: ['192.0.2.1:11000'],
         software: SOFTWARE,

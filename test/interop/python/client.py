@@ -3,6 +3,7 @@
 Usage: client.py STUBS CLOUD CA_FILE TOKEN_FILE ACTION [ARGUMENT]. One line of JSON on standard output.
 """
 
+import base64
 import json
 import sys
 
@@ -67,7 +68,9 @@ def watch(to):
     """The first readings that are stored from now on."""
     stub = readings_grpc.ReadingServiceStub(to)
     for page in stub.WatchReadings(readings.WatchReadingsRequest(), timeout=WITHIN):
-        return len(page.readings)
+        # The first message says only where it begins.
+        if page.readings:
+            return len(page.readings)
 
 
 def create_sensor(to):
@@ -86,7 +89,11 @@ def main():
         outcome = {
             "code": error.code().name,
             "details": error.details(),
-            "trailers": {key: value for key, value in error.trailing_metadata() or () if isinstance(value, str)},
+            "binary": {
+                key: base64.b64encode(value).decode()
+                for key, value in error.trailing_metadata() or ()
+                if isinstance(value, bytes)
+            },
         }
     print(json.dumps(outcome))
 

@@ -101,7 +101,9 @@ describe('snmpd', () => {
       const thrown = await fault({ ...V2C, oids: { it: oid } });
       expect(thrown).to.include({ code: 'sensor.unreadable', message });
     }
-    expect((await fault(V2C, {})).message).to.equal('no community has been entered');
-    expect((await fault(V3, { 'auth-password': 'x' })).message).to.equal('no priv-password has been entered');
+    expect((await fault(V2C, {})).message).to.equal('no community has been entered for this target');
+    expect((await fault(V3, { 'auth-password': 'x' })).message).to.equal(
+      'no priv-password has been entered for this target',
+    );
   });
 });

@@ -172,6 +172,7 @@ export function content() {
     ],
     buckets: [
       AggregateReadingsResponse.fromPartial({
+        machineId: PC,
         sensor: 1,
         content: {
           $case: 'states',
@@ -179,6 +180,7 @@ export function content() {
         },
       }),
       AggregateReadingsResponse.fromPartial({
+        machineId: PC,
         sensor: 1,
         content: {
           $case: 'metric',
@@ -299,9 +301,19 @@ export class FakeCloud implements Stoppable {
   ];
   secretVersion = 7;
 
-  /** What was asked of a method, oldest first. */
+  /** What was asked of a method, oldest first, without what tells a repetition from a new request. */
   asked(method: string): unknown[] {
-    return this.calls.filter((call) => call.method === method).map(({ request }) => request);
+    return this.calls
+      .filter((call) => call.method === method)
+      .map(({ request }) => {
+        const { requestId: _, ...asked } = request as { requestId?: string };
+        return asked;
+      });
+  }
+
+  /** The ids of all requests that can be repeated. */
+  get requestIds(): string[] {
+    return this.calls.flatMap(({ request }) => (request as { requestId?: string }).requestId ?? []);
   }
 
   /** `role`: whose certificate the server shows. */
@@ -532,7 +544,7 @@ export class FakeCloud implements Stoppable {
   /** What there is, and then silence until the caller goes. */
   async *#watch(request: unknown, { signal }: CallContext) {
     this.#seen('watchReadings', request);
-    yield { readings: this.content.readings };
+    yield { readings: this.content.readings, position: 'p1', missedSinceMs: 0 };
     await aborted(signal);
   }
 }

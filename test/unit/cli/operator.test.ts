@@ -52,11 +52,13 @@ describe('operators', () => {
 
     it('creates, and changes only what was said', async () => {
       await text('customers', 'create', 'Cedar');
-      expect(office.cloud.asked('createCustomer')).to.deep.equal([{ name: 'Cedar', requestId: '' }]);
+      expect(office.cloud.asked('createCustomer')).to.deep.equal([{ name: 'Cedar' }]);
       await text('customers', 'update', 'birch & co', '--direct', 'allow', '--fallback-after', '90s');
       expect(office.cloud.asked('updateCustomer')).to.deep.equal([
         { id: BIRCH, name: undefined, directAllowed: true, fallbackAfterMs: 90_000 },
       ]);
+      const ids = office.cloud.requestIds;
+      expect([ids.length, new Set(ids).size, ids.every((id) => id.length === 32)]).to.deep.equal([2, 2, true]);
       expect((await office.occ('customers', 'update', 'acme')).code).to.equal(2);
     });
   });
@@ -161,7 +163,7 @@ describe('operators', () => {
     it('adds one, its limits put into those of the kind', async () => {
       await text('sensors', 'add', 'laptop', 'cpu', '--name', 'Busy', '--interval', '30s', '--warn', 'usage=50');
       await text('sensors', 'add', 'laptop', 'tcp', '--set', 'host=a.example', '--set', 'port=25');
-      const none = { requestId: '', intervalMs: 0, timeoutMs: 0, name: '', attempts: 0 };
+      const none = { intervalMs: 0, timeoutMs: 0, name: '', attempts: 0 };
       expect(office.cloud.asked('createSensor')).to.deep.equal([
         {
           ...none,
@@ -269,7 +271,13 @@ describe('operators', () => {
       }[];
       expect(shown.map(({ takenAt }) => takenAt.slice(17, 19))).to.deep.equal(['49', '50', '51', '52', '53']);
       expect(office.cloud.asked('queryReadings')).to.deep.equal([
-        { machineId: PC, sensor: 1, fromMs: Date.UTC(2026, 0, 1, 10), untilMs: Date.UTC(2026, 0, 1, 12) },
+        {
+          machineId: PC,
+          sensor: 1,
+          fromMs: Date.UTC(2026, 0, 1, 10),
+          untilMs: Date.UTC(2026, 0, 1, 12),
+          sensorIds: [],
+        },
       ]);
       const cut = await office.occ('readings', 'range', '--machine', 'laptop', '--limit', '2');
       expect(cut.out.split('\n')).to.have.length(4);
@@ -298,6 +306,7 @@ describe('operators', () => {
           fromMs: Date.UTC(2026, 0, 1, 10),
           untilMs: Date.UTC(2026, 0, 1, 12),
           bucketMs: 1_800_000,
+          sensorIds: [],
         },
       ]);
       const { out } = await office.occ(...range);

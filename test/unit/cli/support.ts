@@ -25,6 +25,8 @@ export class Screen implements Output {
     if (this.#waiting && this.text.includes(this.#waiting.part)) this.#waiting.resolve();
   }
 
+  async drained(): Promise<void> {}
+
   /** Resolves once this has been written. */
   shows(part: string): Promise<void> {
     if (this.text.includes(part)) return Promise.resolve();

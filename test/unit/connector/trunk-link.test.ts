@@ -14,6 +14,7 @@ import { seconds } from '../../../src/kernel/duration.js';
 import { silentLogger } from '../../../src/kernel/log.js';
 import { IllegalTransition, StateMachine } from '../../../src/kernel/machine.js';
 import { bareEnvelope, decodeEnvelope, encodeUp, peekLane } from '../../../src/link/envelope.js';
+import { VERSIONS } from '../../../src/link/negotiation.js';
 import { type Ending, ending, type Pipe, type PipeHandlers } from '../../../src/link/pipe.js';
 import { FakeClock, settle } from '../../support/fake-clock.js';
 import { expectExactlyOnce } from '../../support/judge-delivery.js';
@@ -88,14 +89,18 @@ describe(`connector: trunk (seed ${testSeed})`, () => {
     dialed = [];
     welcomes = 0;
     stop = new AbortController();
-    link = new TrunkLink({
+    link = newLink();
+  });
+
+  const newLink = (): TrunkLink =>
+    new TrunkLink({
       dial: async () => {
         dialed.push(clock.monotonic());
         const next = streams.shift() ?? new Error('no cloud');
         if (next instanceof Error) throw next;
         return next;
       },
-      hello: () => TrunkHello.fromPartial({ version: 1 }),
+      hello: () => TrunkHello.fromPartial({}),
       onWelcome: () => {
         welcomes += 1;
       },
@@ -103,7 +108,6 @@ describe(`connector: trunk (seed ${testSeed})`, () => {
       random: seededRandom(testSeed),
       log: silentLogger,
     });
-  });
 
   const run = async () => {
     running = link.run(stop.signal);
@@ -135,6 +139,29 @@ describe(`connector: trunk (seed ${testSeed})`, () => {
       closed: (why: Ending) => void seen.ends.push(why),
     };
   };
+
+  it('goes on with an older cloud, which names no version, and parts from one that speaks none of its own', async () => {
+    for (const [version, state] of [
+      [0, 'up'],
+      [1, 'up'],
+      [99, 'down'],
+    ] as const) {
+      const stream = new ScriptedStream();
+      streams.push(stream);
+      await run();
+      const [hello] = stream.sent.flatMap(({ body }) => (body?.$case === 'hello' ? [body.value] : []));
+      expect(hello).to.deep.include({ version: Math.max(...VERSIONS), versions: [...VERSIONS] });
+      stream.say(0, { $case: 'welcome', value: TrunkWelcome.fromPartial({ version, heartbeatMs: 10_000 }) });
+      await settle();
+      expect(link.state, `version ${version}`).to.equal(state);
+      stop.abort();
+      await running;
+      stop = new AbortController();
+      link = newLink();
+    }
+    stop.abort();
+    expect(clock.armed, 'timers').to.equal(0);
+  });
 
   it('greets, is up at the welcome, and beats', async () => {
     const stream = await bring();
@@ -284,7 +311,7 @@ describe(`connector: trunk (seed ${testSeed})`, () => {
           if (!next || next instanceof Error) throw new Error('no cloud');
           return next;
         },
-        hello: () => TrunkHello.fromPartial({ version: 1 }),
+        hello: () => TrunkHello.fromPartial({}),
         onWelcome: () => undefined,
         clock,
         random: seededRandom(testSeed),
@@ -336,7 +363,7 @@ describe(`connector: trunk (seed ${testSeed})`, () => {
           if (!next || next instanceof Error) throw new Error('no cloud');
           return next;
         },
-        hello: () => TrunkHello.fromPartial({ version: 1 }),
+        hello: () => TrunkHello.fromPartial({}),
         onWelcome: () => undefined,
         clock,
         random: seededRandom(testSeed),
@@ -350,7 +377,7 @@ describe(`connector: trunk (seed ${testSeed})`, () => {
     let connected: (stream: TrunkStream) => void = () => undefined;
     link = new TrunkLink({
       dial: () => new Promise((resolve) => (connected = resolve)),
-      hello: () => TrunkHello.fromPartial({ version: 1 }),
+      hello: () => TrunkHello.fromPartial({}),
       onWelcome: () => undefined,
       clock,
       random: seededRandom(testSeed),
@@ -403,7 +430,7 @@ describe(`connector: trunk (seed ${testSeed})`, () => {
           end: () => own.end(ending(CloseCode.DONE, '')),
         };
       },
-      hello: () => TrunkHello.fromPartial({ version: 1 }),
+      hello: () => TrunkHello.fromPartial({}),
       onWelcome: () => undefined,
       clock,
       random,

@@ -3,10 +3,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { Metadata, status as Status, type StatusObject } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { pino } from 'pino';
+import { DETAILS_KEY, decodeDetails, encodeDetails, plainText } from '../../../src/contract/error-details.js';
 import { type ApiCode, ApiFault, ContractFault } from '../../../src/contract/fault.js';
-import { DETAILS_KEY, decodeRetryInfo, encodeRetryInfo } from '../../../src/contract/retry-info.js';
-import { fromStatus, invalid, REASON_KEY, STATUS_TABLE, StatusTranslator } from '../../../src/contract/status.js';
-import { hours, milliseconds, seconds } from '../../../src/kernel/duration.js';
+import { fromStatus, invalid, STATUS_TABLE, StatusTranslator } from '../../../src/contract/status.js';
+import { type Duration, hours, milliseconds, seconds } from '../../../src/kernel/duration.js';
 import { Fault } from '../../../src/kernel/fault.js';
 import { silentLogger } from '../../../src/kernel/log.js';
 import { seededRandom } from '../../support/seeded-random.js';
@@ -18,7 +18,8 @@ const translator = (lines: string[] = []) => {
   return new StatusTranslator({ log, random: seededRandom(1) });
 };
 
-const reasonOf = (status: StatusObject) => status.metadata.get(REASON_KEY)[0];
+const detailsOf = (status: StatusObject) => decodeDetails(status.metadata.get(DETAILS_KEY)[0] as Buffer);
+const reasonOf = (status: StatusObject) => detailsOf(status).reason;
 
 describe('faults to statuses', () => {
   const api: [ApiCode, Status][] = [
@@ -36,7 +37,7 @@ describe('faults to statuses', () => {
     it(`${code} is ${Status[expected]}`, () => {
       const status = translator().toStatus(new ApiFault(code, 'words', { advice: 'Do this.' }));
       expect(status).to.include({ code: expected, details: 'words. Do this.' });
-      expect(reasonOf(status)).to.equal(code);
+      expect(reasonOf(status)).to.equal(code.toUpperCase().replace(/\W/g, '_'));
     });
   }
 
@@ -58,7 +59,7 @@ describe('faults to statuses', () => {
       lines.length = 0;
       const status = translator(lines).toStatus(thrown);
       expect(status.code).to.equal(Status.INTERNAL);
-      expect(JSON.stringify([status.details, status.metadata.toJSON()])).to.not.match(/password|secret/);
+      expect(JSON.stringify([status.details, detailsOf(status)])).to.not.match(/password|secret/);
       const incident = /incident ([0-9a-f]{10})/.exec(status.details)?.[1];
       expect(incident).to.be.a('string');
       expect(lines).to.have.length(1);
@@ -88,8 +89,8 @@ describe('faults to statuses', () => {
     const status = translator().toStatus(new ApiFault('api.invalid', `\ud800${'x'.repeat(5_000)}`));
     expect(() => encodeURI(status.details)).to.not.throw();
     expect(status.details.length).to.be.at.most(1_000);
-    const odd = translator().toStatus(new ContractFault('contract.aborted', 'x', { reason: 'zurück\n' }));
-    expect(reasonOf(odd)).to.equal('zur?ck?');
+    const odd = translator().toStatus(new ContractFault('contract.aborted', 'x', { reason: 'Zurück\n' }));
+    expect(reasonOf(odd)).to.equal('ZUR_CK_');
   });
 
   it('know every code of the table: it is declared in some union of the sources', () => {
@@ -148,29 +149,43 @@ describe('statuses to faults', () => {
   });
 });
 
-describe('RetryInfo', () => {
-  it('survives the way there and back', () => {
+describe('the details of a status', () => {
+  const encoded = (retryAfter: Duration | undefined) => encodeDetails(14, 'x', { reason: 'A', fields: [], retryAfter });
+
+  it('carry a wait there and back', () => {
     for (const wait of [0, 1, 999, 1_000, 61_234]) {
-      const bytes = encodeRetryInfo(8, 'words', milliseconds(wait));
-      expect(decodeRetryInfo(bytes)).to.equal(wait);
+      expect(decodeDetails(encoded(milliseconds(wait))).retryAfter).to.equal(wait);
     }
+    expect(decodeDetails(encoded(undefined)).retryAfter).to.equal(undefined);
   });
 
-  it('is what other implementations send', () => {
+  it('of other implementations are understood: their wait, but not their reasons', () => {
     // google.rpc.Status{code: 14, message: "x", details: [RetryInfo{retry_delay: 1.5s}]}
     const known =
       '080e120178' +
       '1a36' +
       `0a28${Buffer.from('type.googleapis.com/google.rpc.RetryInfo').toString('hex')}` +
       '120a0a0808011080cab5ee01';
-    expect(encodeRetryInfo(14, 'x', milliseconds(1_500)).toString('hex')).to.equal(known);
-    expect(decodeRetryInfo(Buffer.from(known, 'hex'))).to.equal(1_500);
+    expect(decodeDetails(Buffer.from(known, 'hex'))).to.include({ reason: undefined, retryAfter: 1_500 });
+    const foreign = Buffer.from(encoded(undefined).toString('latin1').replace('occ-mesh', 'else.com'), 'latin1');
+    expect(decodeDetails(encoded(undefined)).reason).to.equal('A');
+    expect(decodeDetails(foreign).reason).to.equal(undefined);
   });
 
-  it('that is damaged, or absurd, is no instruction', () => {
-    expect(decodeRetryInfo(Buffer.from('ffffff', 'hex'))).to.equal(undefined);
-    expect(decodeRetryInfo(Buffer.alloc(0))).to.equal(undefined);
-    expect(decodeRetryInfo(encodeRetryInfo(8, '', hours(24 * 365)))).to.equal(86_400_000);
+  it('that are damaged, or absurd, are no instruction', () => {
+    const nothing = { reason: undefined, fields: [], retryAfter: undefined };
+    expect(decodeDetails(Buffer.from('ffffff', 'hex'))).to.deep.equal(nothing);
+    expect(decodeDetails(Buffer.alloc(0))).to.deep.include(nothing);
+    expect(decodeDetails(encoded(hours(24 * 365))).retryAfter).to.equal(86_400_000);
     expect(DETAILS_KEY).to.match(/-bin$/);
+  });
+
+  it('are cut between characters', () => {
+    for (let bytes = 0; bytes <= 12; bytes++) {
+      const cut = plainText('a漢é😀z', bytes);
+      expect(Buffer.byteLength(cut)).to.be.at.most(bytes);
+      expect('a漢é😀z'.startsWith(cut), cut).to.equal(true);
+    }
+    expect(plainText('a漢é😀z', 11)).to.equal('a漢é😀z');
   });
 });

@@ -14,6 +14,7 @@ import { type Admission, type CloudHost, CloudSession } from '../../../src/link/
 import type { DownMessage, UpMessage } from '../../../src/link/envelope.js';
 import { LinkFault } from '../../../src/link/fault.js';
 import { type HubMember, HubSession, type SelfDescription } from '../../../src/link/hub-session.js';
+import type { Speaks } from '../../../src/link/negotiation.js';
 import type { Ending } from '../../../src/link/pipe.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { MemoryCarrier } from '../../support/memory-pipe.js';
@@ -51,6 +52,7 @@ export class RecordingMember implements HubMember {
   readonly received_: DownMessage[] = [];
   readonly welcomes: Welcome[] = [];
   isUp = false;
+  capabilities: number[] = [];
   /** Awaited before the session is up. */
   whileWelcomed: Promise<void> = Promise.resolve();
   handle: (message: DownMessage) => Promise<void> | undefined = () => undefined;
@@ -72,7 +74,7 @@ export class RecordingMember implements HubMember {
       generation: 0,
       logs: [],
       configVersion: 0,
-      capabilities: [],
+      capabilities: this.capabilities,
       clockMs: this.clock.now(),
       path: 1,
       software: 'test',
@@ -195,20 +197,30 @@ export interface LinkOptions {
   readonly signer?: Member;
   readonly hub?: Member;
   readonly trustedByHub?: TrustBundle;
+  /** What each side speaks; default: what this release does. */
+  readonly speaks?: { readonly cloud?: Speaks; readonly hub?: Speaks };
 }
 
 /** Both ends, connected; the handshake has not begun before the first microtask. */
 export function connect(who: Cast, options: LinkOptions): Link {
   const { random, carrier = new MemoryCarrier(), clock = new FakeClock(), signer = who.cloud, hub = who.hub } = options;
+  const { cloud: spokenByCloud, hub: spokenByHub } = options.speaks ?? {};
   const member = new RecordingMember(hub, options.trustedByHub ?? who.trust, clock);
+  member.capabilities = [...(spokenByHub?.capabilities ?? [])];
   const host = new RecordingHost(signer, hub, who.trust, clock);
   return {
     carrier,
     member,
     host,
     clock,
-    hub: new HubSession({ pipe: carrier.hub, member, clock, nonce: random.bytes(32), log: silentLogger }),
-    cloud: new CloudSession({ pipe: carrier.cloud, host, clock, random }),
+    hub: new HubSession({
+      ...{ pipe: carrier.hub, member, clock, nonce: random.bytes(32), log: silentLogger },
+      ...(spokenByHub && { versions: spokenByHub.versions }),
+    }),
+    cloud: new CloudSession({
+      ...{ pipe: carrier.cloud, host, clock, random },
+      ...(spokenByCloud && { speaks: spokenByCloud }),
+    }),
   };
 }
 

@@ -353,7 +353,6 @@ describe(`link: handshake (seed ${testSeed})`, () => {
     });
 
     for (const [what, change] of [
-      ['another version', (hello: Hello) => ({ ...hello, version: 2 })],
       ['a short nonce', (hello: Hello) => ({ ...hello, nonce: Buffer.alloc(31) })],
       ['a short boot id', (hello: Hello) => ({ ...hello, bootId: Buffer.alloc(1) })],
       [

@@ -112,7 +112,7 @@ describe('secrets of sensors', () => {
     expect(await bench.sees()).to.equal('undefined');
     await using strict = new Bench(true);
     await strict.apply([]);
-    expect(await strict.run()).to.equal('no password has been entered');
+    expect(await strict.run()).to.equal('no password has been entered for this target');
     bench.use = async (secrets) => `constructor: ${await secrets.get('constructor')}`;
     expect(await bench.run()).to.equal('constructor: undefined');
   });

@@ -40,6 +40,14 @@ export const protobufFileName = "occmesh/link/v1/link.proto";
  * Session id = SHA-256("occ-mesh/link/session/v1", zero byte, Challenge payload, Hello payload).
  * MAC key of a direction = HKDF-SHA256 (RFC 5869), 32 bytes: input X25519 (RFC 7748) of the two session keys, salt the
  * session id, info "occ-mesh/link/frame/v1", a zero byte, and 'U' (up) or 'D' (down).
+ *
+ * Versions. Release 0.n speaks protocol version n and the two before it, in the trunk as here. Two programs use the highest
+ * version that both speak, and of the capabilities those that both name; whoever speaks an older version sends what that
+ * version sent. So one may be up to two releases older than the other. They are to be updated in the order cloud, connectors,
+ * hubs: whoever meets an older server works with it, and says in its log what is to be updated. Where there is no version in
+ * common, the session ends with the close code VERSION, and a message that names the side to be updated; nothing is lost.
+ * Fields that one does not know are ignored. A kind of message that one does not know ends the session (PROTOCOL): it is sent
+ * only where the version or the capabilities of both have it.
  */
 
 /** Carriers send CONTROL before LIVE before BACKFILL. */
@@ -426,7 +434,7 @@ export interface SignedByCloud {
 export interface Challenge {
   /** 32 random bytes. */
   nonce: Uint8Array;
-  /** Protocol versions the cloud speaks, ascending. */
+  /** Protocol versions the cloud speaks, ascending, at most 16. */
   versions: number[];
 }
 
@@ -449,9 +457,9 @@ export interface Hello {
   logs: LogSummary[];
   /** Highest version of desired state ever applied. */
   configVersion: number;
-  /** Protocol version chosen from the Challenge. */
+  /** Protocol version chosen from the Challenge: the highest that the hub speaks, too. */
   version: number;
-  /** What the hub can do beyond that version. */
+  /** What the hub can do beyond that version, at most 64. */
   capabilities: Capability[];
   /** The hub's wall clock, milliseconds since 1970-01-01T00:00:00Z. */
   clockMs: number;
@@ -526,6 +534,8 @@ export interface Welcome {
   software: string;
   /** X25519 public key made for this session, 32 bytes. */
   sessionKey: Uint8Array;
+  /** Those of Hello's capabilities that the cloud has, too: they are used in this session, and no others. */
+  capabilities: Capability[];
 }
 
 /** What the cloud holds of a log. */
@@ -2333,6 +2343,7 @@ function createBaseWelcome(): Welcome {
     quarantined: false,
     software: "",
     sessionKey: new Uint8Array(0),
+    capabilities: [],
   };
 }
 
@@ -2370,6 +2381,13 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.sessionKey.length !== 0) {
       writer.uint32(90).bytes(message.sessionKey);
+    }
+    if (message.capabilities.length !== 0) {
+      writer.uint32(98).fork();
+      for (const v of message.capabilities) {
+        writer.int32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -2475,6 +2493,24 @@ export const Welcome: MessageFns<Welcome> = {
             message.sessionKey = reader.bytes();
             continue;
           }
+          case 12: {
+            if (tag === 96) {
+              message.capabilities.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 98) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.capabilities.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2524,6 +2560,9 @@ export const Welcome: MessageFns<Welcome> = {
         : isSet(object.session_key)
         ? bytesFromBase64(object.session_key)
         : new Uint8Array(0),
+      capabilities: globalThis.Array.isArray(object?.capabilities)
+        ? object.capabilities.map((e: any) => capabilityFromJSON(e))
+        : [],
     };
   },
 
@@ -2562,6 +2601,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.sessionKey.length !== 0) {
       obj.sessionKey = base64FromBytes(message.sessionKey);
     }
+    if (message.capabilities?.length) {
+      obj.capabilities = message.capabilities.map((e) => capabilityToJSON(e));
+    }
     return obj;
   },
 
@@ -2581,6 +2623,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.quarantined = object.quarantined ?? false;
     message.software = object.software ?? "";
     message.sessionKey = object.sessionKey ?? new Uint8Array(0);
+    message.capabilities = object.capabilities?.map((e) => e) || [];
     return message;
   },
 };
@@ -5488,7 +5531,8 @@ export const LinkServiceService = {
    * wait that Advice or RetryInfo asks for. Ends with PERMISSION_DENIED (wrong customer, revoked), UNAUTHENTICATED
    * (no certificate, bad signature), RESOURCE_EXHAUSTED (window overrun, or a budget of this hub is used up: too many
    * sessions, logs, messages … for any honest hub; nothing is lost by it), UNAVAILABLE (the connector has no cloud),
-   * FAILED_PRECONDITION (protocol broken); `occ-reason` in the trailers is the name of the trunk.v1.CloseCode.
+   * FAILED_PRECONDITION (protocol broken, or no version in common); the reason in the details (google.rpc.ErrorInfo) is the
+   * name of the trunk.v1.CloseCode.
    */
   link: {
     path: "/occmesh.link.v1.LinkService/Link" as const,
@@ -5507,7 +5551,8 @@ export interface LinkServiceServer extends UntypedServiceImplementation {
    * wait that Advice or RetryInfo asks for. Ends with PERMISSION_DENIED (wrong customer, revoked), UNAUTHENTICATED
    * (no certificate, bad signature), RESOURCE_EXHAUSTED (window overrun, or a budget of this hub is used up: too many
    * sessions, logs, messages … for any honest hub; nothing is lost by it), UNAVAILABLE (the connector has no cloud),
-   * FAILED_PRECONDITION (protocol broken); `occ-reason` in the trailers is the name of the trunk.v1.CloseCode.
+   * FAILED_PRECONDITION (protocol broken, or no version in common); the reason in the details (google.rpc.ErrorInfo) is the
+   * name of the trunk.v1.CloseCode.
    */
   link: handleBidiStreamingCall<Envelope, Envelope>;
 }
@@ -5518,7 +5563,8 @@ export interface LinkServiceClient extends Client {
    * wait that Advice or RetryInfo asks for. Ends with PERMISSION_DENIED (wrong customer, revoked), UNAUTHENTICATED
    * (no certificate, bad signature), RESOURCE_EXHAUSTED (window overrun, or a budget of this hub is used up: too many
    * sessions, logs, messages … for any honest hub; nothing is lost by it), UNAVAILABLE (the connector has no cloud),
-   * FAILED_PRECONDITION (protocol broken); `occ-reason` in the trailers is the name of the trunk.v1.CloseCode.
+   * FAILED_PRECONDITION (protocol broken, or no version in common); the reason in the details (google.rpc.ErrorInfo) is the
+   * name of the trunk.v1.CloseCode.
    */
   link(): ClientDuplexStream<Envelope, Envelope>;
   link(options: Partial<CallOptions>): ClientDuplexStream<Envelope, Envelope>;

@@ -87,6 +87,8 @@ export interface GetLatestRequest {
   pageSize: number;
   /** Where to go on. */
   pageToken: string;
+  /** Only of these, at most 1,000; customer_id and machine_id are then left out. Also of sensors that have been removed. */
+  sensorIds: string[];
 }
 
 /** Latest readings. */
@@ -101,12 +103,14 @@ export interface GetLatestResponse {
 export interface QueryReadingsRequest {
   /** Of this hub. */
   machineId: string;
-  /** Only of this sensor; 0 for all. */
+  /** Only of this sensor of it; 0 for all. */
   sensor: number;
   /** From this time on, milliseconds since 1970-01-01T00:00:00Z. */
   fromMs: number;
   /** Before this time; 0 for no end. */
   untilMs: number;
+  /** Instead of machine_id and sensor: of these sensors, of whatever hubs, at most 100. Also of such as have been removed. */
+  sensorIds: string[];
 }
 
 /** Some of the readings. */
@@ -119,7 +123,7 @@ export interface QueryReadingsResponse {
 export interface AggregateReadingsRequest {
   /** Of this hub. */
   machineId: string;
-  /** Only of this sensor; 0 for all. */
+  /** Only of this sensor of it; 0 for all. */
   sensor: number;
   /** From this time on, milliseconds since 1970-01-01T00:00:00Z. */
   fromMs: number;
@@ -127,6 +131,8 @@ export interface AggregateReadingsRequest {
   untilMs: number;
   /** How long a bucket is, milliseconds; the last one ends with the range. At most 10,000 buckets. */
   bucketMs: number;
+  /** Instead of machine_id and sensor: of these sensors, of whatever hubs, at most 100. Also of such as have been removed. */
+  sensorIds: string[];
 }
 
 /** One sensor's states, or one of its metrics. */
@@ -142,6 +148,8 @@ export interface AggregateReadingsResponse {
     /** A name with two units is two metrics. */
     { $case: "metric"; value: MetricBuckets }
     | undefined;
+  /** Its hub. */
+  machineId: string;
 }
 
 /** The states of a sensor. All lists have the same length, one entry for each bucket in which there is a reading. */
@@ -180,12 +188,23 @@ export interface WatchReadingsRequest {
   customerId: string;
   /** Only of this hub; optional. */
   machineId: string;
+  /** Only of these sensors, at most 1,000; optional. Also of such as have been removed. */
+  sensorIds: string[];
+  /** A position of an answer: what was stored since comes first. Empty: begin with what comes. */
+  afterPosition: string;
 }
 
 /** Readings just stored. */
 export interface WatchReadingsResponse {
   /** In log order per hub and lane. */
   readings: Reading[];
+  /** Where to go on after these. Empty: keep the one before, more belongs to these. */
+  position: string;
+  /**
+   * Only in the first message, else 0: what was stored between this time and now cannot be told any more, so query it.
+   * Milliseconds since 1970-01-01T00:00:00Z, by the cloud's clock.
+   */
+  missedSinceMs: number;
 }
 
 /** Asks for a ledger. */
@@ -612,7 +631,7 @@ export const ReadingId: MessageFns<ReadingId> = {
 };
 
 function createBaseGetLatestRequest(): GetLatestRequest {
-  return { customerId: "", machineId: "", pageSize: 0, pageToken: "" };
+  return { customerId: "", machineId: "", pageSize: 0, pageToken: "", sensorIds: [] };
 }
 
 export const GetLatestRequest: MessageFns<GetLatestRequest> = {
@@ -628,6 +647,9 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(34).string(message.pageToken);
+    }
+    for (const v of message.sensorIds) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -677,6 +699,14 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
             message.pageToken = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sensorIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -711,6 +741,11 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
         : isSet(object.page_token)
         ? globalThis.String(object.page_token)
         : "",
+      sensorIds: globalThis.Array.isArray(object?.sensorIds)
+        ? object.sensorIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.sensor_ids)
+        ? object.sensor_ids.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -728,6 +763,9 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     if (message.pageToken !== "") {
       obj.pageToken = message.pageToken;
     }
+    if (message.sensorIds?.length) {
+      obj.sensorIds = message.sensorIds;
+    }
     return obj;
   },
 
@@ -740,6 +778,7 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     message.machineId = object.machineId ?? "";
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.sensorIds = object.sensorIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -834,7 +873,7 @@ export const GetLatestResponse: MessageFns<GetLatestResponse> = {
 };
 
 function createBaseQueryReadingsRequest(): QueryReadingsRequest {
-  return { machineId: "", sensor: 0, fromMs: 0, untilMs: 0 };
+  return { machineId: "", sensor: 0, fromMs: 0, untilMs: 0, sensorIds: [] };
 }
 
 export const QueryReadingsRequest: MessageFns<QueryReadingsRequest> = {
@@ -850,6 +889,9 @@ export const QueryReadingsRequest: MessageFns<QueryReadingsRequest> = {
     }
     if (message.untilMs !== 0) {
       writer.uint32(32).int64(message.untilMs);
+    }
+    for (const v of message.sensorIds) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -899,6 +941,14 @@ export const QueryReadingsRequest: MessageFns<QueryReadingsRequest> = {
             message.untilMs = longToNumber(reader.int64());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.sensorIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -929,6 +979,11 @@ export const QueryReadingsRequest: MessageFns<QueryReadingsRequest> = {
         : isSet(object.until_ms)
         ? globalThis.Number(object.until_ms)
         : 0,
+      sensorIds: globalThis.Array.isArray(object?.sensorIds)
+        ? object.sensorIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.sensor_ids)
+        ? object.sensor_ids.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -946,6 +1001,9 @@ export const QueryReadingsRequest: MessageFns<QueryReadingsRequest> = {
     if (message.untilMs !== 0) {
       obj.untilMs = Math.round(message.untilMs);
     }
+    if (message.sensorIds?.length) {
+      obj.sensorIds = message.sensorIds;
+    }
     return obj;
   },
 
@@ -958,6 +1016,7 @@ export const QueryReadingsRequest: MessageFns<QueryReadingsRequest> = {
     message.sensor = object.sensor ?? 0;
     message.fromMs = object.fromMs ?? 0;
     message.untilMs = object.untilMs ?? 0;
+    message.sensorIds = object.sensorIds?.map((e) => e) || [];
     return message;
   },
 };
@@ -1032,7 +1091,7 @@ export const QueryReadingsResponse: MessageFns<QueryReadingsResponse> = {
 };
 
 function createBaseAggregateReadingsRequest(): AggregateReadingsRequest {
-  return { machineId: "", sensor: 0, fromMs: 0, untilMs: 0, bucketMs: 0 };
+  return { machineId: "", sensor: 0, fromMs: 0, untilMs: 0, bucketMs: 0, sensorIds: [] };
 }
 
 export const AggregateReadingsRequest: MessageFns<AggregateReadingsRequest> = {
@@ -1051,6 +1110,9 @@ export const AggregateReadingsRequest: MessageFns<AggregateReadingsRequest> = {
     }
     if (message.bucketMs !== 0) {
       writer.uint32(40).uint64(message.bucketMs);
+    }
+    for (const v of message.sensorIds) {
+      writer.uint32(50).string(v!);
     }
     return writer;
   },
@@ -1108,6 +1170,14 @@ export const AggregateReadingsRequest: MessageFns<AggregateReadingsRequest> = {
             message.bucketMs = longToNumber(reader.uint64());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.sensorIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1143,6 +1213,11 @@ export const AggregateReadingsRequest: MessageFns<AggregateReadingsRequest> = {
         : isSet(object.bucket_ms)
         ? globalThis.Number(object.bucket_ms)
         : 0,
+      sensorIds: globalThis.Array.isArray(object?.sensorIds)
+        ? object.sensorIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.sensor_ids)
+        ? object.sensor_ids.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1163,6 +1238,9 @@ export const AggregateReadingsRequest: MessageFns<AggregateReadingsRequest> = {
     if (message.bucketMs !== 0) {
       obj.bucketMs = Math.round(message.bucketMs);
     }
+    if (message.sensorIds?.length) {
+      obj.sensorIds = message.sensorIds;
+    }
     return obj;
   },
 
@@ -1176,12 +1254,13 @@ export const AggregateReadingsRequest: MessageFns<AggregateReadingsRequest> = {
     message.fromMs = object.fromMs ?? 0;
     message.untilMs = object.untilMs ?? 0;
     message.bucketMs = object.bucketMs ?? 0;
+    message.sensorIds = object.sensorIds?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseAggregateReadingsResponse(): AggregateReadingsResponse {
-  return { sensor: 0, content: undefined };
+  return { sensor: 0, content: undefined, machineId: "" };
 }
 
 export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = {
@@ -1196,6 +1275,9 @@ export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = 
       case "metric":
         MetricBuckets.encode(message.content.value, writer.uint32(26).fork()).join();
         break;
+    }
+    if (message.machineId !== "") {
+      writer.uint32(34).string(message.machineId);
     }
     return writer;
   },
@@ -1237,6 +1319,14 @@ export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = 
             message.content = { $case: "metric", value: MetricBuckets.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.machineId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1257,6 +1347,11 @@ export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = 
         : isSet(object.metric)
         ? { $case: "metric", value: MetricBuckets.fromJSON(object.metric) }
         : undefined,
+      machineId: isSet(object.machineId)
+        ? globalThis.String(object.machineId)
+        : isSet(object.machine_id)
+        ? globalThis.String(object.machine_id)
+        : "",
     };
   },
 
@@ -1269,6 +1364,9 @@ export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = 
       obj.states = StateBuckets.toJSON(message.content.value);
     } else if (message.content?.$case === "metric") {
       obj.metric = MetricBuckets.toJSON(message.content.value);
+    }
+    if (message.machineId !== "") {
+      obj.machineId = message.machineId;
     }
     return obj;
   },
@@ -1293,6 +1391,7 @@ export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = 
         break;
       }
     }
+    message.machineId = object.machineId ?? "";
     return message;
   },
 };
@@ -1706,7 +1805,7 @@ export const MetricBuckets: MessageFns<MetricBuckets> = {
 };
 
 function createBaseWatchReadingsRequest(): WatchReadingsRequest {
-  return { customerId: "", machineId: "" };
+  return { customerId: "", machineId: "", sensorIds: [], afterPosition: "" };
 }
 
 export const WatchReadingsRequest: MessageFns<WatchReadingsRequest> = {
@@ -1716,6 +1815,12 @@ export const WatchReadingsRequest: MessageFns<WatchReadingsRequest> = {
     }
     if (message.machineId !== "") {
       writer.uint32(18).string(message.machineId);
+    }
+    for (const v of message.sensorIds) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.afterPosition !== "") {
+      writer.uint32(34).string(message.afterPosition);
     }
     return writer;
   },
@@ -1749,6 +1854,22 @@ export const WatchReadingsRequest: MessageFns<WatchReadingsRequest> = {
             message.machineId = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sensorIds.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.afterPosition = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1773,6 +1894,16 @@ export const WatchReadingsRequest: MessageFns<WatchReadingsRequest> = {
         : isSet(object.machine_id)
         ? globalThis.String(object.machine_id)
         : "",
+      sensorIds: globalThis.Array.isArray(object?.sensorIds)
+        ? object.sensorIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.sensor_ids)
+        ? object.sensor_ids.map((e: any) => globalThis.String(e))
+        : [],
+      afterPosition: isSet(object.afterPosition)
+        ? globalThis.String(object.afterPosition)
+        : isSet(object.after_position)
+        ? globalThis.String(object.after_position)
+        : "",
     };
   },
 
@@ -1784,6 +1915,12 @@ export const WatchReadingsRequest: MessageFns<WatchReadingsRequest> = {
     if (message.machineId !== "") {
       obj.machineId = message.machineId;
     }
+    if (message.sensorIds?.length) {
+      obj.sensorIds = message.sensorIds;
+    }
+    if (message.afterPosition !== "") {
+      obj.afterPosition = message.afterPosition;
+    }
     return obj;
   },
 
@@ -1794,18 +1931,26 @@ export const WatchReadingsRequest: MessageFns<WatchReadingsRequest> = {
     const message = createBaseWatchReadingsRequest();
     message.customerId = object.customerId ?? "";
     message.machineId = object.machineId ?? "";
+    message.sensorIds = object.sensorIds?.map((e) => e) || [];
+    message.afterPosition = object.afterPosition ?? "";
     return message;
   },
 };
 
 function createBaseWatchReadingsResponse(): WatchReadingsResponse {
-  return { readings: [] };
+  return { readings: [], position: "", missedSinceMs: 0 };
 }
 
 export const WatchReadingsResponse: MessageFns<WatchReadingsResponse> = {
   encode(message: WatchReadingsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.readings) {
       Reading.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.position !== "") {
+      writer.uint32(18).string(message.position);
+    }
+    if (message.missedSinceMs !== 0) {
+      writer.uint32(24).int64(message.missedSinceMs);
     }
     return writer;
   },
@@ -1831,6 +1976,22 @@ export const WatchReadingsResponse: MessageFns<WatchReadingsResponse> = {
             message.readings.push(Reading.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.position = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.missedSinceMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1846,6 +2007,12 @@ export const WatchReadingsResponse: MessageFns<WatchReadingsResponse> = {
   fromJSON(object: any): WatchReadingsResponse {
     return {
       readings: globalThis.Array.isArray(object?.readings) ? object.readings.map((e: any) => Reading.fromJSON(e)) : [],
+      position: isSet(object.position) ? globalThis.String(object.position) : "",
+      missedSinceMs: isSet(object.missedSinceMs)
+        ? globalThis.Number(object.missedSinceMs)
+        : isSet(object.missed_since_ms)
+        ? globalThis.Number(object.missed_since_ms)
+        : 0,
     };
   },
 
@@ -1853,6 +2020,12 @@ export const WatchReadingsResponse: MessageFns<WatchReadingsResponse> = {
     const obj: any = {};
     if (message.readings?.length) {
       obj.readings = message.readings.map((e) => Reading.toJSON(e));
+    }
+    if (message.position !== "") {
+      obj.position = message.position;
+    }
+    if (message.missedSinceMs !== 0) {
+      obj.missedSinceMs = Math.round(message.missedSinceMs);
     }
     return obj;
   },
@@ -1863,6 +2036,8 @@ export const WatchReadingsResponse: MessageFns<WatchReadingsResponse> = {
   fromPartial(object: DeepPartial<WatchReadingsResponse>): WatchReadingsResponse {
     const message = createBaseWatchReadingsResponse();
     message.readings = object.readings?.map((e) => Reading.fromPartial(e)) || [];
+    message.position = object.position ?? "";
+    message.missedSinceMs = object.missedSinceMs ?? 0;
     return message;
   },
 };
@@ -2370,8 +2545,8 @@ export const ReadingServiceService = {
     responseDeserialize: (value: Buffer): GetLatestResponse => GetLatestResponse.decode(value),
   },
   /**
-   * All readings of a hub or a sensor whose timestamps lie in a range. Streams pages in no particular order between
-   * them. Retry: safe.
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
+   * particular order between the pages of one. Retry: safe.
    */
   queryReadings: {
     path: "/occmesh.readings.v1.ReadingService/QueryReadings" as const,
@@ -2384,10 +2559,10 @@ export const ReadingServiceService = {
     responseDeserialize: (value: Buffer): QueryReadingsResponse => QueryReadingsResponse.decode(value),
   },
   /**
-   * The same range summed up: what the readings of a hub or a sensor were in each of many spans of equal length, for
-   * charts and reports. Streams, for each sensor in the order of their numbers, one message with its states and one for
-   * each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: sensors and metrics times
-   * buckets are more than about 250,000; ask for one sensor, or for wider buckets.
+   * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
+   * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
+   * states and one for each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
+   * sensors and metrics times buckets are more than about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings: {
     path: "/occmesh.readings.v1.ReadingService/AggregateReadings" as const,
@@ -2401,8 +2576,11 @@ export const ReadingServiceService = {
     responseDeserialize: (value: Buffer): AggregateReadingsResponse => AggregateReadingsResponse.decode(value),
   },
   /**
-   * Readings as they are stored, live ones and backlog. Starts with the next one; a consumer that falls 10,000
-   * readings behind is ended with RESOURCE_EXHAUSTED. Retry: safe, but what passed in between must be queried.
+   * Readings as they are stored, live ones and backlog. The first message comes at once and has a position; then come those
+   * stored after the position that was asked for, hub by hub, then the next ones. A consumer that falls 10,000 readings
+   * behind is ended with RESOURCE_EXHAUSTED. Retry: with the last position that came: nothing is left out, and nothing comes
+   * twice but what had come without a position after it. About the last 65,000 batches of all hubs can be told again, and
+   * none from before a restart of the cloud; missed_since_ms says when that is not enough.
    */
   watchReadings: {
     path: "/occmesh.readings.v1.ReadingService/WatchReadings" as const,
@@ -2433,20 +2611,23 @@ export interface ReadingServiceServer extends UntypedServiceImplementation {
    */
   getLatest: handleUnaryCall<GetLatestRequest, GetLatestResponse>;
   /**
-   * All readings of a hub or a sensor whose timestamps lie in a range. Streams pages in no particular order between
-   * them. Retry: safe.
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
+   * particular order between the pages of one. Retry: safe.
    */
   queryReadings: handleServerStreamingCall<QueryReadingsRequest, QueryReadingsResponse>;
   /**
-   * The same range summed up: what the readings of a hub or a sensor were in each of many spans of equal length, for
-   * charts and reports. Streams, for each sensor in the order of their numbers, one message with its states and one for
-   * each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: sensors and metrics times
-   * buckets are more than about 250,000; ask for one sensor, or for wider buckets.
+   * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
+   * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
+   * states and one for each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
+   * sensors and metrics times buckets are more than about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings: handleServerStreamingCall<AggregateReadingsRequest, AggregateReadingsResponse>;
   /**
-   * Readings as they are stored, live ones and backlog. Starts with the next one; a consumer that falls 10,000
-   * readings behind is ended with RESOURCE_EXHAUSTED. Retry: safe, but what passed in between must be queried.
+   * Readings as they are stored, live ones and backlog. The first message comes at once and has a position; then come those
+   * stored after the position that was asked for, hub by hub, then the next ones. A consumer that falls 10,000 readings
+   * behind is ended with RESOURCE_EXHAUSTED. Retry: with the last position that came: nothing is left out, and nothing comes
+   * twice but what had come without a position after it. About the last 65,000 batches of all hubs can be told again, and
+   * none from before a restart of the cloud; missed_since_ms says when that is not enough.
    */
   watchReadings: handleServerStreamingCall<WatchReadingsRequest, WatchReadingsResponse>;
   /** The ledger of a hub: every log, what is held of it, what is known to be gone; in pages. Retry: safe. */
@@ -2474,8 +2655,8 @@ export interface ReadingServiceClient extends Client {
     callback: (error: ServiceError | null, response: GetLatestResponse) => void,
   ): ClientUnaryCall;
   /**
-   * All readings of a hub or a sensor whose timestamps lie in a range. Streams pages in no particular order between
-   * them. Retry: safe.
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
+   * particular order between the pages of one. Retry: safe.
    */
   queryReadings(
     request: QueryReadingsRequest,
@@ -2487,10 +2668,10 @@ export interface ReadingServiceClient extends Client {
     options?: Partial<CallOptions>,
   ): ClientReadableStream<QueryReadingsResponse>;
   /**
-   * The same range summed up: what the readings of a hub or a sensor were in each of many spans of equal length, for
-   * charts and reports. Streams, for each sensor in the order of their numbers, one message with its states and one for
-   * each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: sensors and metrics times
-   * buckets are more than about 250,000; ask for one sensor, or for wider buckets.
+   * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
+   * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
+   * states and one for each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
+   * sensors and metrics times buckets are more than about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings(
     request: AggregateReadingsRequest,
@@ -2502,8 +2683,11 @@ export interface ReadingServiceClient extends Client {
     options?: Partial<CallOptions>,
   ): ClientReadableStream<AggregateReadingsResponse>;
   /**
-   * Readings as they are stored, live ones and backlog. Starts with the next one; a consumer that falls 10,000
-   * readings behind is ended with RESOURCE_EXHAUSTED. Retry: safe, but what passed in between must be queried.
+   * Readings as they are stored, live ones and backlog. The first message comes at once and has a position; then come those
+   * stored after the position that was asked for, hub by hub, then the next ones. A consumer that falls 10,000 readings
+   * behind is ended with RESOURCE_EXHAUSTED. Retry: with the last position that came: nothing is left out, and nothing comes
+   * twice but what had come without a position after it. About the last 65,000 batches of all hubs can be told again, and
+   * none from before a restart of the cloud; missed_since_ms says when that is not enough.
    */
   watchReadings(
     request: WatchReadingsRequest,

@@ -24,7 +24,8 @@ export const protobufFileName = "occmesh/trunk/v1/trunk.proto";
 
 /**
  * The connector's one outgoing stream: many hub sessions as channels inside it. The connector forwards envelopes as
- * opaque bytes. No application signatures here: the trunk is one mTLS connection between its two authors.
+ * opaque bytes. No application signatures here: the trunk is one mTLS connection between its two authors. Versions: as in
+ * link.v1; the two ends of a trunk agree on theirs whatever the hubs inside it speak.
  */
 
 /** Why a channel ended. */
@@ -51,6 +52,8 @@ export enum CloseCode {
   GOING_AWAY = 9,
   /** INTERNAL - The server failed; its log says why. */
   INTERNAL = 10,
+  /** VERSION - No protocol version that both speak; the message says which side is to be updated. */
+  VERSION = 11,
   UNRECOGNIZED = -1,
 }
 
@@ -89,6 +92,9 @@ export function closeCodeFromJSON(object: any): CloseCode {
     case 10:
     case "CLOSE_CODE_INTERNAL":
       return CloseCode.INTERNAL;
+    case 11:
+    case "CLOSE_CODE_VERSION":
+      return CloseCode.VERSION;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -120,7 +126,38 @@ export function closeCodeToJSON(object: CloseCode): string {
       return "CLOSE_CODE_GOING_AWAY";
     case CloseCode.INTERNAL:
       return "CLOSE_CODE_INTERNAL";
+    case CloseCode.VERSION:
+      return "CLOSE_CODE_VERSION";
     case CloseCode.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** Optional abilities. None so far; unknown ones are ignored. */
+export enum TrunkCapability {
+  /** UNSPECIFIED - Never sent. */
+  UNSPECIFIED = 0,
+  UNRECOGNIZED = -1,
+}
+
+export function trunkCapabilityFromJSON(object: any): TrunkCapability {
+  switch (object) {
+    case 0:
+    case "TRUNK_CAPABILITY_UNSPECIFIED":
+      return TrunkCapability.UNSPECIFIED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return TrunkCapability.UNRECOGNIZED;
+  }
+}
+
+export function trunkCapabilityToJSON(object: TrunkCapability): string {
+  switch (object) {
+    case TrunkCapability.UNSPECIFIED:
+      return "TRUNK_CAPABILITY_UNSPECIFIED";
+    case TrunkCapability.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -185,7 +222,7 @@ export interface Close {
 
 /** The connector's first word. */
 export interface TrunkHello {
-  /** Protocol version, 1. */
+  /** The highest protocol version that the connector speaks. */
   version: number;
   /** Random at each service start, 16 bytes. */
   bootId: Uint8Array;
@@ -195,6 +232,10 @@ export interface TrunkHello {
   software: string;
   /** The connector's wall clock, milliseconds since 1970-01-01T00:00:00Z. */
   clockMs: number;
+  /** All that it speaks, ascending, at most 16. Empty: only `version`. */
+  versions: number[];
+  /** What it can do beyond the version, at most 64. */
+  capabilities: TrunkCapability[];
 }
 
 /** The cloud's answer. */
@@ -207,6 +248,10 @@ export interface TrunkWelcome {
   clockMs: number;
   /** Program version, for people. */
   software: string;
+  /** Protocol version of this trunk: the highest that both speak. */
+  version: number;
+  /** Those of TrunkHello's capabilities that the cloud has, too. */
+  capabilities: TrunkCapability[];
 }
 
 /** Sign of life of the trunk. */
@@ -726,7 +771,15 @@ export const Close: MessageFns<Close> = {
 };
 
 function createBaseTrunkHello(): TrunkHello {
-  return { version: 0, bootId: new Uint8Array(0), lanAddresses: [], software: "", clockMs: 0 };
+  return {
+    version: 0,
+    bootId: new Uint8Array(0),
+    lanAddresses: [],
+    software: "",
+    clockMs: 0,
+    versions: [],
+    capabilities: [],
+  };
 }
 
 export const TrunkHello: MessageFns<TrunkHello> = {
@@ -745,6 +798,20 @@ export const TrunkHello: MessageFns<TrunkHello> = {
     }
     if (message.clockMs !== 0) {
       writer.uint32(40).int64(message.clockMs);
+    }
+    if (message.versions.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.versions) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.capabilities.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.capabilities) {
+        writer.int32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -802,6 +869,42 @@ export const TrunkHello: MessageFns<TrunkHello> = {
             message.clockMs = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag === 48) {
+              message.versions.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.versions.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.capabilities.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.capabilities.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -833,6 +936,12 @@ export const TrunkHello: MessageFns<TrunkHello> = {
         : isSet(object.clock_ms)
         ? globalThis.Number(object.clock_ms)
         : 0,
+      versions: globalThis.Array.isArray(object?.versions)
+        ? object.versions.map((e: any) => globalThis.Number(e))
+        : [],
+      capabilities: globalThis.Array.isArray(object?.capabilities)
+        ? object.capabilities.map((e: any) => trunkCapabilityFromJSON(e))
+        : [],
     };
   },
 
@@ -853,6 +962,12 @@ export const TrunkHello: MessageFns<TrunkHello> = {
     if (message.clockMs !== 0) {
       obj.clockMs = Math.round(message.clockMs);
     }
+    if (message.versions?.length) {
+      obj.versions = message.versions.map((e) => Math.round(e));
+    }
+    if (message.capabilities?.length) {
+      obj.capabilities = message.capabilities.map((e) => trunkCapabilityToJSON(e));
+    }
     return obj;
   },
 
@@ -866,12 +981,14 @@ export const TrunkHello: MessageFns<TrunkHello> = {
     message.lanAddresses = object.lanAddresses?.map((e) => e) || [];
     message.software = object.software ?? "";
     message.clockMs = object.clockMs ?? 0;
+    message.versions = object.versions?.map((e) => e) || [];
+    message.capabilities = object.capabilities?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseTrunkWelcome(): TrunkWelcome {
-  return { revokedKeys: [], heartbeatMs: 0, clockMs: 0, software: "" };
+  return { revokedKeys: [], heartbeatMs: 0, clockMs: 0, software: "", version: 0, capabilities: [] };
 }
 
 export const TrunkWelcome: MessageFns<TrunkWelcome> = {
@@ -887,6 +1004,16 @@ export const TrunkWelcome: MessageFns<TrunkWelcome> = {
     }
     if (message.software !== "") {
       writer.uint32(34).string(message.software);
+    }
+    if (message.version !== 0) {
+      writer.uint32(40).uint32(message.version);
+    }
+    if (message.capabilities.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.capabilities) {
+        writer.int32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -936,6 +1063,32 @@ export const TrunkWelcome: MessageFns<TrunkWelcome> = {
             message.software = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.version = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag === 48) {
+              message.capabilities.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.capabilities.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -966,6 +1119,10 @@ export const TrunkWelcome: MessageFns<TrunkWelcome> = {
         ? globalThis.Number(object.clock_ms)
         : 0,
       software: isSet(object.software) ? globalThis.String(object.software) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      capabilities: globalThis.Array.isArray(object?.capabilities)
+        ? object.capabilities.map((e: any) => trunkCapabilityFromJSON(e))
+        : [],
     };
   },
 
@@ -983,6 +1140,12 @@ export const TrunkWelcome: MessageFns<TrunkWelcome> = {
     if (message.software !== "") {
       obj.software = message.software;
     }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.capabilities?.length) {
+      obj.capabilities = message.capabilities.map((e) => trunkCapabilityToJSON(e));
+    }
     return obj;
   },
 
@@ -995,6 +1158,8 @@ export const TrunkWelcome: MessageFns<TrunkWelcome> = {
     message.heartbeatMs = object.heartbeatMs ?? 0;
     message.clockMs = object.clockMs ?? 0;
     message.software = object.software ?? "";
+    message.version = object.version ?? 0;
+    message.capabilities = object.capabilities?.map((e) => e) || [];
     return message;
   },
 };
@@ -1157,7 +1322,8 @@ export const TrunkServiceService = {
   /**
    * The connector's stream. Who: a connector, by certificate. Retry: open a new stream; all channels of the old one are
    * gone. A newer trunk of the same connector closes the older one (ABORTED). Ends with PERMISSION_DENIED (revoked,
-   * retired), UNAUTHENTICATED, FAILED_PRECONDITION (protocol broken), RESOURCE_EXHAUSTED (RetryInfo says when).
+   * retired), UNAUTHENTICATED, FAILED_PRECONDITION (protocol broken, or no version in common), RESOURCE_EXHAUSTED (RetryInfo
+   * says when).
    */
   trunk: {
     path: "/occmesh.trunk.v1.TrunkService/Trunk" as const,
@@ -1174,7 +1340,8 @@ export interface TrunkServiceServer extends UntypedServiceImplementation {
   /**
    * The connector's stream. Who: a connector, by certificate. Retry: open a new stream; all channels of the old one are
    * gone. A newer trunk of the same connector closes the older one (ABORTED). Ends with PERMISSION_DENIED (revoked,
-   * retired), UNAUTHENTICATED, FAILED_PRECONDITION (protocol broken), RESOURCE_EXHAUSTED (RetryInfo says when).
+   * retired), UNAUTHENTICATED, FAILED_PRECONDITION (protocol broken, or no version in common), RESOURCE_EXHAUSTED (RetryInfo
+   * says when).
    */
   trunk: handleBidiStreamingCall<TrunkFrames, TrunkFrames>;
 }
@@ -1183,7 +1350,8 @@ export interface TrunkServiceClient extends Client {
   /**
    * The connector's stream. Who: a connector, by certificate. Retry: open a new stream; all channels of the old one are
    * gone. A newer trunk of the same connector closes the older one (ABORTED). Ends with PERMISSION_DENIED (revoked,
-   * retired), UNAUTHENTICATED, FAILED_PRECONDITION (protocol broken), RESOURCE_EXHAUSTED (RetryInfo says when).
+   * retired), UNAUTHENTICATED, FAILED_PRECONDITION (protocol broken, or no version in common), RESOURCE_EXHAUSTED (RetryInfo
+   * says when).
    */
   trunk(): ClientDuplexStream<TrunkFrames, TrunkFrames>;
   trunk(options: Partial<CallOptions>): ClientDuplexStream<TrunkFrames, TrunkFrames>;

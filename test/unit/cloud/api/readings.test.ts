@@ -8,9 +8,11 @@ import {
   GetLedgerRequest,
   QueryReadingsRequest,
   WatchReadingsRequest,
+  WatchReadingsResponse,
 } from '../../../../gen/occmesh/readings/v1/readings.js';
 import { LedgerEntry } from '../../../../gen/occmesh/store/v1/store.js';
 import { Signed, State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { tokenOf } from '../../../../src/cloud/api/paging.js';
 import { ReadingService } from '../../../../src/cloud/api/reading-service.js';
 import type { MachineRecord } from '../../../../src/cloud/inventory/records.js';
 import { tableKey } from '../../../../src/cloud/tables.js';
@@ -20,10 +22,10 @@ import { Watchers } from '../../../../src/cloud/telemetry/watch.js';
 import type { Principal } from '../../../../src/contract/access.js';
 import { DEFAULT_LIMITS } from '../../../../src/contract/limits.js';
 import { uuidBytes, uuidText } from '../../../../src/identity/uuid.js';
-import { epochMs } from '../../../../src/kernel/duration.js';
+import { epochMs, minutes } from '../../../../src/kernel/duration.js';
 import { systemRandom, uuid7 } from '../../../../src/kernel/random.js';
 import { u64be } from '../../../../src/storage/keys.js';
-import { packBatch } from '../../../../src/telemetry/batch.js';
+import { packBatch, unpackBatch } from '../../../../src/telemetry/batch.js';
 import type { Reading } from '../../../../src/telemetry/reading.js';
 import { TestCloud } from '../inventory/fixture.js';
 import { faultOf } from './fixture.js';
@@ -33,6 +35,7 @@ const LOG = Buffer.alloc(16, 1);
 class TestReadings implements AsyncDisposable {
   readonly latest = new LatestReadings();
   readonly ledger: Ledger;
+  readonly watchers: Watchers;
   readonly service: ReadingService;
   readonly operator: Principal;
 
@@ -40,10 +43,19 @@ class TestReadings implements AsyncDisposable {
     readonly cloud: TestCloud,
     text: string,
   ) {
-    const { store, inventory } = cloud;
+    const { store, inventory, clock } = cloud;
+    this.watchers = new Watchers(store, 8);
     this.ledger = new Ledger(store);
     const { ledger, latest } = this;
-    this.service = new ReadingService({ inventory, store, ledger, latest, watchers: new Watchers() });
+    this.service = new ReadingService({
+      inventory,
+      store,
+      ledger,
+      latest,
+      watchers: this.watchers,
+      clock,
+      random: systemRandom,
+    });
     this.operator = inventory.tokens.authenticate(text) ?? { kind: 'anonymous' };
   }
 
@@ -239,11 +251,11 @@ describe('cloud: readings API', () => {
     const ofOne = await ask(api, api.operator, { ...range, sensor: 1 });
     expect(ofOne).to.deep.equal([
       {
-        sensor: 1,
+        ...{ machineId: record.id, sensor: 1 },
         content: { $case: 'states', value: { buckets: [0, 2], counts: [2, 1], worst: [State.OK, State.OK] } },
       },
       {
-        sensor: 1,
+        ...{ machineId: record.id, sensor: 1 },
         content: {
           $case: 'metric',
           value: {
@@ -257,6 +269,141 @@ describe('cloud: readings API', () => {
     expect(ofAll.map(({ sensor }) => sensor)).to.deep.equal([1, 1, 2, 2]);
     expect(ofAll.slice(0, 2)).to.deep.equal(ofOne);
     expect(await ask(api, api.operator, { ...range, fromMs: 5_000, untilMs: 6_000 })).to.deep.equal([]);
+  });
+
+  describe('of sensors of several hubs', () => {
+    const RANGE = { fromMs: 0, untilMs: 10_000 };
+    const start = async () => {
+      const api = await TestReadings.start();
+      const { id } = await api.cloud.customer('c');
+      const hubs = [(await api.cloud.enrolled(id, 'hub')).record, (await api.cloud.enrolled(id, 'hub')).record];
+      for (const hub of hubs) {
+        await api.store(hub, [reading(1, 1_000), reading(2, 2_000), reading(3, 3_000)]);
+        api.measured(hub, [1, 2, 3]);
+      }
+      const [a = '', b = ''] = hubs.map((hub) => hub.id);
+      return { api, a, b, customerId: id, call: api.call(api.operator) };
+    };
+    const named = ({ machineId, sensor }: { machineId: string; sensor: number }) => `${machineId}/${sensor}`;
+
+    it('gives those that were named, of each hub, and no others', async () => {
+      const { api, a, b, call } = await start();
+      await using _ = api;
+      const sensorIds = [`${b}/3`, `${a}/2`, `${a}/1`, `${a}/2`, `${b}/77`];
+      const { service } = api;
+      const wanted = [`${a}/1`, `${a}/2`, `${b}/3`].sort();
+      const latest = GetLatestResponse.decode(
+        await service.getLatest(GetLatestRequest.fromPartial({ sensorIds }), call),
+      );
+      expect(latest.readings.map(named)).to.deep.equal(wanted);
+      const found = await all(service.queryReadings(QueryReadingsRequest.fromPartial({ ...RANGE, sensorIds }), call));
+      expect(found.flatMap(({ readings }) => readings.map(named)).sort()).to.deep.equal(wanted);
+      const buckets = await ask(api, api.operator, { ...RANGE, bucketMs: 1_000, sensorIds });
+      expect([...new Set(buckets.map(named))].sort()).to.deep.equal(wanted);
+    });
+
+    it('refuses what is none, too many, and what says the same twice', async () => {
+      const { api, a, call } = await start();
+      await using _ = api;
+      const { service } = api;
+      const query = (change: object) =>
+        faultOf(all(service.queryReadings(QueryReadingsRequest.fromPartial({ ...RANGE, ...change }), call)));
+      for (const id of ['', 'x', `${a}/`, `${a}/0`, `${a}/1/2`, `${a}/-1`, `/${a}`])
+        expect(await query({ sensorIds: [`${a}/1`, id] }), id).to.match(
+          /^api\.invalid: sensor_ids\[1\]: must be the id/,
+        );
+      const many = Array.from({ length: 101 }, (_, i) => `${a}/${i + 1}`);
+      expect(await query({ sensorIds: many })).to.equal('api.invalid: sensor_ids: names 101 sensors; 100 at most');
+      expect(await query({ sensorIds: many.slice(1) })).to.equal('no fault');
+      expect(await query({ sensorIds: [`${a}/1`], machineId: a })).to.match(/^api\.invalid: sensor_ids: come instead/);
+    });
+
+    it('takes one of another customer for one that does not exist', async () => {
+      const { api, a, customerId } = await start();
+      await using _ = api;
+      const { id } = await api.cloud.customer('other');
+      const call = api.call(await api.reader(id));
+      const own = api.call(await api.reader(customerId));
+      const { service } = api;
+      const nobody = uuidText(uuid7(systemRandom, api.cloud.clock.now()));
+      const asking: ((sensorId: string, by: typeof call) => Promise<unknown>)[] = [
+        (sensorId, by) => service.getLatest(GetLatestRequest.fromPartial({ sensorIds: [sensorId] }), by),
+        (sensorId, by) =>
+          all(service.queryReadings(QueryReadingsRequest.fromPartial({ ...RANGE, sensorIds: [sensorId] }), by)),
+        (sensorId, by) => {
+          const request = { ...RANGE, bucketMs: 1_000, sensorIds: [sensorId] };
+          return all(service.aggregateReadings(AggregateReadingsRequest.fromPartial(request), by));
+        },
+        (sensorId, by) => service.watchReadings(WatchReadingsRequest.fromPartial({ sensorIds: [sensorId] }), by).next(),
+      ];
+      for (const request of asking) {
+        expect(await faultOf(request(`${a}/1`, own))).to.equal('no fault');
+        expect(await faultOf(request(`${a}/1`, call))).to.equal('inventory.not-found: no such machine');
+        expect(await faultOf(request(`${nobody}/1`, call))).to.equal('inventory.not-found: no such machine');
+      }
+    });
+  });
+
+  describe('as they are stored', () => {
+    const start = async () => {
+      const api = await TestReadings.start();
+      const { id } = await api.cloud.customer('c');
+      const { record } = await api.cloud.enrolled(id, 'hub');
+      const watch = (afterPosition = '') =>
+        api.service.watchReadings(WatchReadingsRequest.fromPartial({ afterPosition }), api.call(api.operator));
+      const next = async (stream: AsyncGenerator<Uint8Array>) =>
+        WatchReadingsResponse.decode((await stream.next()).value as Uint8Array);
+      let flush = 0;
+      const stored = () => {
+        const readings = [reading(1, 1_000 + flush)];
+        const content = packBatch({ log: LOG, firstFlush: flush, chain: LOG }, [{ number: flush++, readings }]);
+        api.watchers.stored(keyOf(record), LOG, unpackBatch(content));
+      };
+      return { api, record, watch, next, stored };
+    };
+
+    it('come with a position, from the first message on', async () => {
+      const { api, watch, next, stored } = await start();
+      await using _ = api;
+      const stream = watch();
+      const first = await next(stream);
+      expect(first).to.deep.include({ readings: [], missedSinceMs: 0 });
+      expect(first.position).to.not.equal('');
+      const second = next(stream);
+      stored();
+      expect((await second).readings).to.have.length(1);
+      expect((await second).position)
+        .to.not.equal('')
+        .and.not.equal(first.position);
+    });
+
+    it('come from the store to one who comes back, and who is told when that is not all', async () => {
+      const { api, record, watch, next, stored } = await start();
+      await using _ = api;
+      const { position } = await next(watch());
+      await api.store(record, [reading(1, 1_000)]);
+      stored();
+      const again = watch(position);
+      expect(await next(again)).to.deep.equal({ readings: [], position, missedSinceMs: 0 });
+      expect((await next(again)).readings.map(({ takenAtMs }) => takenAtMs)).to.deep.equal([1_000]);
+      const before = api.cloud.clock.now();
+      await api.cloud.clock.advance(minutes(5));
+      for (let i = 0; i < 8; i++) stored();
+      expect((await next(watch(position))).missedSinceMs, 'eight are remembered').to.equal(before);
+      const other = await TestReadings.start();
+      await using __ = other;
+      const elsewhere = WatchReadingsRequest.fromPartial({ afterPosition: position });
+      expect((await next(other.service.watchReadings(elsewhere, other.call(other.operator)))).missedSinceMs).to.equal(
+        before,
+      );
+    });
+
+    it('come after no position that is none', async () => {
+      const { api, watch, next } = await start();
+      await using _ = api;
+      for (const position of ['x', tokenOf('x'), tokenOf('0123456789ab/x/1'), tokenOf('0123456789ab/1')])
+        expect(await faultOf(next(watch(position)))).to.match(/^api\.invalid: after_position: is not /);
+    });
   });
 
   it('refuses ranges that are none, and more than 10,000 buckets', async () => {

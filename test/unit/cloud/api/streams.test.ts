@@ -1,8 +1,8 @@
 // Streams of readings end with the token that opened them.
 import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
-import { WatchReadingsResponse } from '../../../../gen/occmesh/readings/v1/readings.js';
-import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { WatchReadingsRequest, WatchReadingsResponse } from '../../../../gen/occmesh/readings/v1/readings.js';
+import { Batch, State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { MessageFiller } from '../../../../src/cloud/api/message-filler.js';
 import { MAX_PAGE_BYTES } from '../../../../src/cloud/api/paging.js';
 import { mostBytesOf, toProto } from '../../../../src/cloud/api/reading-message.js';
@@ -13,30 +13,35 @@ import { Watchers } from '../../../../src/cloud/telemetry/watch.js';
 import { ApiFault } from '../../../../src/contract/fault.js';
 import { uuidBytes } from '../../../../src/identity/uuid.js';
 import { epochMs } from '../../../../src/kernel/duration.js';
+import { systemRandom } from '../../../../src/kernel/random.js';
 import { TestCloud } from '../inventory/fixture.js';
+
+const HEADER = Batch.fromPartial({ flushCount: 1 });
 
 describe('cloud: streams of readings', () => {
   const start = async (cloud: TestCloud, lifetimeMs: number) => {
-    const { inventory, store } = cloud;
+    const { inventory, store, clock } = cloud;
     const { id } = await cloud.customer('c');
     const wanted = { caller: Caller.CUSTOMER_READER, customerId: id, lifetimeMs, name: '' } as const;
     const { token, text } = await inventory.tokens.createApi(wanted);
     const principal = inventory.tokens.authenticate(text);
     if (!principal) throw new Error('the token is good');
-    const watchers = new Watchers();
+    const watchers = new Watchers(store);
     const latest = new LatestReadings();
-    const service = new ReadingService({ inventory, store, ledger: new Ledger(store), latest, watchers });
+    const modules = { inventory, store, ledger: new Ledger(store), latest, watchers, clock, random: systemRandom };
+    const service = new ReadingService(modules);
     const abort = new AbortController();
     const call = { principal, signal: abort.signal };
-    const answers = service.watchReadings({ customerId: '', machineId: '' }, call);
+    const answers = service.watchReadings(WatchReadingsRequest.fromPartial({}), call);
     const hub = { customer: uuidBytes(id), machine: Buffer.alloc(16, 7) };
-    /** The next answer, after a reading was stored. */
+    await answers.next();
+    /** The readings of the next answer, after one was stored. */
     const next = async () => {
       const answer = answers.next();
       await Promise.resolve();
       const reading = { sensor: 1, takenAt: epochMs(1), state: State.OK, message: '', values: [] };
-      watchers.stored(hub, Buffer.alloc(16), { flushes: () => [{ number: 0, readings: [reading] }] });
-      return answer;
+      watchers.stored(hub, Buffer.alloc(16), { header: HEADER, flushes: () => [{ number: 0, readings: [reading] }] });
+      return WatchReadingsResponse.decode((await answer).value ?? Buffer.alloc(0)).readings;
     };
     return { token, next };
   };
@@ -50,7 +55,7 @@ describe('cloud: streams of readings', () => {
   it('tell nothing more to the bearer of a token that was revoked', async () => {
     await using cloud = await TestCloud.start();
     const { token, next } = await start(cloud, 0);
-    expect((await next()).value?.readings).to.have.length(1);
+    expect(await next()).to.have.length(1);
     await cloud.inventory.tokens.revoke(token.id);
     expect(await faultOf(next())).to.equal('api.unauthenticated');
   });
@@ -73,7 +78,9 @@ describe('cloud: streams of readings', () => {
     messages.push(filler.take() ?? []);
     expect(messages.flat()).to.have.length(100);
     for (const readings of messages) {
-      expect(WatchReadingsResponse.encode({ readings }).finish().length).to.be.within(1, MAX_PAGE_BYTES);
+      expect(
+        WatchReadingsResponse.encode(WatchReadingsResponse.fromPartial({ readings })).finish().length,
+      ).to.be.within(1, MAX_PAGE_BYTES);
     }
     const small = { ...reading, message: '', values: [] };
     const full = Array.from({ length: 1_001 }, () => filler.add(small)).filter((some) => some !== undefined);
@@ -83,7 +90,7 @@ describe('cloud: streams of readings', () => {
   it('nor to that of one that has expired', async () => {
     await using cloud = await TestCloud.start();
     const { next } = await start(cloud, 60_000);
-    expect((await next()).value?.readings).to.have.length(1);
+    expect(await next()).to.have.length(1);
     cloud.clock.jumpWall(60_000);
     expect(await faultOf(next())).to.equal('api.unauthenticated');
   });

@@ -167,12 +167,12 @@ describe('events: log', () => {
     expect((await readOn(CUSTOMERS[0])).all).to.have.length(1_501);
   });
 
-  it('reads no more at once of a thousand customers than of one', async () => {
-    const customers = Array.from({ length: 1_000 }, (_, n) => uuidOf(n + 1));
+  it('reads no more at once of many customers than of one', async () => {
+    const customers = Array.from({ length: 100 }, (_, n) => uuidOf(n + 1));
     log = new EventLog({ store, clock, customers: () => customers });
-    for (let round = 0; round < 10; round++)
-      await store.commit(() => customers.map((id, n) => log.append(id, happened(round * 1_000 + n))));
-    const all = Array.from({ length: 10_000 }, (_, n) => String(n));
+    for (let round = 0; round < 50; round++)
+      await store.commit(() => customers.map((id, n) => log.append(id, happened(round * 100 + n))));
+    const all = Array.from({ length: 5_000 }, (_, n) => String(n));
     const { events } = await log.read(undefined, 0);
     expect(events.length).to.be.within(1, 2_000);
     expect((await readOn(undefined)).all).to.deep.equal(all);

@@ -35,6 +35,8 @@ interface Received {
   readonly body: string;
 }
 
+const NAMES = { customer: () => 'Acme', machine: () => 'pc', sensor: (_: string, sensor: number) => `disk ${sensor}` };
+
 describe('notify: webhooks', () => {
   let scope: Scope;
   let received: Received[];
@@ -81,7 +83,13 @@ describe('notify: webhooks', () => {
     signal: AbortSignal = new AbortController().signal,
   ): Promise<string> => {
     const modules = { clock: systemClock, resolve };
-    return post({ url, key: KEY }, MESSAGE, { private: false, ...options }, modules, signal).then(
+    return post(
+      { url, key: KEY },
+      { id: MESSAGE.id, body: webhookBody(MESSAGE, NAMES) },
+      { private: false, ...options },
+      modules,
+      signal,
+    ).then(
       () => 'accepted',
       (error: Error) => error.message,
     );
@@ -99,12 +107,13 @@ describe('notify: webhooks', () => {
       expect(Math.abs(Number(timestamp) - Date.now() / 1_000)).to.be.lessThan(10);
       const mac = createHmac('sha256', KEY).update(timestamp).update('.').update(body).digest('hex');
       expect(headers['occ-signature']).to.equal(`v1=${mac}`);
-      const content = JSON.parse(body) as { id: string; alarms: { notice: string; alarm: object }[] };
+      const content = JSON.parse(body) as { id: string; alarms: { [field: string]: object | string }[] };
       expect(content.id).to.equal(MESSAGE.id);
       expect(content.alarms).to.have.length(1);
-      expect(content.alarms[0]?.notice).to.equal('raised');
+      const { alarm, ...rest } = content.alarms[0] ?? {};
+      expect(rest).to.deep.equal({ notice: 'raised', customer: 'Acme', machine: 'pc', sensor: 'disk 4' });
       // ProtoJSON: 64-bit numbers are text, enums are names.
-      expect(content.alarms[0]?.alarm).to.deep.include({
+      expect(alarm).to.deep.include({
         id: ALARM.id,
         sensorId: `${ALARM.machineId}/4`,
         cause: 'ALARM_CAUSE_SENSOR',
@@ -112,12 +121,12 @@ describe('notify: webhooks', () => {
         raisedAtMs: '1700000000000',
         message: 'disk “/” is full',
       });
-      expect(Alarm.fromJSON(content.alarms[0]?.alarm).changedAtMs).to.equal(ALARM.changedAtMs);
+      expect(Alarm.fromJSON(alarm).changedAtMs).to.equal(ALARM.changedAtMs);
     });
 
     it('has the same body in every repetition, and an empty list in a trial', async () => {
-      expect(webhookBody(MESSAGE)).to.equal(webhookBody({ ...MESSAGE }));
-      expect(webhookBody({ id: 'x', notices: [] })).to.equal('{"id":"x","alarms":[]}');
+      expect(webhookBody(MESSAGE, NAMES)).to.equal(webhookBody({ ...MESSAGE }, NAMES));
+      expect(webhookBody({ id: 'x', notices: [] }, NAMES)).to.equal('{"id":"x","alarms":[]}');
     });
 
     it('is signed by a key of its own for each channel, the same after a restart', () => {

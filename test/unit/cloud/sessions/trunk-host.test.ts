@@ -185,12 +185,31 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
   });
 
   it('takes nothing before hello, nor a version that it does not speak', () => {
-    for (const first of [open(1), hello({ version: 2 })]) {
+    for (const [first, code, words] of [
+      [open(1), CloseCode.PROTOCOL, 'begins with hello'],
+      [hello({ version: 0 }), CloseCode.VERSION, 'Update the connector.'],
+      [hello({ version: 99, versions: [97, 98, 99] }), CloseCode.VERSION, 'Update the cloud.'],
+      [hello({ versions: Array.from({ length: 17 }, (_, n) => n) }), CloseCode.PROTOCOL, '17 protocol versions'],
+      [hello({ capabilities: Array.from({ length: 65 }, (_, n) => n) }), CloseCode.PROTOCOL, '65 capabilities'],
+    ] as const) {
       const transport = new Transport();
       new TrunkHost(cloud.services, who.connector.certificate, transport).received(first);
-      expect(transport.ended?.code).to.equal(CloseCode.PROTOCOL);
+      expect(transport.ended?.code, words).to.equal(code);
+      expect(transport.ended?.message).to.include(words);
     }
     expect(clock.armed).to.equal(0);
+  });
+
+  it('speaks the highest version that both know, and ignores capabilities that it does not know', async () => {
+    for (const change of [{}, { versions: [1] }, { version: 3, versions: [1, 2, 3], capabilities: [7, 4_000_000] }]) {
+      const transport = new Transport();
+      const trunk = new TrunkHost(cloud.services, who.connector.certificate, transport);
+      trunk.received(hello(change));
+      await settle();
+      const [welcome] = transport.frames.flatMap(({ body }) => (body?.$case === 'welcome' ? [body.value] : []));
+      expect(welcome).to.deep.include({ version: 1, capabilities: [] });
+      trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
+    }
   });
 
   it('ignores frames of a channel that has ended', async () => {

@@ -1,6 +1,5 @@
 // The way of batches and gaps into the store and out again: verdicts, what is durable together, what a restart reads back,
-// what is latest, what a query finds, and who watches.
-import { getEventListeners } from 'node:events';
+// what is latest, and what a query finds.
 import { expect } from 'chai';
 import { Gap, GapReason, State, Witness } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { type Author, Ingest } from '../../../../src/cloud/telemetry/ingest.js';
@@ -8,7 +7,6 @@ import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
 import { type HubLedger, Ledger } from '../../../../src/cloud/telemetry/ledger.js';
 import { queryReadings } from '../../../../src/cloud/telemetry/query.js';
 import { VERIFYING_COST } from '../../../../src/cloud/telemetry/unfolding.js';
-import { MOST_BEHIND, Watchers } from '../../../../src/cloud/telemetry/watch.js';
 import { SigningKey } from '../../../../src/identity/keys.js';
 import { signContent } from '../../../../src/identity/signed.js';
 import { TAGS } from '../../../../src/identity/tags.js';
@@ -17,7 +15,6 @@ import { MemoryStore } from '../../../../src/storage/memory.js';
 import { packBatch } from '../../../../src/telemetry/batch.js';
 import { chainNext, chainStart } from '../../../../src/telemetry/chain.js';
 import type { Flush } from '../../../../src/telemetry/reading.js';
-import { settle } from '../../../support/fake-clock.js';
 
 const hub = { customer: Buffer.alloc(16, 0x21), machine: Buffer.alloc(16, 0x22) };
 const LOG = Buffer.alloc(16, 0x33);
@@ -220,52 +217,5 @@ describe('cloud: ingest', () => {
     const loaded = new LatestReadings();
     await loaded.load(hub, store, new Set([1]));
     expect(value(loaded)).to.deep.equal([400]);
-  });
-
-  it('tells a watcher what it asked for, and ends one that does not keep up, without harm to others', async () => {
-    const watchers = new Watchers();
-    ingest.onStored((h, log, flushes) => watchers.stored(h, log, flushes));
-    const stop = new AbortController();
-    const mine = watchers.watch({ machine: hub.machine }, stop.signal);
-    const slow = watchers.watch({ customer: hub.customer }, stop.signal);
-    const others = watchers.watch({ customer: Buffer.alloc(16, 0x7f) }, stop.signal);
-    const next = mine.next();
-    const nobody = others.next();
-    void slow.next();
-    await settle();
-    await ingest.batch(author, batch([flush(0)]));
-    expect((await next).value).to.have.length(1);
-    const many = Array.from({ length: MOST_BEHIND / 2 }, (_, i) => flush(i).readings[0]).flatMap((r) => r ?? []);
-    for (let i = 1; i < 4; i++) {
-      const reading = mine.next();
-      watchers.stored(hub, LOG, { flushes: () => [{ number: i, readings: many }] });
-      expect((await reading).value).to.have.length(many.length);
-    }
-    expect(getEventListeners(stop.signal, 'abort').length, 'one for each who waits').to.be.at.most(3);
-    expect((await slow.next()).value).to.equal('overrun');
-    expect((await slow.next()).done).to.equal(true);
-    stop.abort();
-    expect((await nobody).done).to.equal(true);
-    expect((await mine.next()).done).to.equal(true);
-  });
-
-  it('counts what a watcher is behind in values, too', async () => {
-    const watchers = new Watchers();
-    const stop = new AbortController();
-    const values = Array.from({ length: 256 }, (_, i) => ({ name: `m${i}`, unit: '', value: 1 }));
-    const large = flush(0).readings.flatMap((reading) => Array.from({ length: 1_024 }, () => ({ ...reading, values })));
-    const stored = () => watchers.stored(hub, LOG, { flushes: () => [{ number: 0, readings: large }] });
-    const keeping = watchers.watch({}, stop.signal);
-    const slow = watchers.watch({}, stop.signal);
-    const first = slow.next();
-    for (let i = 0; i < 3; i++) {
-      const next = keeping.next();
-      await settle();
-      stored();
-      expect((await next).value).to.have.length(1_024);
-    }
-    expect((await first).value).to.have.length(1_024);
-    expect((await slow.next()).value).to.equal('overrun');
-    stop.abort();
   });
 });

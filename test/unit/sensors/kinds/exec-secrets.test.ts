@@ -55,7 +55,7 @@ describe('sensors/kinds: exec with a secret', () => {
     await plugins.script('run', 'echo run');
     const message = async (settings: object, secrets: Record<string, string>) =>
       (await plugins.run({ program: 'run', ...settings }, undefined, {}, secretsOf(secrets)).catch((e) => e)).message;
-    expect(await message({ secret: 'stdin' }, {})).to.equal('no secret has been entered');
+    expect(await message({ secret: 'stdin' }, {})).to.equal('no secret has been entered for this target');
     const zero = await message({ secret: 'environment', variable: 'A_TOKEN' }, { secret: 'hunter2\0' });
     expect(zero).to.equal('a secret with zero bytes fits in no environment');
     expect(await message({ secret: 'none' }, {}), 'control').to.equal('run');

@@ -35,8 +35,8 @@ describe('sensors/kinds: http with a login', () => {
   it('a secret that is missing or cannot be sent is unknown', async () => {
     const message = async (settings: object, fields: Record<string, string>) =>
       (await run({ url: 'http://127.0.0.1:1/', ...settings }, secretsOf(fields)).catch((thrown) => thrown)).message;
-    expect(await message({ auth: 'basic', user: 'anna' }, {})).to.equal('no password has been entered');
-    expect(await message({ auth: 'bearer' }, { password: 'x' })).to.equal('no token has been entered');
+    expect(await message({ auth: 'basic', user: 'anna' }, {})).to.equal('no password has been entered for this target');
+    expect(await message({ auth: 'bearer' }, { password: 'x' })).to.equal('no token has been entered for this target');
     const smuggled = await message({ auth: 'bearer' }, { token: 'x\r\nx-evil: 1' });
     expect(smuggled).to.equal('the token has characters that no token can have');
   });

@@ -113,7 +113,7 @@ describe('sensors/kinds: smtp', () => {
 
   it('a login without a password is unknown', async () => {
     const fault = await measure(smtp, { host: 'localhost', user: 'anna' }).catch((thrown) => thrown);
-    expect(fault).to.include({ code: 'sensor.secret', message: 'no password has been entered' });
+    expect(fault).to.include({ code: 'sensor.secret', message: 'no password has been entered for this target' });
   });
 
   it('a server that is busy says so', async () => {

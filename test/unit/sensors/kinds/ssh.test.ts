@@ -181,7 +181,7 @@ describe('sensors/kinds: ssh', () => {
       expect(thrown.code).to.equal('sensor.secret');
       return thrown.message;
     };
-    expect(await message({})).to.equal('neither a key nor a password has been entered');
+    expect(await message({})).to.equal('neither a key nor a password has been entered for this target');
     const unreadable = 'the key cannot be read, or not with this passphrase';
     expect(await message({ key: 'hunter2' })).to.equal(unreadable);
     expect(await message({ key: lockedKey.secret, passphrase: 'phrase-2' })).to.equal(unreadable);

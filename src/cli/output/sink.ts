@@ -1,0 +1,45 @@
+// Where a long output goes: standard output, as fast as its reader takes it, or a file that is there only when it is whole.
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import type { Terminal } from '../terminal.js';
+
+export interface Sink {
+  /** Resolves when there is room for more. */
+  write(text: string): Promise<void>;
+}
+
+/** Runs `fill`. A file takes its name when that has succeeded; else nothing of it is left, and what was there stays. */
+export async function withSink<T>(
+  file: string | undefined,
+  { stdout }: Pick<Terminal, 'stdout'>,
+  fill: (sink: Sink) => Promise<T>,
+): Promise<T> {
+  if (file === undefined) {
+    return fill({
+      write: async (text) => {
+        stdout.write(text);
+        await stdout.drained();
+      },
+    });
+  }
+  const temporary = `${file}.partial`;
+  const stream = createWriteStream(temporary, { flush: true });
+  const failed = once(stream, 'error').then(([error]) => Promise.reject(error));
+  failed.catch(() => undefined);
+  try {
+    const result = await fill({
+      write: async (text) => {
+        if (!stream.write(text)) await Promise.race([once(stream, 'drain'), failed]);
+      },
+    });
+    stream.end();
+    await Promise.race([once(stream, 'close'), failed]);
+    await rename(temporary, file);
+    return result;
+  } catch (thrown) {
+    stream.destroy();
+    await rm(temporary, { force: true });
+    throw thrown;
+  }
+}

@@ -1,0 +1,98 @@
+// readings.v1.ReadingService.WatchReadings: readings as they are stored, each encoded once, however many watch.
+import { type WatchReadingsRequest, WatchReadingsResponse } from '../../../gen/occmesh/readings/v1/readings.js';
+import { ApiFault } from '../../contract/fault.js';
+import { invalid } from '../../contract/status.js';
+import { uuidBytes, uuidText } from '../../identity/uuid.js';
+import type { Clock } from '../../kernel/clock.js';
+import type { Random } from '../../kernel/random.js';
+import type { Inventory } from '../inventory/inventory.js';
+import type { Watchers, WatchFilter } from '../telemetry/watch.js';
+import { MessageFiller } from './message-filler.js';
+import { keyOfToken, tokenOf } from './paging.js';
+import { EncodedReadings } from './reading-message.js';
+import { seriesNamed } from './series.js';
+import { type Call, View } from './tenancy.js';
+
+const MOST_SENSORS = 1_000;
+
+export interface ReadingWatchModules {
+  readonly inventory: Inventory;
+  readonly watchers: Watchers;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export class ReadingWatch {
+  readonly #encoded = new EncodedReadings();
+  /** Positions of another start of the cloud mean nothing. */
+  readonly #start: string;
+
+  constructor(private readonly modules: ReadingWatchModules) {
+    this.#start = modules.random.bytes(6).toString('hex');
+  }
+
+  /** Serialised WatchReadingsResponses. */
+  async *watch(request: WatchReadingsRequest, call: Call): AsyncGenerator<Uint8Array> {
+    const view = View.of(this.modules.inventory, call.principal);
+    const filter = filterOf(request, view);
+    const { watchers } = this.modules;
+    const after = this.#placeOf(request.afterPosition);
+    const from = after?.stored ?? watchers.position;
+    yield message([], this.#tokenAt(from), after?.missedSinceMs);
+    const filler = new MessageFiller<Uint8Array>((part) => part.length);
+    for await (const watched of watchers.watch(filter, call.signal, from)) {
+      if (watched === 'overrun') {
+        throw new ApiFault('api.exhausted', 'too far behind: read faster, or watch less', {
+          advice: 'Watch again, after the last position that came.',
+        });
+      }
+      view.requireToken();
+      for (const placed of watched.readings) {
+        const full = filler.add(this.#encoded.of(uuidText(placed.hub.machine), placed));
+        if (full) yield message(full);
+      }
+      const rest = filler.take() ?? [];
+      const position = watched.position === undefined ? undefined : this.#tokenAt(watched.position);
+      if (rest.length > 0 || position) yield message(rest, position);
+    }
+  }
+
+  #tokenAt(stored: number): string {
+    return tokenOf(`${this.#start}/${stored}/${this.modules.clock.now()}`);
+  }
+
+  /** Undefined for what comes from now on. Faults: api.invalid. */
+  #placeOf(token: string): { readonly stored: number; readonly missedSinceMs?: number } | undefined {
+    const key = keyOfToken(token, 'after_position');
+    if (key === undefined) return undefined;
+    const [, start, stored, atMs] = /^([0-9a-f]{12})\/(\d{1,15})\/(\d{1,15})$/.exec(key) ?? [];
+    if (start === undefined) throw invalid('after_position', 'is not a position of this service');
+    const { watchers } = this.modules;
+    if (start === this.#start && watchers.remembers(Number(stored))) return { stored: Number(stored) };
+    return { stored: watchers.position, missedSinceMs: Number(atMs) };
+  }
+}
+
+function filterOf(request: WatchReadingsRequest, view: View): WatchFilter {
+  const customer = view.filter('customer_id', request.customerId);
+  const machine = request.machineId === '' ? undefined : view.machine('machine_id', request.machineId);
+  const hubs = seriesNamed(view, 'sensor_ids', request.sensorIds, MOST_SENSORS);
+  return {
+    ...(customer === undefined ? {} : { customer: uuidBytes(customer) }),
+    ...(machine === undefined ? {} : { machine: uuidBytes(machine.id) }),
+    ...(hubs.length === 0
+      ? {}
+      : {
+          sensors: new Map(
+            hubs.map(({ machine: { id }, sensors }) => [uuidBytes(id).toString('hex'), sensors ?? NONE]),
+          ),
+        }),
+  };
+}
+
+const NONE: ReadonlySet<number> = new Set();
+
+function message(parts: readonly Uint8Array[], position = '', missedSinceMs = 0): Uint8Array {
+  const rest = WatchReadingsResponse.encode({ readings: [], position, missedSinceMs }).finish();
+  return Buffer.concat([...parts, rest]);
+}

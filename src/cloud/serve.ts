@@ -10,6 +10,7 @@ import { GrpcListener } from '../contract/listener.js';
 import { reflectionImplementation } from '../contract/reflection.js';
 import type { FinishedCall } from '../contract/timing.js';
 import type { MeshAuthority } from '../identity/authority.js';
+import { defined } from '../kernel/defined.js';
 import type { Duration } from '../kernel/duration.js';
 import type { Scope } from '../kernel/scope.js';
 import { ending } from '../link/pipe.js';
@@ -48,6 +49,8 @@ export interface ServeModules {
   readonly watchers: Watchers;
   readonly monitoring: Monitoring;
   readonly notifications: Notifications;
+  /** See the listener: it costs something for each message, and is left out where nobody looks. */
+  readonly onCall?: (call: FinishedCall) => void;
 }
 
 /** Resolves when it listens, with where machines and people reach it. Faults: contract.port-*. */
@@ -57,11 +60,10 @@ export async function serve(
   scope: Scope,
 ): Promise<{ readonly listener: GrpcListener; readonly publicAddress: string }> {
   const { services, inventory, authority, keys, certificate, latest, watchers, monitoring, notifications } = modules;
-  const { clock, random, log, sessions, metrics } = services;
+  const { clock, random, log, sessions } = services;
   const { directory } = options;
   const trust = authority.bundle;
   const descriptors = loadDescriptors();
-  const onCall = ({ path: method, code, took }: FinishedCall) => metrics.calls.observe(took / 1_000, { method, code });
   const tls = () => ({ key: keys.key.toPem(), cert: certificate.current.pem, ca: trust.pems.join('') });
   const listener = new GrpcListener(
     {
@@ -75,7 +77,7 @@ export async function serve(
         secrets: descriptors.secrets(),
       },
     },
-    { clock, log, random, onCall },
+    { clock, log, random, ...defined({ onCall: modules.onCall }) },
   );
   const mesh = {
     /** Known only once it listens, where any free port was asked for. */

@@ -176,6 +176,7 @@ describe('secrets and arguments', () => {
       '--token-file <file>',
       '--token-file <file>',
       '--token-file <file>',
+      '--token-file <file>',
       '--set <key=value>',
       '--set <key=value>',
       '--unset <key>',

@@ -20,6 +20,7 @@ import { type Clock, systemClock } from '../kernel/clock.js';
 import { defined } from '../kernel/defined.js';
 import { type Duration, seconds } from '../kernel/duration.js';
 import { type Logger, silentLogger } from '../kernel/log.js';
+import { type Random, systemRandom } from '../kernel/random.js';
 import { checkCloud, trustOf } from './cloud-trust.js';
 import { type ServiceCalls, serviceCalls } from './service-calls.js';
 import { type NewSecret, setSecret } from './set-secret.js';
@@ -37,12 +38,18 @@ export interface ConnectOptions {
   readonly within?: number;
   /** Cancels every call. */
   readonly signal?: AbortSignal;
+  /**
+   * How often a call with one answer is made at most, when the cloud cannot be reached or asks to come back: those that
+   * change nothing, and others with a requestId. Default 4; 1: nothing is retried.
+   */
+  readonly tries?: number;
 }
 
 /** For tests and for programs that keep their own log. */
 export interface ConnectModules {
   readonly clock?: Clock;
   readonly log?: Logger;
+  readonly random?: Random;
 }
 
 /** Failures are ContractFaults: `code` to branch on, `message` and `advice` for people, `permanent` for retries. */
@@ -69,14 +76,18 @@ export interface MeshClient extends AsyncDisposable {
 }
 
 const WITHIN = seconds(15);
+const TRIES = 4;
 
 /**
- * A client of the cloud. It connects at the first call, and again at the next one after a loss; nothing is retried.
+ * A client of the cloud. It connects at the first call, and again at the next one after a loss. Calls are
+ * retried as `tries` says, within the time that the call has; streams are not.
  * Faults: contract.bad-setting (the address, the proxy), identity.malformed (the CA).
  */
 export function connect(options: ConnectOptions, modules: ConnectModules = {}): MeshClient {
-  const { clock = systemClock, log = silentLogger } = modules;
-  const { cloud, ca, proxy, token, signal } = options;
+  const { clock = systemClock, log = silentLogger, random = systemRandom } = modules;
+  const { cloud, ca, proxy, token } = options;
+  const closing = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, closing.signal]) : closing.signal;
   const trust = trustOf(ca);
   const channel = new GrpcChannel(
     {
@@ -90,9 +101,13 @@ export function connect(options: ConnectOptions, modules: ConnectModules = {}): 
     channel,
     token: typeof token === 'string' ? () => token : token,
     within: (options.within as Duration | undefined) ?? WITHIN,
-    ...defined({ signal }),
+    signal,
+    retries: { clock, random, tries: options.tries ?? TRIES },
   };
-  const close = () => channel.stop();
+  const close = () => {
+    closing.abort();
+    return channel.stop();
+  };
   const secrets = serviceCalls(SecretServiceService, settings);
   return {
     customers: serviceCalls(CustomerServiceService, settings),

@@ -20,6 +20,7 @@ import type { Inventory } from './inventory/inventory.js';
 import type { Monitoring } from './monitoring.js';
 import type { NodeCertificate } from './node-certificate.js';
 import type { Notifications } from './notify/notifications.js';
+import { OpenMetricsPort } from './openmetrics/port.js';
 import { serveLink, serveTrunk } from './sessions/link-service.js';
 import type { SessionRegistry } from './sessions/registry.js';
 import type { SessionServices } from './sessions/services.js';
@@ -34,6 +35,8 @@ export interface ServeOptions {
   readonly publicAddress?: string;
   /** Of machines; default 90 days. */
   readonly certificateLifetime?: Duration;
+  /** Where Prometheus finds latest readings; by default nowhere. */
+  readonly openMetrics?: { readonly host: string; readonly port: number };
 }
 
 export interface ServeModules {
@@ -61,17 +64,13 @@ export async function serve(
   const descriptors = loadDescriptors();
   const onCall = ({ path: method, code, took }: FinishedCall) => metrics.calls.observe(took / 1_000, { method, code });
   const tls = () => ({ key: keys.key.toPem(), cert: certificate.current.pem, ca: trust.pems.join('') });
+  const access = {
+    rules: descriptors.accessRules(),
+    authenticate: authenticator({ trust, inventory, clock }),
+    secrets: descriptors.secrets(),
+  };
   const listener = new GrpcListener(
-    {
-      ...tls(),
-      host: options.host,
-      port: options.port,
-      access: {
-        rules: descriptors.accessRules(),
-        authenticate: authenticator({ trust, inventory, clock }),
-        secrets: descriptors.secrets(),
-      },
-    },
+    { ...tls(), host: options.host, port: options.port, access },
     { clock, log, random, onCall },
   );
   const mesh = {
@@ -98,7 +97,20 @@ export async function serve(
 
   await listener.start();
   scope.own(listener);
-  certificate.keepFresh(scope, () => listener.setCertificate(tls()));
+  const { states } = monitoring;
+  const { presence } = services;
+  const openMetrics =
+    options.openMetrics &&
+    scope.own(
+      await OpenMetricsPort.start(
+        { ...options.openMetrics, ...tls(), access },
+        { inventory, presence, states, latest, clock, log, random },
+      ),
+    );
+  certificate.keepFresh(scope, () => {
+    listener.setCertificate(tls());
+    openMetrics?.setCertificate(tls());
+  });
   // Sessions are told before the listener closes, so that hubs come back at once and do not take it for silence.
   scope.defer(() => {
     health.shutDown();

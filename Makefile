@@ -112,6 +112,12 @@ bench: dist/.built ## Measure real processes (BENCH=name: one part): a table, an
 bench-smoke: dist/.built ## See that it still measures: everything tiny, within a minute
 	@node dist/test/bench/main.js --smoke $(BENCH)
 
+## Judge it
+
+.PHONY: conformance
+conformance: dist/.built ## Judge anybody's connector or cloud by the rules of the contract: TARGET=host:port ARGS="--token-file FILE"
+	@node dist/src/conformance/main.js $(TARGET) $(ARGS)
+
 ## Tidy up
 
 .PHONY: clean

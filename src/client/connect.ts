@@ -20,6 +20,7 @@ import { type Clock, systemClock } from '../kernel/clock.js';
 import { defined } from '../kernel/defined.js';
 import { type Duration, seconds } from '../kernel/duration.js';
 import { type Logger, silentLogger } from '../kernel/log.js';
+import { type Random, systemRandom } from '../kernel/random.js';
 import { checkCloud, trustOf } from './cloud-trust.js';
 import { type ServiceCalls, serviceCalls } from './service-calls.js';
 import { type NewSecret, setSecret } from './set-secret.js';
@@ -43,6 +44,7 @@ export interface ConnectOptions {
 export interface ConnectModules {
   readonly clock?: Clock;
   readonly log?: Logger;
+  readonly random?: Random;
 }
 
 /** Failures are ContractFaults: `code` to branch on, `message` and `advice` for people, `permanent` for retries. */
@@ -72,10 +74,11 @@ const WITHIN = seconds(15);
 
 /**
  * A client of the cloud. It connects at the first call, and again at the next one after a loss; nothing is retried.
+ * Whoever retries a change gives it a `requestId` of his own, the same each time.
  * Faults: contract.bad-setting (the address, the proxy), identity.malformed (the CA).
  */
 export function connect(options: ConnectOptions, modules: ConnectModules = {}): MeshClient {
-  const { clock = systemClock, log = silentLogger } = modules;
+  const { clock = systemClock, log = silentLogger, random = systemRandom } = modules;
   const { cloud, ca, proxy, token, signal } = options;
   const trust = trustOf(ca);
   const channel = new GrpcChannel(
@@ -90,6 +93,7 @@ export function connect(options: ConnectOptions, modules: ConnectModules = {}): 
     channel,
     token: typeof token === 'string' ? () => token : token,
     within: (options.within as Duration | undefined) ?? WITHIN,
+    newRequestId: () => random.bytes(16).toString('hex'),
     ...defined({ signal }),
   };
   const close = () => channel.stop();

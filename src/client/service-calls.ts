@@ -1,5 +1,6 @@
 // Generated service definitions as objects with one function per method: promises for single answers, async iterables
-// for streams. Requests may leave out what they do not care about; an absent field has the contract's default.
+// for streams. Requests may leave out what they do not care about; an absent field has the contract's default,
+// and each change an id of its own, so that it has one effect however often its bytes arrive.
 import { Metadata } from '@grpc/grpc-js';
 import type { CallOptions as ChannelCallOptions } from '../contract/calls.js';
 import type { GrpcChannel } from '../contract/channel.js';
@@ -33,6 +34,8 @@ export interface ServiceCallSettings {
   readonly within: Duration;
   /** Cancels every call. */
   readonly signal?: AbortSignal;
+  /** An id for a request that changes something. */
+  readonly newRequestId: () => string;
 }
 
 export function serviceCalls<S extends AnyService>(service: S, settings: ServiceCallSettings): ServiceCalls<S> {
@@ -41,19 +44,24 @@ export function serviceCalls<S extends AnyService>(service: S, settings: Service
 }
 
 function callOf(method: AnyMethod, settings: ServiceCallSettings): unknown {
-  const { channel } = settings;
+  const { channel, newRequestId } = settings;
   if (method.responseStream) {
     return (request?: Sparse<unknown>, options: MeshCallOptions = {}) =>
-      channel.serverStream(method, complete(method, request), optionsOf(options, settings, undefined));
+      channel.serverStream(method, complete(method, request, newRequestId), optionsOf(options, settings, undefined));
   }
   return async (request?: Sparse<unknown>, options: MeshCallOptions = {}) =>
-    channel.unary(method, complete(method, request), optionsOf(options, settings, settings.within));
+    channel.unary(method, complete(method, request, newRequestId), optionsOf(options, settings, settings.within));
 }
 
-/** The defaults of the contract are what decoding nothing gives. */
-function complete(method: AnyMethod, request: Sparse<unknown> | undefined): unknown {
+/** The defaults of the contract are what decoding nothing gives; a change that has no id gets one. */
+function complete(method: AnyMethod, request: Sparse<unknown> | undefined, newRequestId: () => string): unknown {
   const given = Object.entries(request ?? {}).filter(([, value]) => value !== undefined);
-  return Object.assign(method.requestDeserialize(Buffer.alloc(0)) as object, Object.fromEntries(given));
+  const defaults = method.requestDeserialize(Buffer.alloc(0)) as object;
+  return Object.assign(
+    defaults,
+    'requestId' in defaults ? { requestId: newRequestId() } : {},
+    Object.fromEntries(given),
+  );
 }
 
 function optionsOf(

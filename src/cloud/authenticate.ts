@@ -24,6 +24,7 @@ export function authenticator(modules: { trust: TrustBundle; inventory: Inventor
     if (inventory.machines.isRevoked(key.keyId)) {
       throw new ContractFault('contract.denied', 'this machine has been retired', {
         permanent: true,
+        reason: 'REFUSED',
         advice: 'Enrol it again with a new token.',
       });
     }

@@ -14,7 +14,9 @@ const REASONS = [
   'refused',
   'exhausted',
   'silent',
+  'version',
   'superseded',
+  'version',
   'going-away',
   'internal',
 ] as const;

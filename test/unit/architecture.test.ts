@@ -27,13 +27,14 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   client: ['kernel', 'identity', 'contract'],
   cli: ['*'],
   demo: ['*'],
+  conformance: ['kernel', 'identity', 'contract', 'telemetry', 'link', 'client', 'cli'],
 };
 
 /** Patterns that only the named folders may contain. */
 const RESERVED: readonly (readonly [RegExp, string, readonly string[]])[] = [
   [/\bDate\.now\(\)|\bsetTimeout\(|\bsetInterval\(|\bperformance\.now\(/, 'raw time', ['kernel', 'demo']],
   [/\bMath\.random\(/, 'raw randomness', ['kernel']],
-  [/\bprocess\.(env|argv|exit)\b/, 'environment, arguments, exit', ['cli', 'demo']],
+  [/\bprocess\.(env|argv|exit)\b/, 'environment, arguments, exit', ['cli', 'demo', 'conformance']],
 ];
 
 function files(directory: string): string[] {

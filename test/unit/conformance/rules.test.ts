@@ -1,0 +1,141 @@
+// The rules of the conformance program: a cloud that keeps them all is found to, and each rule finds the cloud that breaks
+// it. The fake knows link.v1 by src/link, the rules by the text of the contract: what both agree on is the contract.
+import { expect } from 'chai';
+import type { Bench, PlayedHub } from '../../../src/conformance/bench.js';
+import type { Finding } from '../../../src/conformance/rule.js';
+import { judge, RULES } from '../../../src/conformance/run.js';
+import { loadDescriptors } from '../../../src/contract/descriptors.js';
+import { uuidBytes } from '../../../src/identity/uuid.js';
+import { systemClock } from '../../../src/kernel/clock.js';
+import { epochMs, milliseconds } from '../../../src/kernel/duration.js';
+import { type Cast, cast } from '../link/fixtures.js';
+import { FakeTarget, type Flaw } from './fake-target.js';
+
+/** Which rule is there to find it. */
+const FOUND_BY: Readonly<Record<Flaw, readonly string[]>> = {
+  'same nonce': ['link.challenge.fresh'],
+  'versions in any order': ['link.challenge.versions'],
+  'another signs Welcome': ['link.welcome.signed'],
+  'generation stands still': ['link.welcome.generation'],
+  'no holdings': ['link.welcome.holdings'],
+  'no heartbeat period': ['link.welcome.heartbeat'],
+  'Hello unverified': ['link.hello.signature', 'link.hello.other-key', 'link.hello.replay'],
+  'any machine id': ['link.hello.other-machine'],
+  'any version': ['link.hello.version'],
+  'any session key': ['link.hello.session-key'],
+  'any nonce': ['link.hello.nonce'],
+  'any number of logs': ['link.hello.logs'],
+  'all capabilities': ['link.hello.capabilities'],
+  'clocks must be right': ['link.hello.clock'],
+  'Hello twice': ['link.hello.once'],
+  'answers before Hello': ['link.hello.first'],
+  'heartbeats answered twice': ['link.heartbeat.answered'],
+  'MAC unverified': ['link.frame.mac', 'link.frame.no-mac', 'link.frame.other-direction'],
+  'counter unverified': ['link.frame.hole', 'link.frame.replay'],
+  'unknown fields refused': ['link.frame.unknown-field'],
+  'unknown kinds passed over': ['link.frame.unknown-kind'],
+  'garbage passed over': ['link.envelope.garbage', 'link.envelope.garbage-payload'],
+  'any size': ['link.envelope.size'],
+  'wrong lane': ['link.down.lane'],
+  'wrong counters': ['link.down.counter'],
+  'wrong MACs': ['link.down.mac'],
+  'all pay for one': ['link.others'],
+  'acknowledges early': ['link.ack.durable'],
+  'acknowledges more': ['link.ack.what-was-sent'],
+  'stores twice': ['link.batch.once'],
+  'forgets at a cut': ['link.resume'],
+  'batches unverified': ['link.batch.signature', 'link.batch.author'],
+  'key id taken': ['link.batch.key-id'],
+  'any lane': ['link.batch.lane'],
+  'log guessed': ['link.batch.implied-log'],
+  'last one wins': ['link.conflict'],
+  'gaps lost': ['link.gap'],
+  'gaps unverified': ['link.gap.signature'],
+  'invents digests': ['link.digest'],
+  'grants nothing': ['link.credit.granted'],
+  'credit uncounted': ['link.credit.exceeded'],
+  'two sessions': ['link.session.superseded'],
+  'deaf to Bye': ['link.bye'],
+  'no reason': ['link.end.reason'],
+  'retired are welcome': ['link.revoked'],
+};
+
+const clock = { ...systemClock, now: () => epochMs(Date.UTC(2026, 0, 1)) };
+
+describe('conformance: rules', () => {
+  let who: Cast;
+  before(async () => {
+    who = await cast();
+  });
+
+  const played = ({ key, certificate }: Cast['hub']): PlayedHub => ({
+    ...{ key, certificate: certificate.der, trust: who.trust, generation: 0, sealingKey: Buffer.alloc(32) },
+    machineId: uuidBytes(certificate.identity.machineId),
+  });
+
+  /** What is found of a cloud with that flaw; only the rules of this id, and what is watched all the while. */
+  const findings = async (flaw?: Flaw, id?: string): Promise<Finding[]> => {
+    const target = new FakeTarget(who.cloud, flaw);
+    const bench: Bench = {
+      ...{ target, clock, api: target, token: undefined, seenBroken: new Map(), patience: milliseconds(60) },
+      ...{ hub: played(who.hub), witness: played(who.otherHub) },
+    };
+    const rules = id === undefined ? RULES : RULES.filter((rule) => rule.id === id || rule.id === 'link.frame.mac');
+    const found: Finding[] = [];
+    for await (const finding of judge(bench, rules)) found.push(finding);
+    return found;
+  };
+
+  it('are kept by a cloud that keeps them', async () => {
+    const found = await findings();
+    expect(found.filter(({ outcome }) => outcome === 'broken')).to.deep.equal([]);
+    const skipped = found.filter(({ outcome }) => outcome === 'skipped').map(({ id }) => id);
+    expect(
+      skipped.every((id) => id.startsWith('enrollment.')),
+      String(skipped),
+    ).to.equal(true);
+  });
+
+  for (const [flaw, ids] of Object.entries(FOUND_BY) as [Flaw, string[]][]) {
+    for (const id of ids) {
+      it(`${id} finds: ${flaw}`, async () => {
+        const found = await findings(flaw, id);
+        expect(found.find((finding) => finding.id === id)?.outcome, JSON.stringify(found)).to.equal('broken');
+      });
+    }
+  }
+
+  it('are all shown to find something', () => {
+    const shown = new Set(Object.values(FOUND_BY).flat());
+    const others = RULES.map(({ id }) => id).filter((id) => !shown.has(id) && !id.startsWith('enrollment.'));
+    expect(others).to.deep.equal([]);
+  });
+
+  it('each have an id and a sentence of their own, and stand in the contract', () => {
+    const elements = elementsOf();
+    expect(new Set(RULES.map(({ id }) => id)).size).to.equal(RULES.length);
+    for (const { id, promise, from } of RULES) {
+      expect(promise, id).to.match(/^[A-Z].*\.$/);
+      expect(elements.has(`occmesh.${from}`), `${id}: ${from}`).to.equal(true);
+    }
+  });
+});
+
+/** The full names of everything in the contract that can have a comment. */
+function elementsOf(): Set<string> {
+  const names = new Set<string>();
+  for (const { messages, enums, services } of loadDescriptors().registry.files) {
+    for (const { typeName, fields } of messages) {
+      for (const { name } of fields) names.add(`${typeName}.${name}`);
+      names.add(typeName);
+    }
+    for (const { typeName, values } of enums) {
+      for (const { name } of values) names.add(`${typeName}.${name}`);
+      names.add(typeName);
+    }
+    for (const { typeName, methods } of services) {
+      for (const { name } of methods) names.add(`${typeName}.${name}`);
+    }
+  }
+  return names;
+}

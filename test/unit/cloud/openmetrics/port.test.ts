@@ -9,6 +9,7 @@ import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import { authenticator } from '../../../../src/cloud/authenticate.js';
 import { OpenMetricsPort } from '../../../../src/cloud/openmetrics/port.js';
 import { loadDescriptors } from '../../../../src/contract/descriptors.js';
+import { minutes } from '../../../../src/kernel/duration.js';
 import { silentLogger } from '../../../../src/kernel/log.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
 import { Scope } from '../../../../src/kernel/scope.js';
@@ -157,7 +158,7 @@ describe('the OpenMetrics port', () => {
     }
     expect(made).to.be.lessThan(2 * HUBS);
     const closed = once(slow.on('error', () => undefined).resume(), 'close');
-    await scraped.cloud.clock.advance(60_000);
+    await scraped.cloud.clock.advance(minutes(1));
     await closed;
     scraped.latest.of = of;
   });

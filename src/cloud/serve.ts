@@ -23,6 +23,7 @@ import type { Inventory } from './inventory/inventory.js';
 import type { Monitoring } from './monitoring.js';
 import type { NodeCertificate } from './node-certificate.js';
 import type { Notifications } from './notify/notifications.js';
+import { OpenMetricsPort } from './openmetrics/port.js';
 import { serveLink, serveTrunk } from './sessions/link-service.js';
 import type { SessionRegistry } from './sessions/registry.js';
 import type { SessionServices } from './sessions/services.js';
@@ -37,6 +38,8 @@ export interface ServeOptions {
   readonly publicAddress?: string;
   /** Of machines; default 90 days. */
   readonly certificateLifetime?: Duration;
+  /** Where Prometheus finds latest readings; by default nowhere. */
+  readonly openMetrics?: { readonly host: string; readonly port: number };
 }
 
 export interface ServeModules {
@@ -65,18 +68,14 @@ export async function serve(
   const trust = authority.bundle;
   const descriptors = loadDescriptors();
   const tls = () => ({ key: keys.key.toPem(), cert: certificate.current.pem, ca: trust.pems.join('') });
+  const access = {
+    rules: descriptors.accessRules(),
+    scopes: descriptors.scopes(),
+    authenticate: authenticator({ trust, inventory, clock }),
+    secrets: descriptors.secrets(),
+  };
   const listener = new GrpcListener(
-    {
-      ...tls(),
-      host: options.host,
-      port: options.port,
-      access: {
-        rules: descriptors.accessRules(),
-        scopes: descriptors.scopes(),
-        authenticate: authenticator({ trust, inventory, clock }),
-        secrets: descriptors.secrets(),
-      },
-    },
+    { ...tls(), host: options.host, port: options.port, access },
     { clock, log, random, ...defined({ onCall: modules.onCall }) },
   );
   const mesh = {
@@ -109,7 +108,20 @@ export async function serve(
 
   await listener.start();
   scope.own(listener);
-  certificate.keepFresh(scope, () => listener.setCertificate(tls()));
+  const { states } = monitoring;
+  const { presence } = services;
+  const openMetrics =
+    options.openMetrics &&
+    scope.own(
+      await OpenMetricsPort.start(
+        { ...options.openMetrics, ...tls(), access },
+        { inventory, presence, states, latest, clock, log, random },
+      ),
+    );
+  certificate.keepFresh(scope, () => {
+    listener.setCertificate(tls());
+    openMetrics?.setCertificate(tls());
+  });
   // Sessions are told before the listener closes, so that hubs come back at once and do not take it for silence.
   scope.defer(() => {
     health.shutDown();

@@ -204,12 +204,18 @@ async function admit(
   // No look at credentials here: enrolment and renewal must work with a certificate that is expired or refused elsewhere.
   if (allowed.includes(Caller.ANYONE)) return ANONYMOUS;
   const certificate = certificateOf(call);
-  const bearer = bearerIn(metadata);
-  const principal = await options.authenticate({
-    path,
-    peer: call.getPeer(),
-    ...defined({ certificate, bearer }),
-  });
+  const bearer = bearerIn(metadata.get('authorization'));
+  return permitted(options, { path, peer: call.getPeer(), ...defined({ certificate, bearer }) });
+}
+
+/** Who is calling, if the rule of the method lets them: also of what is served under its rule besides gRPC. */
+export async function permitted(
+  options: Pick<AccessOptions, 'rules' | 'authenticate'>,
+  credentials: CallCredentials,
+): Promise<Principal> {
+  const { path } = credentials;
+  const allowed = options.rules.get(path) ?? [];
+  const principal = await options.authenticate(credentials);
   const caller = callerOf(principal);
   if (caller === undefined) throw missingCredential(allowed);
   const scope = options.scopes?.get(path);
@@ -230,8 +236,8 @@ function certificateOf(call: ServerInterceptingCallInterface): Buffer | undefine
   return call.getAuthContext().sslPeerCertificate?.raw;
 }
 
-function bearerIn(metadata: Metadata): string | undefined {
-  const values = metadata.get('authorization');
+/** The API token in values of `authorization`; undefined for none at all. Faults: contract.unauthenticated. */
+export function bearerIn(values: readonly unknown[]): string | undefined {
   if (values.length === 0) return undefined;
   const match = values.length === 1 ? /^bearer +(\S+)$/i.exec(String(values[0])) : null;
   if (!match?.[1] || match[1].length > MAX_BEARER) {

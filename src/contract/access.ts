@@ -210,7 +210,7 @@ async function admit(
 
 /** Who is calling, if the rule of the method lets them: also of what is served under its rule besides gRPC. */
 export async function permitted(
-  options: Pick<AccessOptions, 'rules' | 'authenticate'>,
+  options: Pick<AccessOptions, 'rules' | 'scopes' | 'authenticate'>,
   credentials: CallCredentials,
 ): Promise<Principal> {
   const { path } = credentials;

@@ -126,11 +126,15 @@ describe('client', () => {
     expect((await client.customers.listCustomers()).customers).to.have.length(1);
     expect(cloud.calls).to.have.length(2);
     cloud.failNext = away();
-    expect((await faultOf(client.customers.createCustomer({ name: 'x' }))).code).to.equal('contract.unavailable');
-    expect(cloud.asked('createCustomer')).to.have.length(1);
+    expect((await faultOf(client.sensors.runSensor({ id: `${PC}/1` }))).code).to.equal('contract.unavailable');
+    expect(cloud.asked('runSensor')).to.have.length(1);
+    cloud.failNext = away();
+    await client.customers.createCustomer({ name: 'x' });
     cloud.failNext = away();
     await client.customers.createCustomer({ name: 'x', requestId: 'mine' });
-    expect(cloud.asked('createCustomer')).to.have.length(3);
+    const [first, again, ...mine] = cloud.requestIds;
+    expect(first).to.equal(again).and.not.equal('');
+    expect(mine).to.deep.equal(['mine', 'mine']);
     cloud.failNext = away();
     const impatient = clientOf(cloud, { tries: 1 });
     expect((await faultOf(impatient.customers.listCustomers())).code).to.equal('contract.unavailable');

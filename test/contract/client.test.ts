@@ -41,7 +41,14 @@ describe('client', () => {
     expect(cloud.asked('listMachines')).to.deep.equal([{ customerId: ACME, pageSize: 0, pageToken: '', ...filter }]);
     await client.customers.updateCustomer({ id: ACME, name: undefined, directAllowed: false });
     expect(cloud.asked('updateCustomer')).to.deep.equal([
-      { id: ACME, name: undefined, directAllowed: false, fallbackAfterMs: undefined },
+      {
+        id: ACME,
+        name: undefined,
+        directAllowed: false,
+        fallbackAfterMs: undefined,
+        rawRetentionMs: undefined,
+        summaryRetentionMs: undefined,
+      },
     ]);
   });
 

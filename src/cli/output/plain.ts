@@ -33,6 +33,8 @@ export const plainCustomer = (customer: Customer) => ({
   name: customer.name,
   directAllowed: customer.directAllowed,
   fallbackAfterMs: customer.fallbackAfterMs,
+  rawRetentionMs: customer.rawRetentionMs,
+  summaryRetentionMs: customer.summaryRetentionMs,
   createdAt: iso(customer.createdAtMs),
 });
 

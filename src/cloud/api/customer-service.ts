@@ -9,6 +9,7 @@ import type {
 import { ApiFault } from '../../contract/fault.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { CustomerRecord } from '../inventory/records.js';
+import { LONGEST_RETENTION, retentionOf, SHORTEST_RETENTION } from '../inventory/retention.js';
 import { page } from './paging.js';
 import { type Call, View } from './tenancy.js';
 import { requireName, requireRange } from './validation.js';
@@ -33,13 +34,21 @@ export class CustomerService {
 
   readonly updateCustomer = async (request: UpdateCustomerRequest, call: Call): Promise<Customer> => {
     const { id } = View.of(this.inventory, call.principal).customer('id', request.id);
-    const { name, directAllowed, fallbackAfterMs } = request;
+    const { name, directAllowed, fallbackAfterMs, rawRetentionMs, summaryRetentionMs } = request;
     if (name !== undefined) requireName('name', name);
     if (fallbackAfterMs !== undefined) requireRange('fallback_after_ms', fallbackAfterMs, 1_000, 86_400_000);
-    return customerOf(await this.inventory.customers.update(id, { name, directAllowed, fallbackAfterMs }));
+    if (rawRetentionMs !== undefined) requireRetention('raw_retention_ms', rawRetentionMs);
+    if (summaryRetentionMs !== undefined) requireRetention('summary_retention_ms', summaryRetentionMs);
+    const change = { name, directAllowed, fallbackAfterMs, rawRetentionMs, summaryRetentionMs };
+    return customerOf(await this.inventory.customers.update(id, change));
   };
 }
 
-function customerOf({ id, name, directAllowed, fallbackAfterMs, createdAtMs }: CustomerRecord): Customer {
-  return { id, name, directAllowed, fallbackAfterMs, createdAtMs };
+const requireRetention = (field: string, ms: number): number =>
+  requireRange(field, ms, SHORTEST_RETENTION, LONGEST_RETENTION);
+
+function customerOf(customer: CustomerRecord): Customer {
+  const { id, name, directAllowed, fallbackAfterMs, createdAtMs } = customer;
+  const { raw: rawRetentionMs, summaries: summaryRetentionMs } = retentionOf(customer);
+  return { id, name, directAllowed, fallbackAfterMs, createdAtMs, rawRetentionMs, summaryRetentionMs };
 }

@@ -145,5 +145,6 @@ export function ledgerOf(state: LogState): LogLedger {
     readingCount: state.readings,
     announcedNext: state.announced,
     lost,
+    expired: state.expired.toProto(),
   };
 }

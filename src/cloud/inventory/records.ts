@@ -15,6 +15,9 @@ export const customerSchema = z.object({
   directAllowed: z.boolean(),
   fallbackAfterMs: z.int().positive(),
   createdAtMs: time,
+  /** Absent: the default, also where that changes. */
+  rawRetentionMs: z.int().positive().optional(),
+  summaryRetentionMs: z.int().positive().optional(),
 });
 export type CustomerRecord = Readonly<z.infer<typeof customerSchema>>;
 

@@ -274,6 +274,13 @@ export interface Customer {
   fallbackAfterMs: number;
   /** Milliseconds since 1970-01-01T00:00:00Z. */
   createdAtMs: number;
+  /**
+   * How long readings are kept as they were measured, by their timestamps, also those of removed sensors and retired
+   * machines; what is older is only known in sums of five minutes (AggregateReadings). Milliseconds, default 30 days.
+   */
+  rawRetentionMs: number;
+  /** How long those sums are kept. Milliseconds, default 400 days. */
+  summaryRetentionMs: number;
 }
 
 /** Adds a customer. */
@@ -314,6 +321,14 @@ export interface UpdateCustomerRequest {
     | undefined;
   /** See Customer; 1,000 to 86,400,000. */
   fallbackAfterMs?:
+    | number
+    | undefined;
+  /** See Customer; 7 days to 10 years of 366 days. What has gone does not come back when it is made longer again. */
+  rawRetentionMs?:
+    | number
+    | undefined;
+  /** See Customer; at least raw_retention_ms, at most 10 years of 366 days. */
+  summaryRetentionMs?:
     | number
     | undefined;
   /** Makes retries safe, see inventory.v1. Optional. */
@@ -776,7 +791,15 @@ export interface RevokeTokenRequest {
 }
 
 function createBaseCustomer(): Customer {
-  return { id: "", name: "", directAllowed: false, fallbackAfterMs: 0, createdAtMs: 0 };
+  return {
+    id: "",
+    name: "",
+    directAllowed: false,
+    fallbackAfterMs: 0,
+    createdAtMs: 0,
+    rawRetentionMs: 0,
+    summaryRetentionMs: 0,
+  };
 }
 
 export const Customer: MessageFns<Customer> = {
@@ -795,6 +818,12 @@ export const Customer: MessageFns<Customer> = {
     }
     if (message.createdAtMs !== 0) {
       writer.uint32(40).int64(message.createdAtMs);
+    }
+    if (message.rawRetentionMs !== 0) {
+      writer.uint32(48).uint64(message.rawRetentionMs);
+    }
+    if (message.summaryRetentionMs !== 0) {
+      writer.uint32(56).uint64(message.summaryRetentionMs);
     }
     return writer;
   },
@@ -852,6 +881,22 @@ export const Customer: MessageFns<Customer> = {
             message.createdAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rawRetentionMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.summaryRetentionMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -883,6 +928,16 @@ export const Customer: MessageFns<Customer> = {
         : isSet(object.created_at_ms)
         ? globalThis.Number(object.created_at_ms)
         : 0,
+      rawRetentionMs: isSet(object.rawRetentionMs)
+        ? globalThis.Number(object.rawRetentionMs)
+        : isSet(object.raw_retention_ms)
+        ? globalThis.Number(object.raw_retention_ms)
+        : 0,
+      summaryRetentionMs: isSet(object.summaryRetentionMs)
+        ? globalThis.Number(object.summaryRetentionMs)
+        : isSet(object.summary_retention_ms)
+        ? globalThis.Number(object.summary_retention_ms)
+        : 0,
     };
   },
 
@@ -903,6 +958,12 @@ export const Customer: MessageFns<Customer> = {
     if (message.createdAtMs !== 0) {
       obj.createdAtMs = Math.round(message.createdAtMs);
     }
+    if (message.rawRetentionMs !== 0) {
+      obj.rawRetentionMs = Math.round(message.rawRetentionMs);
+    }
+    if (message.summaryRetentionMs !== 0) {
+      obj.summaryRetentionMs = Math.round(message.summaryRetentionMs);
+    }
     return obj;
   },
 
@@ -916,6 +977,8 @@ export const Customer: MessageFns<Customer> = {
     message.directAllowed = object.directAllowed ?? false;
     message.fallbackAfterMs = object.fallbackAfterMs ?? 0;
     message.createdAtMs = object.createdAtMs ?? 0;
+    message.rawRetentionMs = object.rawRetentionMs ?? 0;
+    message.summaryRetentionMs = object.summaryRetentionMs ?? 0;
     return message;
   },
 };
@@ -1194,7 +1257,15 @@ export const ListCustomersResponse: MessageFns<ListCustomersResponse> = {
 };
 
 function createBaseUpdateCustomerRequest(): UpdateCustomerRequest {
-  return { id: "", name: undefined, directAllowed: undefined, fallbackAfterMs: undefined, requestId: "" };
+  return {
+    id: "",
+    name: undefined,
+    directAllowed: undefined,
+    fallbackAfterMs: undefined,
+    rawRetentionMs: undefined,
+    summaryRetentionMs: undefined,
+    requestId: "",
+  };
 }
 
 export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
@@ -1210,6 +1281,12 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
     }
     if (message.fallbackAfterMs !== undefined) {
       writer.uint32(32).uint64(message.fallbackAfterMs);
+    }
+    if (message.rawRetentionMs !== undefined) {
+      writer.uint32(48).uint64(message.rawRetentionMs);
+    }
+    if (message.summaryRetentionMs !== undefined) {
+      writer.uint32(56).uint64(message.summaryRetentionMs);
     }
     if (message.requestId !== "") {
       writer.uint32(42).string(message.requestId);
@@ -1262,6 +1339,22 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
             message.fallbackAfterMs = longToNumber(reader.uint64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rawRetentionMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.summaryRetentionMs = longToNumber(reader.uint64());
+            continue;
+          }
           case 5: {
             if (tag !== 42) {
               break;
@@ -1296,6 +1389,16 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
         : isSet(object.fallback_after_ms)
         ? globalThis.Number(object.fallback_after_ms)
         : undefined,
+      rawRetentionMs: isSet(object.rawRetentionMs)
+        ? globalThis.Number(object.rawRetentionMs)
+        : isSet(object.raw_retention_ms)
+        ? globalThis.Number(object.raw_retention_ms)
+        : undefined,
+      summaryRetentionMs: isSet(object.summaryRetentionMs)
+        ? globalThis.Number(object.summaryRetentionMs)
+        : isSet(object.summary_retention_ms)
+        ? globalThis.Number(object.summary_retention_ms)
+        : undefined,
       requestId: isSet(object.requestId)
         ? globalThis.String(object.requestId)
         : isSet(object.request_id)
@@ -1318,6 +1421,12 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
     if (message.fallbackAfterMs !== undefined) {
       obj.fallbackAfterMs = Math.round(message.fallbackAfterMs);
     }
+    if (message.rawRetentionMs !== undefined) {
+      obj.rawRetentionMs = Math.round(message.rawRetentionMs);
+    }
+    if (message.summaryRetentionMs !== undefined) {
+      obj.summaryRetentionMs = Math.round(message.summaryRetentionMs);
+    }
     if (message.requestId !== "") {
       obj.requestId = message.requestId;
     }
@@ -1333,6 +1442,8 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
     message.name = object.name ?? undefined;
     message.directAllowed = object.directAllowed ?? undefined;
     message.fallbackAfterMs = object.fallbackAfterMs ?? undefined;
+    message.rawRetentionMs = object.rawRetentionMs ?? undefined;
+    message.summaryRetentionMs = object.summaryRetentionMs ?? undefined;
     message.requestId = object.requestId ?? "";
     return message;
   },

@@ -234,12 +234,14 @@ export interface LogLedger {
   log: Uint8Array;
   /** What is stored, ascending. */
   held: FlushRange[];
-  /** How many readings that is. */
+  /** How many readings that is, those that have expired too. */
   readingCount: number;
   /** Highest durable tail that the hub announced: flushes below exist or existed. */
   announcedNext: number;
   /** Known gaps, minus what is held. */
   lost: LostRange[];
+  /** Of what is stored: what has expired (inventory.v1.Customer.raw_retention_ms), and is known in sums only. Ascending. */
+  expired: FlushRange[];
 }
 
 /** Flushes that are gone for good, unless they turn up. */
@@ -2268,7 +2270,7 @@ export const GetLedgerResponse: MessageFns<GetLedgerResponse> = {
 };
 
 function createBaseLogLedger(): LogLedger {
-  return { log: new Uint8Array(0), held: [], readingCount: 0, announcedNext: 0, lost: [] };
+  return { log: new Uint8Array(0), held: [], readingCount: 0, announcedNext: 0, lost: [], expired: [] };
 }
 
 export const LogLedger: MessageFns<LogLedger> = {
@@ -2287,6 +2289,9 @@ export const LogLedger: MessageFns<LogLedger> = {
     }
     for (const v of message.lost) {
       LostRange.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.expired) {
+      FlushRange.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -2344,6 +2349,14 @@ export const LogLedger: MessageFns<LogLedger> = {
             message.lost.push(LostRange.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.expired.push(FlushRange.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2371,6 +2384,7 @@ export const LogLedger: MessageFns<LogLedger> = {
         ? globalThis.Number(object.announced_next)
         : 0,
       lost: globalThis.Array.isArray(object?.lost) ? object.lost.map((e: any) => LostRange.fromJSON(e)) : [],
+      expired: globalThis.Array.isArray(object?.expired) ? object.expired.map((e: any) => FlushRange.fromJSON(e)) : [],
     };
   },
 
@@ -2391,6 +2405,9 @@ export const LogLedger: MessageFns<LogLedger> = {
     if (message.lost?.length) {
       obj.lost = message.lost.map((e) => LostRange.toJSON(e));
     }
+    if (message.expired?.length) {
+      obj.expired = message.expired.map((e) => FlushRange.toJSON(e));
+    }
     return obj;
   },
 
@@ -2404,6 +2421,7 @@ export const LogLedger: MessageFns<LogLedger> = {
     message.readingCount = object.readingCount ?? 0;
     message.announcedNext = object.announcedNext ?? 0;
     message.lost = object.lost?.map((e) => LostRange.fromPartial(e)) || [];
+    message.expired = object.expired?.map((e) => FlushRange.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2568,7 +2586,8 @@ export const ReadingServiceService = {
     responseDeserialize: (value: Buffer): GetLatestResponse => GetLatestResponse.decode(value),
   },
   /**
-   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range, as far as they have not expired
+   * (inventory.v1.Customer.raw_retention_ms). Streams pages, hub by hub, in no
    * particular order between the pages of one. Retry: safe.
    */
   queryReadings: {
@@ -2584,7 +2603,9 @@ export const ReadingServiceService = {
   /**
    * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
    * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
-   * states and one for each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
+   * states and one for each metric; what has no reading in the range is left out. Readings that have expired are known in
+   * sums of five minutes (of the clock in UTC): each of these counts as a whole in the bucket in which it begins. So where
+   * from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
    * sensors and metrics times buckets are more than about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings: {
@@ -2634,14 +2655,17 @@ export interface ReadingServiceServer extends UntypedServiceImplementation {
    */
   getLatest: handleUnaryCall<GetLatestRequest, GetLatestResponse>;
   /**
-   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range, as far as they have not expired
+   * (inventory.v1.Customer.raw_retention_ms). Streams pages, hub by hub, in no
    * particular order between the pages of one. Retry: safe.
    */
   queryReadings: handleServerStreamingCall<QueryReadingsRequest, QueryReadingsResponse>;
   /**
    * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
    * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
-   * states and one for each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
+   * states and one for each metric; what has no reading in the range is left out. Readings that have expired are known in
+   * sums of five minutes (of the clock in UTC): each of these counts as a whole in the bucket in which it begins. So where
+   * from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
    * sensors and metrics times buckets are more than about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings: handleServerStreamingCall<AggregateReadingsRequest, AggregateReadingsResponse>;
@@ -2678,7 +2702,8 @@ export interface ReadingServiceClient extends Client {
     callback: (error: ServiceError | null, response: GetLatestResponse) => void,
   ): ClientUnaryCall;
   /**
-   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range, as far as they have not expired
+   * (inventory.v1.Customer.raw_retention_ms). Streams pages, hub by hub, in no
    * particular order between the pages of one. Retry: safe.
    */
   queryReadings(
@@ -2693,7 +2718,9 @@ export interface ReadingServiceClient extends Client {
   /**
    * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
    * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
-   * states and one for each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
+   * states and one for each metric; what has no reading in the range is left out. Readings that have expired are known in
+   * sums of five minutes (of the clock in UTC): each of these counts as a whole in the bucket in which it begins. So where
+   * from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
    * sensors and metrics times buckets are more than about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings(

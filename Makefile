@@ -46,6 +46,10 @@ token: dist/.built ## Make an enrolment token: ARGS="--customer NAME --role hub 
 status: dist/.built ## Show the whole mesh: customers, connectors, hubs, sensors
 	@$(OCC) status --client $(DATA)/cloud/client.yaml $(ARGS)
 
+.PHONY: example
+example: dist/.built ## What a service does with the cloud's API (src/examples), with the data of `make cloud`
+	@node dist/src/examples/main.js $(DATA)/cloud/client.yaml $(ARGS)
+
 ## Build it
 
 .PHONY: build gen

@@ -110,6 +110,7 @@ export class Cloud implements Stoppable {
     const inventory = scope.own(
       await Inventory.open({ directory, defaultSensors: defaultSensors(), secretsOf }, { store, clock, random, log }),
     );
+    inventory.tokens.uses.keep(scope);
     await afterRestore(directory, inventory, log);
 
     const certificate = await NodeCertificate.issued(authority, keys, names, modules);

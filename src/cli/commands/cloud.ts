@@ -39,6 +39,7 @@ export function addCloud(program: Command, terminal: Terminal): void {
         publicAddress: values.public,
         certificateLifetime: values.certificateLifetime,
         heartbeat: values.heartbeat,
+        openMetrics: values.openmetricsPort,
       }),
     };
     await runRole(terminal, log, async (scope) => {

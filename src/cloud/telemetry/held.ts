@@ -42,6 +42,9 @@ export function entryOf(batch: OpenBatch): LedgerEntry {
 /** Whether the range is stored as series blocks. */
 export const isMerged = ({ chainBefore }: LedgerEntry): boolean => chainBefore.length > 0;
 
+/** When the latest of its readings was taken; of readings from the future, when that was noticed. */
+export const ageOf = ({ agesFromMs, latestMs }: LedgerEntry): number => (agesFromMs === 0 ? latestMs : agesFromMs);
+
 export const keyOfRange = (hub: HubKey, table: 'ledger' | 'batch' | 'series', log: Uint8Array, first: number): Buffer =>
   tableKey(hub.customer, table, hub.machine, log, u64be(first));
 

@@ -6,7 +6,7 @@ import { u32be } from '../../../storage/keys.js';
 import type { Op, Store } from '../../../storage/store.js';
 import type { PlacedInBatch, ReadingTable } from '../../../telemetry/columns-decode.js';
 import { chainsAfter } from '../chains.js';
-import { flushesOf, type HeldRange, isMerged, keyOfRange, openRange } from '../held.js';
+import { ageOf, flushesOf, type HeldRange, isMerged, keyOfRange, openRange } from '../held.js';
 import type { HubKey } from '../ledger.js';
 import { packSeries, RANGE_LIMITS } from '../series.js';
 import { hasReachedLast, type Merge, type Steps } from './plan.js';
@@ -125,6 +125,8 @@ export class Merger {
       sensorCount: sensors.size,
       chainBefore: start,
       settled: full || hasReachedLast(readings, sensors.size, this.steps),
+      expired: false,
+      agesFromMs: entries.some(({ agesFromMs }) => agesFromMs !== 0) ? Math.max(...entries.map(ageOf)) : 0,
     };
     return rangeWith({ log: first.log, first: first.first, end: first.first + flushes }, entry);
   }

@@ -76,6 +76,7 @@ export function unitText(options: UnitOptions): string {
     'RestrictSUIDSGID=yes',
     'SystemCallArchitectures=native',
     'SystemCallFilter=@system-service',
+    'SystemCallErrorNumber=EPERM',
     'LimitNOFILE=65536',
     '',
     '[Install]',

@@ -65,6 +65,7 @@ describe('occ service: the unit', () => {
       'RestrictSUIDSGID=yes',
       'SystemCallArchitectures=native',
       'SystemCallFilter=@system-service',
+      'SystemCallErrorNumber=EPERM',
       'LimitNOFILE=65536',
       '[Install]',
       'WantedBy=multi-user.target',

@@ -7,6 +7,7 @@ import { addChannels } from './commands/channels.js';
 import { addCloud } from './commands/cloud.js';
 import { addConnector } from './commands/connector.js';
 import { addCustomers } from './commands/customers.js';
+import { addDoctor } from './commands/doctor.js';
 import { addFleet } from './commands/fleet.js';
 import { addHub } from './commands/hub.js';
 import { addMachines } from './commands/machines.js';
@@ -56,6 +57,8 @@ export function buildProgram(terminal: Terminal): Command {
   addMaintenance(program, terminal);
   addChannels(program, terminal);
   addAudit(program, terminal);
+  program.commandsGroup('On a machine:');
+  addDoctor(program, terminal);
   program.commandsGroup('Other:').helpCommand(true);
   return program;
 }

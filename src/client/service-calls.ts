@@ -1,5 +1,6 @@
 // Generated service definitions as objects with one function per method: promises for single answers, async iterables
-// for streams. Requests may leave out what they do not care about; an absent field has the contract's default.
+// for streams. Requests may leave out what they do not care about; an absent field has the contract's default,
+// and each change an id of its own, so that it has one effect however often its bytes arrive.
 import { Metadata } from '@grpc/grpc-js';
 import type { CallOptions as ChannelCallOptions } from '../contract/calls.js';
 import type { GrpcChannel } from '../contract/channel.js';
@@ -34,6 +35,8 @@ export interface ServiceCallSettings {
   readonly within: Duration;
   /** Cancels every call. */
   readonly signal?: AbortSignal;
+  /** An id for a request that changes something. */
+  readonly newRequestId: () => string;
   /** For calls with one answer. */
   readonly retries: RetrySettings;
 }
@@ -44,26 +47,31 @@ export function serviceCalls<S extends AnyService>(service: S, settings: Service
 }
 
 function callOf(method: AnyMethod, settings: ServiceCallSettings): unknown {
-  const { channel } = settings;
+  const { channel, newRequestId } = settings;
   if (method.responseStream) {
     return (request?: Sparse<unknown>, options: MeshCallOptions = {}) =>
-      channel.serverStream(method, complete(method, request), optionsOf(options, settings, undefined));
+      channel.serverStream(method, complete(method, request, newRequestId), optionsOf(options, settings, undefined));
   }
   return async (sparse?: Sparse<unknown>, options: MeshCallOptions = {}) => {
-    const request = complete(method, sparse);
+    const request = complete(method, sparse, newRequestId);
     const limits = optionsOf(options, settings, settings.within);
+    if (!isRepeatable(method.path, request)) return channel.unary(method, request, limits);
     // A token that is renewed is asked for once more.
     const once = (within: Duration) =>
       channel.unary(method, request, { ...optionsOf(options, settings, undefined), within });
-    if (!isRepeatable(method.path, request)) return channel.unary(method, request, limits);
     return persistently(once, { within: settings.within, ...limits }, settings.retries);
   };
 }
 
-/** The defaults of the contract are what decoding nothing gives. */
-function complete(method: AnyMethod, request: Sparse<unknown> | undefined): unknown {
+/** The defaults of the contract are what decoding nothing gives; a change that has no id gets one. */
+function complete(method: AnyMethod, request: Sparse<unknown> | undefined, newRequestId: () => string): unknown {
   const given = Object.entries(request ?? {}).filter(([, value]) => value !== undefined);
-  return Object.assign(method.requestDeserialize(Buffer.alloc(0)) as object, Object.fromEntries(given));
+  const defaults = method.requestDeserialize(Buffer.alloc(0)) as object;
+  return Object.assign(
+    defaults,
+    'requestId' in defaults ? { requestId: newRequestId() } : {},
+    Object.fromEntries(given),
+  );
 }
 
 function optionsOf(

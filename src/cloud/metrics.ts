@@ -16,6 +16,7 @@ const REASONS = [
   'silent',
   'version',
   'superseded',
+  'version',
   'going-away',
   'internal',
 ] as const;

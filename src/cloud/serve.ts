@@ -13,6 +13,7 @@ import type { Duration } from '../kernel/duration.js';
 import type { Scope } from '../kernel/scope.js';
 import { ending } from '../link/pipe.js';
 import { addServices } from './api/add-services.js';
+import { Requests } from './api/requests.js';
 import { authenticator } from './authenticate.js';
 import type { NodeKeys } from './cloud-files.js';
 import { EnrollmentService } from './enrollment/enrollment-service.js';
@@ -84,6 +85,11 @@ export async function serve(
   };
   const enrollment = { inventory, authority, sealingKey: keys.enrollment, clock, random, log };
 
+  const customers = function* () {
+    for (const { id } of inventory.customers.all()) yield id;
+  };
+  const requests = await Requests.open({ store: services.store, clock, customers }, scope);
+
   listener.add(LinkServiceService, { link: (stream, context) => serveLink(services, stream, context) });
   listener.add(TrunkServiceService, { trunk: (stream, context) => serveTrunk(services, stream, context) });
   listener.add(EnrollmentServiceService, new EnrollmentService(options, enrollment));
@@ -91,6 +97,7 @@ export async function serve(
     ...{ services, inventory, monitoring, notifications, latest, watchers, mesh, directory },
     commands: commandsOver(sessions),
     changes: descriptors.changes(),
+    requests,
   });
   const health = new HealthService(descriptors.services().map(({ typeName }) => typeName));
   health.addTo(listener);

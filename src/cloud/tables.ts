@@ -13,7 +13,7 @@ export const TABLES = {
   sensor: 0x03,
   /** token id (16) → TokenRecord. Since 0.1. */
   token: 0x04,
-  /** request id (utf8) → id of what the request made. Since 0.1. */
+  /** hash of caller, method and request id (32) → what the request has changed. Since 0.1. */
   request: 0x05,
   /** machine (16), sensor number (u32), field (utf8) → SecretRecord, sealed. Since 0.1. */
   secret: 0x06,

@@ -72,6 +72,9 @@ export async function saveCertificate(directory: string, certificate: MeshCertif
   await writeFileDurably(join(directory, 'identity.crt'), certificate.pem, 0o644);
 }
 
+/** A membership without what secrets need. */
+export type MemberIdentity = Omit<Membership, 'sealing'>;
+
 /**
  * Reads a membership; undefined when there is none yet. `fingerprint` is this machine's, if it has one.
  * Faults: membership.damaged, membership.other-machine; identity faults of its files.
@@ -80,18 +83,32 @@ export async function loadMembership(
   directory: string,
   fingerprint: string | undefined,
 ): Promise<Membership | undefined> {
+  const member = await readMembership(directory, fingerprint);
+  return member && { ...member, sealing: await usable(directory, () => openSealingKey(directory)) };
+}
+
+/** As loadMembership, and leaves the directory as it is. */
+export async function readMembership(
+  directory: string,
+  fingerprint: string | undefined,
+): Promise<MemberIdentity | undefined> {
   const text = await readFile(join(directory, 'machine.json'), 'utf8').catch(undefinedIfMissing);
   if (text === undefined) return undefined;
-  try {
+  return await usable(directory, async () => {
     const record = RECORD.parse(JSON.parse(text));
     const [der = EMPTY] = certificatesInPem(await readFile(join(directory, 'identity.crt'), 'utf8'));
     const certificate = MeshCertificate.parse(der);
     const trust = new TrustBundle(certificatesInPem(await readFile(join(directory, 'ca.crt'), 'utf8')));
     const identity = SigningKey.fromPem((await readSecretFile(join(directory, 'identity.key'))).toString());
-    const sealing = await openSealingKey(directory);
     if (!identity.publicKey.equals(certificate.key)) throw new Error('the certificate is for another key');
     requireSameMachine(directory, record, fingerprint);
-    return { directory, record, certificate, trust, identity, sealing };
+    return { directory, record, certificate, trust, identity };
+  });
+}
+
+async function usable<T>(directory: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
   } catch (cause) {
     if (cause instanceof MembershipFault) throw cause;
     throw new MembershipFault(

@@ -109,7 +109,7 @@ class Office {
 
   async customer(directory: string, name: string, plan: CustomerPlan): Promise<ProvisionedCustomer> {
     const { directAllowed = false, knownConnectors = [] } = plan;
-    const { id } = await this.inventory.customers.create(name, { requestId: '', content: '' });
+    const { id } = await this.inventory.customers.create(name);
     await this.inventory.customers.update(id, { directAllowed });
     const hubPass = await this.#pass(id, 'hub', plan.hubs, knownConnectors);
     const connectorPass = await this.#pass(id, 'connector', plan.connectors, []);

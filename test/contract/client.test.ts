@@ -127,11 +127,13 @@ describe('client', () => {
     expect((await client.customers.listCustomers()).customers).to.have.length(1);
     expect(cloud.calls).to.have.length(2);
     cloud.failNext = away();
-    expect((await faultOf(client.customers.createCustomer({ name: 'x' }))).code).to.equal('contract.unavailable');
-    expect(cloud.asked('createCustomer')).to.have.length(1);
+    expect((await faultOf(client.sensors.runSensor({ id: `${PC}/1` }))).code).to.equal('contract.unavailable');
+    expect(cloud.asked('runSensor')).to.have.length(1);
     cloud.failNext = away();
-    await client.customers.createCustomer({ name: 'x', requestId: 'mine' });
-    expect(cloud.asked('createCustomer')).to.have.length(3);
+    await client.customers.createCustomer({ name: 'x' });
+    const ids = cloud.asked('createCustomer').map((request) => (request as { requestId: string }).requestId);
+    expect(ids).to.have.length(2);
+    expect(ids[0], 'known again').to.equal(ids[1]).and.not.equal('');
     cloud.failNext = away();
     const impatient = clientOf(cloud, { tries: 1 });
     expect((await faultOf(impatient.customers.listCustomers())).code).to.equal('contract.unavailable');

@@ -150,6 +150,21 @@ describe('proto files', () => {
     expect([...descriptors.changes()].sort()).to.deep.equal(changing.map(({ path }) => path).sort());
   });
 
+  it('let whoever changes something repeat the request', () => {
+    const exceptions: Readonly<Record<string, string>> = {
+      RunSensor: 'whoever asks again wants another run',
+      TestChannel: 'whoever asks again wants another message',
+      CreateBackup: 'its name is given by the caller: the second time is ALREADY_EXISTS',
+      PutSecret: 'nothing derived from a secret is kept, so a repetition could not be told from another request',
+    };
+    const { registry, changes } = { registry: loadDescriptors().registry, changes: loadDescriptors().changes() };
+    const methods = [...registry.files].flatMap((file) => file.services).flatMap((service) => service.methods);
+    const without = methods
+      .filter((method) => changes.has(`/${method.parent.typeName}/${method.name}`))
+      .filter(({ input }) => input.fields.every(({ name }) => name !== 'request_id'));
+    expect(without.map(({ name }) => name).sort()).to.deep.equal(Object.keys(exceptions).sort());
+  });
+
   it('begin every enum with …_UNSPECIFIED = 0', () => {
     const all = files.flatMap(allEnums);
     expect(all.length).to.be.greaterThan(10);

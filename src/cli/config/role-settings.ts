@@ -96,10 +96,22 @@ export const CONNECTOR_SETTINGS = {
   listen: one('--listen <host:port>', 'where hubs connect (default 0.0.0.0:11000)', listening),
 };
 
+const connectors = many('--connector <host:port>', 'connector to use where multicast does not reach', address);
+
 export const HUB_SETTINGS = {
   ...common,
   ...member,
-  connectors: many('--connector <host:port>', 'connector to use where multicast does not reach', address),
+  connectors,
   direct: toggle('--no-direct', 'never connect to the cloud without a connector'),
   multicast: toggle('--no-multicast', 'do not search for connectors in the local network'),
+};
+
+/** Where a member is and what it goes through, for whoever looks at one. */
+export const MEMBER_PLACES = {
+  data: common.data,
+  tokenFile: member.tokenFile,
+  proxy: member.proxy,
+  connectors,
+  interfaces: member.interfaces,
+  ssdpPort: member.ssdpPort,
 };

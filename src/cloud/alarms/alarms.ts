@@ -122,7 +122,7 @@ export class Alarms {
   }
 
   async #change(id: string, next: (alarm: AlarmRecord) => AlarmRecord): Promise<AlarmRecord> {
-    const changed = await this.modules.journal.transact(() => {
+    const changed = await this.modules.journal.change(() => {
       const alarm = this.#tables.alarms.latest(id);
       if (!alarm) throw notFound('alarm');
       return this.#put(alarm, next(alarm));

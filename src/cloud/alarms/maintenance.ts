@@ -88,7 +88,7 @@ export class Maintenances {
   /** Faults: inventory.exhausted. */
   async plan(maintenance: NewMaintenance): Promise<MaintenanceRecord> {
     const { journal, clock, random } = this.modules;
-    const planned = await journal.transact(() => {
+    const planned = await journal.change(() => {
       const others = [...this.#tables.maintenances.latestGroup(maintenance.customerId)];
       if (others.length >= MOST_PER_CUSTOMER) {
         const message = `a customer has at most ${MOST_PER_CUSTOMER} maintenances`;
@@ -106,7 +106,7 @@ export class Maintenances {
   /** Faults: inventory.not-found. */
   async end(id: string): Promise<void> {
     const { journal } = this.modules;
-    await journal.transact(() => {
+    await journal.change(() => {
       const maintenance = this.#tables.maintenances.latest(id);
       if (!maintenance) throw notFound('maintenance');
       this.#tables.maintenances.remove(id);

@@ -33,6 +33,7 @@ import { NotificationService } from './notification-service.js';
 import { OperationsService } from './operations-service.js';
 import type { Commands, MeshFacts } from './ports.js';
 import { ReadingService } from './reading-service.js';
+import { type Requests, repeatable } from './requests.js';
 import { SecretService } from './secret-service.js';
 import { SensorService } from './sensor-service.js';
 import { TokenService } from './token-service.js';
@@ -50,17 +51,17 @@ export interface ApiModules {
   readonly directory: string;
   /** Paths of the methods that change something. */
   readonly changes: ReadonlySet<string>;
+  readonly requests: Requests;
 }
 
 export function addServices(listener: GrpcListener, modules: ApiModules): void {
-  const { services, inventory, monitoring, notifications, latest, watchers, commands, mesh, directory, changes } =
-    modules;
+  const { services, inventory, monitoring, notifications, latest, watchers, commands, mesh, directory } = modules;
+  const { changes, requests } = modules;
   const { store, ledger, presence, clock, random, log, software } = services;
-  const { journal, events, alarms, states, maintenances } = monitoring;
+  const { journal, events, alarms, states, maintenances: maintenance } = monitoring;
   const audit = { changes, journal, events, inventory, log };
   const add = <S extends AnyService>(service: S, implementation: Implementation<S>) =>
-    listener.add(service, audited(service, implementation, audit));
-  const maintenance = maintenances;
+    listener.add(service, audited(service, repeatable(service, implementation, requests), audit));
   const unreachableBehind = (id: string) => presence.unreachableBehind(id);
 
   add(CustomerServiceService, new CustomerService(inventory));
@@ -74,7 +75,7 @@ export function addServices(listener: GrpcListener, modules: ApiModules): void {
   add({ ...ReadingServiceService, getLatest, watchReadings }, new ReadingService(reading));
   add(OperationsServiceService, new OperationsService({ directory, store, software, clock, log }));
   add(AlarmServiceService, new AlarmService({ inventory, alarms, maintenance, unreachableBehind, clock }));
-  add(MaintenanceServiceService, new MaintenanceService({ inventory, maintenances, clock }));
+  add(MaintenanceServiceService, new MaintenanceService({ inventory, maintenances: maintenance, clock }));
   add(NotificationServiceService, new NotificationService({ inventory, notifications, clock }));
   add(EventServiceService, new EventService({ inventory, events }));
 }

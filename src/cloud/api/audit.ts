@@ -2,8 +2,9 @@
 // request only ids are kept.
 import { status as Status } from '@grpc/grpc-js';
 import type { NamedId } from '../../../gen/occmesh/events/v1/events.js';
+import { ContractFault } from '../../contract/fault.js';
 import type { CallContext, Implementation } from '../../contract/handlers.js';
-import type { AnyService } from '../../contract/service.js';
+import type { AnyMethod, AnyService } from '../../contract/service.js';
 import { statusOf } from '../../contract/status.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
@@ -21,8 +22,7 @@ export interface AuditModules {
   readonly log: Logger;
 }
 
-type Unary = (request: object, context: CallContext) => Promise<unknown>;
-type Streaming = (request: object, context: CallContext) => AsyncIterable<unknown>;
+type Run = (request: object, context: CallContext) => unknown;
 
 /** The same implementation, its changes on record. */
 export function audited<S extends AnyService>(
@@ -30,37 +30,42 @@ export function audited<S extends AnyService>(
   implementation: Implementation<S>,
   modules: AuditModules,
 ): Implementation<S> {
-  const result: Record<string, unknown> = {};
-  for (const [name, method] of Object.entries(service)) {
-    const run = implementation[name];
-    if (!modules.changes.has(method.path)) result[name] = run;
-    else if (method.responseStream) {
-      result[name] = async function* (request: object, context: CallContext) {
-        const note = (thrown?: unknown) => record(modules, method.path, request, context, thrown);
-        try {
-          yield* (run as unknown as Streaming)(request, context);
-        } catch (thrown) {
-          await note(thrown);
-          throw thrown;
-        }
-        await note();
-      };
-    } else {
-      result[name] = async (request: object, context: CallContext) => {
-        const note = (thrown?: unknown) => record(modules, method.path, request, context, thrown);
-        let answer: unknown;
-        try {
-          answer = await (run as unknown as Unary)(request, context);
-        } catch (thrown) {
-          await note(thrown);
-          throw thrown;
-        }
-        await note();
-        return answer;
-      };
+  const changing = Object.entries(service).filter(([, method]) => modules.changes.has(method.path));
+  const result = changing.map(([name, method]) => {
+    const run = implementation[name] as unknown as Run;
+    return [name, method.responseStream ? auditedStream(method, run, modules) : auditedCall(method, run, modules)];
+  });
+  return { ...implementation, ...Object.fromEntries(result) };
+}
+
+function auditedCall({ path }: AnyMethod, run: Run, modules: AuditModules): Run {
+  return async (request, context) => {
+    let failure: unknown;
+    try {
+      return await run(request, context);
+    } catch (thrown) {
+      failure = thrown;
+      throw thrown;
+    } finally {
+      await record(modules, path, request, context, failure);
     }
-  }
-  return result as Implementation<S>;
+  };
+}
+
+function auditedStream({ path }: AnyMethod, run: Run, modules: AuditModules): Run {
+  return async function* (request, context) {
+    // Whoever leaves early has had no answer.
+    let failure: unknown = new ContractFault('contract.cancelled', 'the caller is gone');
+    try {
+      yield* run(request, context) as AsyncIterable<unknown>;
+      failure = undefined;
+    } catch (thrown) {
+      failure = thrown;
+      throw thrown;
+    } finally {
+      await record(modules, path, request, context, failure);
+    }
+  };
 }
 
 /** What was done is done: that it could not be written down is told to the log only. */

@@ -10,7 +10,7 @@ import type { Inventory } from '../inventory/inventory.js';
 import type { CustomerRecord } from '../inventory/records.js';
 import { page } from './paging.js';
 import { type Call, View } from './tenancy.js';
-import { requireName, requireRange, requireRequestId } from './validation.js';
+import { requireName, requireRange } from './validation.js';
 
 export class CustomerService {
   constructor(private readonly inventory: Inventory) {}
@@ -18,8 +18,7 @@ export class CustomerService {
   readonly createCustomer = async (request: CreateCustomerRequest, call: Call): Promise<Customer> => {
     View.of(this.inventory, call.principal);
     const name = requireName('name', request.name);
-    const requestId = requireRequestId(request.requestId);
-    return customerOf(await this.inventory.customers.create(name, { requestId, content: `customer ${name}` }));
+    return customerOf(await this.inventory.customers.create(name));
   };
 
   readonly listCustomers = async (request: ListCustomersRequest, call: Call): Promise<ListCustomersResponse> => {

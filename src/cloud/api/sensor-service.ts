@@ -30,7 +30,7 @@ import {
   requireTimes,
 } from './sensor-settings.js';
 import { type Call, View } from './tenancy.js';
-import { optionalName, requireName, requireRequestId } from './validation.js';
+import { optionalName, requireName } from './validation.js';
 
 export class SensorService {
   constructor(
@@ -51,7 +51,6 @@ export class SensorService {
   readonly createSensor = async (request: CreateSensorRequest, call: Call): Promise<Sensor> => {
     const machine = this.#view(call).machine('machine_id', request.machineId);
     const { defaults } = requireKind(request.kind);
-    const { requestId: _, ...content } = request;
     const name = optionalName('name', request.name);
     const sensor = {
       kind: request.kind,
@@ -65,9 +64,7 @@ export class SensorService {
       ...defined({ attempts: request.attempts === 0 ? undefined : requireAttempts(request.attempts) }),
       ...(name === '' ? {} : { name }),
     };
-    const requestId = requireRequestId(request.requestId);
-    const repeatable = { requestId, content: `sensor ${JSON.stringify(content)}` };
-    return this.#sensorOf(await this.modules.inventory.sensors.create(machine.id, sensor, repeatable));
+    return this.#sensorOf(await this.modules.inventory.sensors.create(machine.id, sensor));
   };
 
   readonly listSensors = async (request: ListSensorsRequest, call: Call): Promise<ListSensorsResponse> => {

@@ -36,11 +36,6 @@ export function requireRange(field: string, n: number, min: number, max: number)
   return n;
 }
 
-export function requireRequestId(requestId: string): string {
-  if (requestId.length > 64) throw invalid('request_id', 'must have at most 64 characters');
-  return requestId;
-}
-
 const ADDRESS = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?):(\d{1,5})$/;
 
 /** `host:port`, an IPv6 address in brackets. */

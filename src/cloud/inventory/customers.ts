@@ -7,7 +7,6 @@ import type { Journal } from '../records/journal.js';
 import { bumpHubs, DEFAULT_FALLBACK_AFTER } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
 import type { CustomerRecord } from './records.js';
-import { once, type Request } from './requests.js';
 import type { Tables } from './tables.js';
 
 export interface CustomerChange {
@@ -31,23 +30,18 @@ export class Customers {
     return this.#tables.customers.all();
   }
 
-  /** Faults: inventory.exists, inventory.invalid (request id), inventory.not-found (what it made is gone). */
-  create(name: string, request: Request): Promise<CustomerRecord> {
+  /** Faults: inventory.exists. */
+  create(name: string): Promise<CustomerRecord> {
     const { clock, random, journal } = this.modules;
-    return journal.transact(() => {
+    return journal.change(() => {
       const now = clock.now();
-      const made = once(this.#tables, undefined, request, now, () => {
-        const id = uuidText(uuid7(random, now));
-        newCustomer(this.#tables, { id, name, createdAtMs: now });
-        return id;
-      });
-      return found(this.#tables, made);
+      return newCustomer(this.#tables, { id: uuidText(uuid7(random, now)), name, createdAtMs: now });
     });
   }
 
   /** Hubs whose desired state the change touches get a new version. Faults: inventory.not-found, inventory.exists. */
   update(id: string, change: CustomerChange): Promise<CustomerRecord> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       const old = found(this.#tables, id);
       const next: CustomerRecord = {
         ...old,

@@ -11,7 +11,6 @@ import { Admission } from './admission.js';
 import { Customers } from './customers.js';
 import { Machines, replacedKeysOf, retireIn, revocationOf } from './machines.js';
 import { Reports } from './reports.js';
-import { forgetOld } from './requests.js';
 import { Revocations } from './revocations.js';
 import { Sealing } from './sealing.js';
 import type { DescribeSecrets } from './secret-fields.js';
@@ -100,6 +99,5 @@ async function align(journal: Journal<Tables>, revocations: Revocations, clock: 
     for (const { machineId } of revocations.machines()) retireIn(tables, machineId, now);
     for (const token of [...tables.tokens.latestAll()])
       if (revocations.hasToken(token.id)) revokeIn(tables, token.id, now);
-    forgetOld(tables, now);
   });
 }

@@ -119,7 +119,7 @@ export class Machines {
     id: string,
     change: { name?: string | undefined; directAllowed?: boolean | undefined; maySleep?: boolean | undefined },
   ): Promise<MachineRecord> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       const old = this.#found(id);
       const name = change.name ?? old.name;
       const own = change.directAllowed ?? old.directAllowed;
@@ -149,7 +149,7 @@ export class Machines {
         for (const listener of [...this.#onRevoked]) listener(one.id, Buffer.from(key.keyId, 'hex'));
       }
     }
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       for (const one of both) retireIn(this.#tables, one.id, now);
       return this.#found(id);
     });

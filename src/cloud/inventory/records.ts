@@ -168,16 +168,3 @@ export const tokenSchema = z.discriminatedUnion('kind', [
 export type TokenRecord = Readonly<z.infer<typeof tokenSchema>>;
 export type EnrollmentTokenRecord = Extract<TokenRecord, { kind: 'enrollment' }>;
 export type ApiTokenRecord = Extract<TokenRecord, { kind: 'api' }>;
-
-export const requestSchema = z.object({
-  v: z.literal(1),
-  /** The customer it was made for; absent for requests that are nobody's. */
-  customerId: id.optional(),
-  requestId: z.string(),
-  /** SHA-256 of what was asked, hex: the same id with another content is a mistake of the caller. */
-  digest: z.string(),
-  /** Id of what it made. */
-  made: z.string(),
-  atMs: time,
-});
-export type RequestRecord = Readonly<z.infer<typeof requestSchema>>;

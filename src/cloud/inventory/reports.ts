@@ -156,7 +156,7 @@ export class Reports {
   }
 
   #change(id: string, next: (old: MachineRecord) => MachineRecord): Promise<MachineRecord> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       const old = this.#tables.machines.latest(id);
       if (!old) throw notFound('machine');
       const record = next(old);

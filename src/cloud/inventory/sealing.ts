@@ -24,7 +24,7 @@ export class Sealing {
 
   /** Asks a hub to replace its sealing key. Faults: inventory.not-found, inventory.unsuitable. */
   rotate(id: string): Promise<MachineRecord> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       const hub = this.#latest(id);
       requireHub(hub);
       if (!hub.sealing) {

@@ -59,7 +59,7 @@ export class Secrets {
    * inventory.not-found, inventory.unsuitable, inventory.invalid, inventory.exhausted.
    */
   put(sensor: string, sealed: SealedSecret): Promise<SecretRecord> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       const { place, sealingKey, hub } = this.#latest(sensor, sealed.field);
       if (!isSealed(sealed.encapsulatedKey, sealed.ciphertext))
         throw invalid('sealed', 'has not the length of a secret');
@@ -90,7 +90,7 @@ export class Secrets {
 
   /** Nothing happens where there is none. Faults: inventory.not-found (the sensor), inventory.unsuitable. */
   remove(sensor: string, field: string): Promise<void> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       const found = this.#tables.sensors.latest(sensor);
       const hub = found && this.#tables.machines.latest(found.machineId);
       if (!found || !hub) throw notFound('sensor');

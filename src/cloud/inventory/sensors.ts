@@ -9,7 +9,6 @@ import type { Change } from '../records/table.js';
 import { bumped, renderSensor } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
 import type { MachineRecord, SecretRecord, SensorRecord } from './records.js';
-import { once, type Request } from './requests.js';
 import { type DescribeSecrets, removeSecrets, voidSecrets } from './secret-fields.js';
 import { sensorId, type Tables } from './tables.js';
 
@@ -54,25 +53,23 @@ export class Sensors {
   }
 
   /**
-   * Faults: inventory.not-found (the hub, or what an earlier request made), inventory.unsuitable (no hub, retired),
-   * inventory.exists (name), inventory.exhausted, inventory.invalid (request id).
+   * Faults: inventory.not-found (the hub), inventory.unsuitable (no hub, retired), inventory.exists (name),
+   * inventory.exhausted.
    */
-  create(machineId: string, sensor: NewSensor, request: Request): Promise<SensorRecord> {
-    return this.modules.journal.transact(() => {
+  create(machineId: string, sensor: NewSensor): Promise<SensorRecord> {
+    return this.modules.journal.change(() => {
       const hub = this.#tables.machines.latest(machineId);
       if (!hub) throw notFound('machine');
-      const make = () => {
-        requireHub(hub);
-        const [added] = addSensors(this.#tables, hub, [sensor]);
-        return added ? sensorId(machineId, added.number) : '';
-      };
-      return this.#found(once(this.#tables, hub.customerId, request, this.modules.clock.now(), make));
+      requireHub(hub);
+      const [added] = addSensors(this.#tables, hub, [sensor]);
+      if (!added) throw new TypeError('a sensor was added, but there is none');
+      return added;
     });
   }
 
   /** Faults: inventory.not-found, inventory.exists, inventory.unsuitable, inventory.invalid, inventory.exhausted. */
   update(id: string, change: SensorChange): Promise<SensorRecord> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       const old = this.#found(id);
       const hub = this.#hubOf(old);
       requireHub(hub);
@@ -106,7 +103,7 @@ export class Sensors {
 
   /** Faults: inventory.not-found, inventory.unsuitable. */
   remove(id: string): Promise<void> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       const hub = this.#hubOf(this.#found(id));
       requireHub(hub);
       this.#tables.sensors.remove(id);

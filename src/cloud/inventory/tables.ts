@@ -9,8 +9,6 @@ import {
   type MachineRecord,
   type MachineRole,
   machineSchema,
-  type RequestRecord,
-  requestSchema,
   type SecretRecord,
   type SensorRecord,
   secretSchema,
@@ -21,8 +19,6 @@ import {
 
 export const sensorId = (machineId: string, number: number): string => `${machineId}/${number}`;
 export const secretId = (sensor: string, field: string): string => `${sensor}/${field}`;
-export const requestKey = (customerId: string | undefined, requestId: string): string =>
-  `${customerId ?? ''}/${requestId}`;
 /** Hubs and connectors of a customer are groups of their own: desired states need the few connectors often. */
 export const machineGroup = (customerId: string, role: MachineRole): string => `${customerId}/${role}`;
 
@@ -66,12 +62,6 @@ export class Tables {
     keyOf: (token) => tableKey(customerKey(token.customerId), 'token', uuidBytes(token.id)),
   });
 
-  readonly requests = new StoredTable<RequestRecord>('request', requestSchema, {
-    idOf: (request) => requestKey(request.customerId, request.requestId),
-    groupOf: () => '',
-    keyOf: (request) => tableKey(customerKey(request.customerId), 'request', Buffer.from(request.requestId)),
-  });
-
   /** In an order in which each may refer to those before it. */
-  readonly list = [this.customers, this.machines, this.sensors, this.secrets, this.tokens, this.requests] as const;
+  readonly list = [this.customers, this.machines, this.sensors, this.secrets, this.tokens] as const;
 }

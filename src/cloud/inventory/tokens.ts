@@ -1,11 +1,11 @@
 // Tokens: for enrolment, and for people and services at the API. Of a secret only the SHA-256 is kept (secrets are 32
-// random bytes, so nothing slower is needed), and each is shown exactly once, to whoever made it. How an enrolment token
+// random bytes, so nothing slower is needed), and each is shown exactly once, to whoever made it; who repeats the request gets another. How an enrolment token
 // is used is in admission.ts.
 import { Caller } from '../../../gen/occmesh/access/v1/access.js';
 import type { Principal, UserCaller } from '../../contract/access.js';
-import { createApiToken, parseApiToken } from '../../identity/api-token.js';
+import { formatApiToken, parseApiToken } from '../../identity/api-token.js';
 import { hashSecret, secretMatches, TOKEN_SECRET_LENGTH } from '../../identity/secret-hash.js';
-import { uuidText } from '../../identity/uuid.js';
+import { uuidBytes, uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
@@ -83,15 +83,14 @@ export class Tokens {
       createdAtMs: now,
       expiresAtMs: now + lifetimeMs,
     };
-    await this.#record(token);
-    return { token, secret };
+    return { token: await this.#record(token), secret };
   }
 
   /** Faults: inventory.not-found (customer). */
   async createApi(wanted: NewApiToken): Promise<{ token: ApiTokenRecord; text: string }> {
-    const { token, text } = this.#newApi(wanted);
-    await this.#record(token);
-    return { token, text };
+    const { token, secret } = this.#newApi(wanted);
+    const recorded = await this.#record(token);
+    return { token: recorded, text: formatApiToken({ id: uuidBytes(recorded.id), secret }) };
   }
 
   /** Who the bearer of this token is; undefined for whatever is not the text of a valid one. */
@@ -128,8 +127,8 @@ export class Tokens {
   async ensureOperator(keep: (text: string) => Promise<void>): Promise<boolean> {
     if (this.hasOperator) return false;
     const wanted = { caller: Caller.OPERATOR, customerId: undefined, lifetimeMs: 0, name: 'first operator' } as const;
-    const { token, text } = this.#newApi(wanted);
-    await keep(text);
+    const { token, secret } = this.#newApi(wanted);
+    await keep(formatApiToken({ id: uuidBytes(token.id), secret }));
     await this.#record(token);
     return true;
   }
@@ -139,7 +138,7 @@ export class Tokens {
     if (!this.get(id)) throw notFound('token');
     const now = this.modules.clock.now();
     await this.modules.revocations.add([{ v: 1, atMs: now, tokenId: id }]);
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       revokeIn(this.#tables, id, now);
       const token = this.#tables.tokens.latest(id);
       if (!token) throw notFound('token');
@@ -147,29 +146,40 @@ export class Tokens {
     });
   }
 
-  #newApi({ caller, customerId, lifetimeMs, name }: NewApiToken): { token: ApiTokenRecord; text: string } {
+  #newApi({ caller, customerId, lifetimeMs, name }: NewApiToken): { token: ApiTokenRecord; secret: Buffer } {
     const now = this.modules.clock.now();
-    const { id, hash, text } = createApiToken(this.modules.random, uuid7(this.modules.random, now));
+    const secret = this.modules.random.bytes(TOKEN_SECRET_LENGTH);
     const token: ApiTokenRecord = {
       v: 1,
       kind: 'api',
-      id: uuidText(id),
+      id: uuidText(uuid7(this.modules.random, now)),
       caller: nameOf(caller),
       ...defined({ customerId }),
       name,
-      secretHash: hash.toString('hex'),
+      secretHash: hashSecret(secret).toString('hex'),
       createdAtMs: now,
       expiresAtMs: lifetimeMs === 0 ? 0 : now + lifetimeMs,
     };
-    return { token, text };
+    return { token, secret };
   }
 
-  #record(token: TokenRecord): Promise<unknown> {
-    return this.modules.journal.transact(() => {
+  /** Whoever repeats a request has a token already, whose secret is in no store: it gets the new secret. */
+  async #record<T extends TokenRecord>(token: T): Promise<T> {
+    const { journal } = this.modules;
+    const recorded = await journal.change(() => {
       if (token.customerId !== undefined && !this.#tables.customers.latest(token.customerId))
         throw notFound('customer');
-      return this.#tables.tokens.put(token);
+      this.#tables.tokens.put(token);
+      return token;
     });
+    if (recorded.id === token.id) return recorded;
+    const { secretHash } = token;
+    await journal.transact(() => {
+      const latest = this.#tables.tokens.latest(recorded.id);
+      if (!latest) throw notFound('token');
+      this.#tables.tokens.put({ ...latest, secretHash });
+    });
+    return recorded;
   }
 
   #isValid(token: TokenRecord): boolean {

@@ -36,7 +36,7 @@ export class Channels {
   /** Faults: inventory.exists (name), inventory.exhausted. */
   create(channel: NewChannel): Promise<ChannelRecord> {
     const { journal, clock, random } = this.modules;
-    return journal.transact(() => {
+    return journal.change(() => {
       const { channels } = this.#tables;
       const others = [...channels.latestGroup(channel.customerId ?? '')];
       if (others.some(({ name }) => name === channel.name)) {
@@ -53,7 +53,7 @@ export class Channels {
 
   /** With what waits for it. Faults: inventory.not-found. */
   remove(id: string): Promise<void> {
-    return this.modules.journal.transact(() => {
+    return this.modules.journal.change(() => {
       if (!this.#tables.channels.latest(id)) throw notFound('channel');
       this.#tables.channels.remove(id);
       for (const notice of [...this.#tables.notices.latestGroup(id)]) this.#tables.notices.remove(notice.id);

@@ -1,6 +1,7 @@
 // The only way from tables in memory to the store: transactions that are durable before anybody sees them, and loading.
 import type { Op, Store } from '../../storage/store.js';
 import { TABLES, type TableName } from '../tables.js';
+import { currentRequest } from './repeats.js';
 import { damaged } from './stored-table.js';
 import type { Pending } from './table.js';
 
@@ -67,6 +68,20 @@ export class Journal<T extends TableGroup> {
     const tells = result.pending.map((one) => one.settle());
     for (const tell of tells) tell();
     return result.value;
+  }
+
+  /**
+   * The change that a request makes: a transaction, except when the same request has made it before (../api/requests.ts).
+   * Then nothing is changed, and it resolves with what came of it then. A call makes one such change at most.
+   */
+  async change<R>(body: () => R): Promise<R> {
+    const request = currentRequest();
+    if (request?.known) return request.known.result as R;
+    return this.transact(() => {
+      const result = body();
+      for (const op of request?.keep(result) ?? []) this.also(op);
+      return result;
+    });
   }
 
   /** Reads everything anew. Faults: inventory.damaged, storage.damaged. */

@@ -301,9 +301,19 @@ export class FakeCloud implements Stoppable {
   ];
   secretVersion = 7;
 
-  /** What was asked of a method, oldest first. */
+  /** What was asked of a method, oldest first, without what tells a repetition from a new request. */
   asked(method: string): unknown[] {
-    return this.calls.filter((call) => call.method === method).map(({ request }) => request);
+    return this.calls
+      .filter((call) => call.method === method)
+      .map(({ request }) => {
+        const { requestId: _, ...asked } = request as { requestId?: string };
+        return asked;
+      });
+  }
+
+  /** The ids of all requests that can be repeated. */
+  get requestIds(): string[] {
+    return this.calls.flatMap(({ request }) => (request as { requestId?: string }).requestId ?? []);
   }
 
   /** `role`: whose certificate the server shows. */

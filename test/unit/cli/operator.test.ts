@@ -52,11 +52,13 @@ describe('operators', () => {
 
     it('creates, and changes only what was said', async () => {
       await text('customers', 'create', 'Cedar');
-      expect(office.cloud.asked('createCustomer')).to.deep.equal([{ name: 'Cedar', requestId: '' }]);
+      expect(office.cloud.asked('createCustomer')).to.deep.equal([{ name: 'Cedar' }]);
       await text('customers', 'update', 'birch & co', '--direct', 'allow', '--fallback-after', '90s');
       expect(office.cloud.asked('updateCustomer')).to.deep.equal([
         { id: BIRCH, name: undefined, directAllowed: true, fallbackAfterMs: 90_000 },
       ]);
+      const ids = office.cloud.requestIds;
+      expect([ids.length, new Set(ids).size, ids.every((id) => id.length === 32)]).to.deep.equal([2, 2, true]);
       expect((await office.occ('customers', 'update', 'acme')).code).to.equal(2);
     });
   });
@@ -161,7 +163,7 @@ describe('operators', () => {
     it('adds one, its limits put into those of the kind', async () => {
       await text('sensors', 'add', 'laptop', 'cpu', '--name', 'Busy', '--interval', '30s', '--warn', 'usage=50');
       await text('sensors', 'add', 'laptop', 'tcp', '--set', 'host=a.example', '--set', 'port=25');
-      const none = { requestId: '', intervalMs: 0, timeoutMs: 0, name: '', attempts: 0 };
+      const none = { intervalMs: 0, timeoutMs: 0, name: '', attempts: 0 };
       expect(office.cloud.asked('createSensor')).to.deep.equal([
         {
           ...none,

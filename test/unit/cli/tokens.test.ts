@@ -155,6 +155,7 @@ describe('secrets and arguments', () => {
       '--smtp-password-file <file>',
       '--token-file <file>',
       '--token-file <file>',
+      '--token-file <file>',
       '--set <key=value>',
       '--set <key=value>',
       '--unset <key>',

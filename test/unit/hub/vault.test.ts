@@ -17,7 +17,7 @@ import { TAGS } from '../../../src/identity/tags.js';
 import { uuidBytes } from '../../../src/identity/uuid.js';
 import { silentLogger } from '../../../src/kernel/log.js';
 import { KINDS } from '../../../src/sensors/registry.js';
-import { type Enrolled, NO_REQUEST, TestCloud } from '../cloud/inventory/fixture.js';
+import { type Enrolled, TestCloud } from '../cloud/inventory/fixture.js';
 
 const WEB = { kind: 'http', settings: { url: 'https://web.example/', auth: 'bearer' }, thresholds: [], paused: false };
 const TIMING = { intervalMs: 60_000, timeoutMs: 20_000 };
@@ -42,11 +42,7 @@ class Site implements AsyncDisposable {
     const enrolled = await cloud.enrolled((await cloud.customer('one')).id, 'hub');
     const sensors: string[] = [];
     for (let n = 0; n < count; n++) {
-      const { machineId, number } = await cloud.inventory.sensors.create(
-        enrolled.record.id,
-        { ...WEB, ...TIMING },
-        NO_REQUEST,
-      );
+      const { machineId, number } = await cloud.inventory.sensors.create(enrolled.record.id, { ...WEB, ...TIMING });
       sensors.push(`${machineId}/${number}`);
     }
     const directory = await mkdtemp(join(tmpdir(), 'vault-'));

@@ -173,6 +173,8 @@ export interface AcknowledgeAlarmRequest {
   id: string;
   /** Optional. */
   comment: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** Comments on an alarm, open or closed. */
@@ -181,6 +183,8 @@ export interface CommentAlarmRequest {
   id: string;
   /** At least 1 character. */
   comment: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** Silences an alarm. */
@@ -189,6 +193,8 @@ export interface SilenceAlarmRequest {
   id: string;
   /** Until when; a time that has passed ends the silence. At most 366 days from now. */
   untilMs: number;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** A maintenance of a machine, of a connector with the hubs behind it, or of a whole customer; once or by a schedule. */
@@ -240,7 +246,11 @@ export interface CreateMaintenanceRequest {
   /** Until when; after from_ms. Once: needed. */
   untilMs: number;
   /** Absent: once. */
-  schedule: MaintenanceSchedule | undefined;
+  schedule:
+    | MaintenanceSchedule
+    | undefined;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** Asks for maintenances. */
@@ -265,6 +275,8 @@ export interface ListMaintenancesResponse {
 export interface EndMaintenanceRequest {
   /** Which. */
   id: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** It has ended. */
@@ -339,7 +351,11 @@ export interface CreateChannelRequest {
   /** Default WARNING. */
   minSeverity: State;
   /** At most 86,400,000; default 30,000. */
-  deferMs?: number | undefined;
+  deferMs?:
+    | number
+    | undefined;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** The channel. */
@@ -374,6 +390,8 @@ export interface ListChannelsResponse {
 export interface DeleteChannelRequest {
   /** Which. */
   id: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** It is removed. */
@@ -1206,7 +1224,7 @@ export const ListAlarmsResponse: MessageFns<ListAlarmsResponse> = {
 };
 
 function createBaseAcknowledgeAlarmRequest(): AcknowledgeAlarmRequest {
-  return { id: "", comment: "" };
+  return { id: "", comment: "", requestId: "" };
 }
 
 export const AcknowledgeAlarmRequest: MessageFns<AcknowledgeAlarmRequest> = {
@@ -1216,6 +1234,9 @@ export const AcknowledgeAlarmRequest: MessageFns<AcknowledgeAlarmRequest> = {
     }
     if (message.comment !== "") {
       writer.uint32(18).string(message.comment);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
     }
     return writer;
   },
@@ -1249,6 +1270,14 @@ export const AcknowledgeAlarmRequest: MessageFns<AcknowledgeAlarmRequest> = {
             message.comment = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1265,6 +1294,11 @@ export const AcknowledgeAlarmRequest: MessageFns<AcknowledgeAlarmRequest> = {
     return {
       id: isSet(object.id) ? globalThis.String(object.id) : "",
       comment: isSet(object.comment) ? globalThis.String(object.comment) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -1276,6 +1310,9 @@ export const AcknowledgeAlarmRequest: MessageFns<AcknowledgeAlarmRequest> = {
     if (message.comment !== "") {
       obj.comment = message.comment;
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -1286,12 +1323,13 @@ export const AcknowledgeAlarmRequest: MessageFns<AcknowledgeAlarmRequest> = {
     const message = createBaseAcknowledgeAlarmRequest();
     message.id = object.id ?? "";
     message.comment = object.comment ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
 
 function createBaseCommentAlarmRequest(): CommentAlarmRequest {
-  return { id: "", comment: "" };
+  return { id: "", comment: "", requestId: "" };
 }
 
 export const CommentAlarmRequest: MessageFns<CommentAlarmRequest> = {
@@ -1301,6 +1339,9 @@ export const CommentAlarmRequest: MessageFns<CommentAlarmRequest> = {
     }
     if (message.comment !== "") {
       writer.uint32(18).string(message.comment);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
     }
     return writer;
   },
@@ -1334,6 +1375,14 @@ export const CommentAlarmRequest: MessageFns<CommentAlarmRequest> = {
             message.comment = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1350,6 +1399,11 @@ export const CommentAlarmRequest: MessageFns<CommentAlarmRequest> = {
     return {
       id: isSet(object.id) ? globalThis.String(object.id) : "",
       comment: isSet(object.comment) ? globalThis.String(object.comment) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -1361,6 +1415,9 @@ export const CommentAlarmRequest: MessageFns<CommentAlarmRequest> = {
     if (message.comment !== "") {
       obj.comment = message.comment;
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -1371,12 +1428,13 @@ export const CommentAlarmRequest: MessageFns<CommentAlarmRequest> = {
     const message = createBaseCommentAlarmRequest();
     message.id = object.id ?? "";
     message.comment = object.comment ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
 
 function createBaseSilenceAlarmRequest(): SilenceAlarmRequest {
-  return { id: "", untilMs: 0 };
+  return { id: "", untilMs: 0, requestId: "" };
 }
 
 export const SilenceAlarmRequest: MessageFns<SilenceAlarmRequest> = {
@@ -1386,6 +1444,9 @@ export const SilenceAlarmRequest: MessageFns<SilenceAlarmRequest> = {
     }
     if (message.untilMs !== 0) {
       writer.uint32(16).int64(message.untilMs);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
     }
     return writer;
   },
@@ -1419,6 +1480,14 @@ export const SilenceAlarmRequest: MessageFns<SilenceAlarmRequest> = {
             message.untilMs = longToNumber(reader.int64());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1439,6 +1508,11 @@ export const SilenceAlarmRequest: MessageFns<SilenceAlarmRequest> = {
         : isSet(object.until_ms)
         ? globalThis.Number(object.until_ms)
         : 0,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -1450,6 +1524,9 @@ export const SilenceAlarmRequest: MessageFns<SilenceAlarmRequest> = {
     if (message.untilMs !== 0) {
       obj.untilMs = Math.round(message.untilMs);
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -1460,6 +1537,7 @@ export const SilenceAlarmRequest: MessageFns<SilenceAlarmRequest> = {
     const message = createBaseSilenceAlarmRequest();
     message.id = object.id ?? "";
     message.untilMs = object.untilMs ?? 0;
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -1801,7 +1879,7 @@ export const MaintenanceSchedule: MessageFns<MaintenanceSchedule> = {
 };
 
 function createBaseCreateMaintenanceRequest(): CreateMaintenanceRequest {
-  return { customerId: "", machineId: "", comment: "", fromMs: 0, untilMs: 0, schedule: undefined };
+  return { customerId: "", machineId: "", comment: "", fromMs: 0, untilMs: 0, schedule: undefined, requestId: "" };
 }
 
 export const CreateMaintenanceRequest: MessageFns<CreateMaintenanceRequest> = {
@@ -1823,6 +1901,9 @@ export const CreateMaintenanceRequest: MessageFns<CreateMaintenanceRequest> = {
     }
     if (message.schedule !== undefined) {
       MaintenanceSchedule.encode(message.schedule, writer.uint32(50).fork()).join();
+    }
+    if (message.requestId !== "") {
+      writer.uint32(58).string(message.requestId);
     }
     return writer;
   },
@@ -1888,6 +1969,14 @@ export const CreateMaintenanceRequest: MessageFns<CreateMaintenanceRequest> = {
             message.schedule = MaintenanceSchedule.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1924,6 +2013,11 @@ export const CreateMaintenanceRequest: MessageFns<CreateMaintenanceRequest> = {
         ? globalThis.Number(object.until_ms)
         : 0,
       schedule: isSet(object.schedule) ? MaintenanceSchedule.fromJSON(object.schedule) : undefined,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -1947,6 +2041,9 @@ export const CreateMaintenanceRequest: MessageFns<CreateMaintenanceRequest> = {
     if (message.schedule !== undefined) {
       obj.schedule = MaintenanceSchedule.toJSON(message.schedule);
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -1963,6 +2060,7 @@ export const CreateMaintenanceRequest: MessageFns<CreateMaintenanceRequest> = {
     message.schedule = (object.schedule !== undefined && object.schedule !== null)
       ? MaintenanceSchedule.fromPartial(object.schedule)
       : undefined;
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -2172,13 +2270,16 @@ export const ListMaintenancesResponse: MessageFns<ListMaintenancesResponse> = {
 };
 
 function createBaseEndMaintenanceRequest(): EndMaintenanceRequest {
-  return { id: "" };
+  return { id: "", requestId: "" };
 }
 
 export const EndMaintenanceRequest: MessageFns<EndMaintenanceRequest> = {
   encode(message: EndMaintenanceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
     }
     return writer;
   },
@@ -2204,6 +2305,14 @@ export const EndMaintenanceRequest: MessageFns<EndMaintenanceRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2217,13 +2326,23 @@ export const EndMaintenanceRequest: MessageFns<EndMaintenanceRequest> = {
   },
 
   fromJSON(object: any): EndMaintenanceRequest {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
   },
 
   toJSON(message: EndMaintenanceRequest): unknown {
     const obj: any = {};
     if (message.id !== "") {
       obj.id = message.id;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
     }
     return obj;
   },
@@ -2234,6 +2353,7 @@ export const EndMaintenanceRequest: MessageFns<EndMaintenanceRequest> = {
   fromPartial(object: DeepPartial<EndMaintenanceRequest>): EndMaintenanceRequest {
     const message = createBaseEndMaintenanceRequest();
     message.id = object.id ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -2654,7 +2774,7 @@ export const Email: MessageFns<Email> = {
 };
 
 function createBaseCreateChannelRequest(): CreateChannelRequest {
-  return { customerId: "", name: "", way: undefined, minSeverity: 0, deferMs: undefined };
+  return { customerId: "", name: "", way: undefined, minSeverity: 0, deferMs: undefined, requestId: "" };
 }
 
 export const CreateChannelRequest: MessageFns<CreateChannelRequest> = {
@@ -2678,6 +2798,9 @@ export const CreateChannelRequest: MessageFns<CreateChannelRequest> = {
     }
     if (message.deferMs !== undefined) {
       writer.uint32(48).uint64(message.deferMs);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(58).string(message.requestId);
     }
     return writer;
   },
@@ -2743,6 +2866,14 @@ export const CreateChannelRequest: MessageFns<CreateChannelRequest> = {
             message.deferMs = longToNumber(reader.uint64());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2778,6 +2909,11 @@ export const CreateChannelRequest: MessageFns<CreateChannelRequest> = {
         : isSet(object.defer_ms)
         ? globalThis.Number(object.defer_ms)
         : undefined,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -2799,6 +2935,9 @@ export const CreateChannelRequest: MessageFns<CreateChannelRequest> = {
     }
     if (message.deferMs !== undefined) {
       obj.deferMs = Math.round(message.deferMs);
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
     }
     return obj;
   },
@@ -2826,6 +2965,7 @@ export const CreateChannelRequest: MessageFns<CreateChannelRequest> = {
     }
     message.minSeverity = object.minSeverity ?? 0;
     message.deferMs = object.deferMs ?? undefined;
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -3120,13 +3260,16 @@ export const ListChannelsResponse: MessageFns<ListChannelsResponse> = {
 };
 
 function createBaseDeleteChannelRequest(): DeleteChannelRequest {
-  return { id: "" };
+  return { id: "", requestId: "" };
 }
 
 export const DeleteChannelRequest: MessageFns<DeleteChannelRequest> = {
   encode(message: DeleteChannelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
     }
     return writer;
   },
@@ -3152,6 +3295,14 @@ export const DeleteChannelRequest: MessageFns<DeleteChannelRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3165,13 +3316,23 @@ export const DeleteChannelRequest: MessageFns<DeleteChannelRequest> = {
   },
 
   fromJSON(object: any): DeleteChannelRequest {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
   },
 
   toJSON(message: DeleteChannelRequest): unknown {
     const obj: any = {};
     if (message.id !== "") {
       obj.id = message.id;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
     }
     return obj;
   },
@@ -3182,6 +3343,7 @@ export const DeleteChannelRequest: MessageFns<DeleteChannelRequest> = {
   fromPartial(object: DeepPartial<DeleteChannelRequest>): DeleteChannelRequest {
     const message = createBaseDeleteChannelRequest();
     message.id = object.id ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -4506,7 +4668,7 @@ export const AlarmServiceService = {
     responseSerialize: (value: Alarm): Buffer => Buffer.from(Alarm.encode(value).finish()),
     responseDeserialize: (value: Buffer): Alarm => Alarm.decode(value),
   },
-  /** Adds a comment; at most 32, then the oldest goes. Retry: adds it again. */
+  /** Adds a comment; at most 32, then the oldest goes. Retry: with the same request_id safe. */
   commentAlarm: {
     path: "/occmesh.events.v1.AlarmService/CommentAlarm" as const,
     requestStream: false as const,
@@ -4536,7 +4698,7 @@ export interface AlarmServiceServer extends UntypedServiceImplementation {
    * FAILED_PRECONDITION when it is closed.
    */
   acknowledgeAlarm: handleUnaryCall<AcknowledgeAlarmRequest, Alarm>;
-  /** Adds a comment; at most 32, then the oldest goes. Retry: adds it again. */
+  /** Adds a comment; at most 32, then the oldest goes. Retry: with the same request_id safe. */
   commentAlarm: handleUnaryCall<CommentAlarmRequest, Alarm>;
   /** Nobody is told of it until then. If it is open then, they are. Retry: safe. FAILED_PRECONDITION when it is closed. */
   silenceAlarm: handleUnaryCall<SilenceAlarmRequest, Alarm>;
@@ -4578,7 +4740,7 @@ export interface AlarmServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Alarm) => void,
   ): ClientUnaryCall;
-  /** Adds a comment; at most 32, then the oldest goes. Retry: adds it again. */
+  /** Adds a comment; at most 32, then the oldest goes. Retry: with the same request_id safe. */
   commentAlarm(
     request: CommentAlarmRequest,
     callback: (error: ServiceError | null, response: Alarm) => void,
@@ -4627,7 +4789,7 @@ export const AlarmServiceClient = makeGenericClientConstructor(
  */
 export type MaintenanceServiceService = typeof MaintenanceServiceService;
 export const MaintenanceServiceService = {
-  /** Plans a maintenance, which may begin at once. Retry: plans another one. */
+  /** Plans a maintenance, which may begin at once. Retry: with the same request_id safe. */
   createMaintenance: {
     path: "/occmesh.events.v1.MaintenanceService/CreateMaintenance" as const,
     requestStream: false as const,
@@ -4650,7 +4812,7 @@ export const MaintenanceServiceService = {
       Buffer.from(ListMaintenancesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListMaintenancesResponse => ListMaintenancesResponse.decode(value),
   },
-  /** Ends it now, or takes back the plan. Retry: safe (NOT_FOUND the second time). */
+  /** Ends it now, or takes back the plan. Retry: safe (NOT_FOUND the second time, unless the request_id is the same). */
   endMaintenance: {
     path: "/occmesh.events.v1.MaintenanceService/EndMaintenance" as const,
     requestStream: false as const,
@@ -4665,16 +4827,16 @@ export const MaintenanceServiceService = {
 } as const;
 
 export interface MaintenanceServiceServer extends UntypedServiceImplementation {
-  /** Plans a maintenance, which may begin at once. Retry: plans another one. */
+  /** Plans a maintenance, which may begin at once. Retry: with the same request_id safe. */
   createMaintenance: handleUnaryCall<CreateMaintenanceRequest, Maintenance>;
   /** Those that are planned or under way. Retry: safe. */
   listMaintenances: handleUnaryCall<ListMaintenancesRequest, ListMaintenancesResponse>;
-  /** Ends it now, or takes back the plan. Retry: safe (NOT_FOUND the second time). */
+  /** Ends it now, or takes back the plan. Retry: safe (NOT_FOUND the second time, unless the request_id is the same). */
   endMaintenance: handleUnaryCall<EndMaintenanceRequest, EndMaintenanceResponse>;
 }
 
 export interface MaintenanceServiceClient extends Client {
-  /** Plans a maintenance, which may begin at once. Retry: plans another one. */
+  /** Plans a maintenance, which may begin at once. Retry: with the same request_id safe. */
   createMaintenance(
     request: CreateMaintenanceRequest,
     callback: (error: ServiceError | null, response: Maintenance) => void,
@@ -4706,7 +4868,7 @@ export interface MaintenanceServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListMaintenancesResponse) => void,
   ): ClientUnaryCall;
-  /** Ends it now, or takes back the plan. Retry: safe (NOT_FOUND the second time). */
+  /** Ends it now, or takes back the plan. Retry: safe (NOT_FOUND the second time, unless the request_id is the same). */
   endMaintenance(
     request: EndMaintenanceRequest,
     callback: (error: ServiceError | null, response: EndMaintenanceResponse) => void,
@@ -4740,8 +4902,9 @@ export const MaintenanceServiceClient = makeGenericClientConstructor(
 export type NotificationServiceService = typeof NotificationServiceService;
 export const NotificationServiceService = {
   /**
-   * Adds a channel. The answer is the only time that a webhook's key is shown. ALREADY_EXISTS when the customer has one of
-   * this name, RESOURCE_EXHAUSTED when there are 50; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
+   * Adds a channel. The answer shows a webhook's key; no other call does. Retry: with the same request_id safe, and shows the
+   * key again. ALREADY_EXISTS when the customer has one of this name, RESOURCE_EXHAUSTED when there are 50;
+   * FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
    */
   createChannel: {
     path: "/occmesh.events.v1.NotificationService/CreateChannel" as const,
@@ -4764,7 +4927,7 @@ export const NotificationServiceService = {
       Buffer.from(ListChannelsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListChannelsResponse => ListChannelsResponse.decode(value),
   },
-  /** Removes a channel and what waits for it. Retry: safe (NOT_FOUND the second time). */
+  /** Removes a channel and what waits for it. Retry: safe (NOT_FOUND the second time, unless the request_id is the same). */
   deleteChannel: {
     path: "/occmesh.events.v1.NotificationService/DeleteChannel" as const,
     requestStream: false as const,
@@ -4792,13 +4955,14 @@ export const NotificationServiceService = {
 
 export interface NotificationServiceServer extends UntypedServiceImplementation {
   /**
-   * Adds a channel. The answer is the only time that a webhook's key is shown. ALREADY_EXISTS when the customer has one of
-   * this name, RESOURCE_EXHAUSTED when there are 50; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
+   * Adds a channel. The answer shows a webhook's key; no other call does. Retry: with the same request_id safe, and shows the
+   * key again. ALREADY_EXISTS when the customer has one of this name, RESOURCE_EXHAUSTED when there are 50;
+   * FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
    */
   createChannel: handleUnaryCall<CreateChannelRequest, CreateChannelResponse>;
   /** Channels. Retry: safe. */
   listChannels: handleUnaryCall<ListChannelsRequest, ListChannelsResponse>;
-  /** Removes a channel and what waits for it. Retry: safe (NOT_FOUND the second time). */
+  /** Removes a channel and what waits for it. Retry: safe (NOT_FOUND the second time, unless the request_id is the same). */
   deleteChannel: handleUnaryCall<DeleteChannelRequest, DeleteChannelResponse>;
   /**
    * Sends a trial message now (with no alarms in it) and says what came of it. Retry: sends it again. RESOURCE_EXHAUSTED
@@ -4809,8 +4973,9 @@ export interface NotificationServiceServer extends UntypedServiceImplementation 
 
 export interface NotificationServiceClient extends Client {
   /**
-   * Adds a channel. The answer is the only time that a webhook's key is shown. ALREADY_EXISTS when the customer has one of
-   * this name, RESOURCE_EXHAUSTED when there are 50; FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
+   * Adds a channel. The answer shows a webhook's key; no other call does. Retry: with the same request_id safe, and shows the
+   * key again. ALREADY_EXISTS when the customer has one of this name, RESOURCE_EXHAUSTED when there are 50;
+   * FAILED_PRECONDITION for an e-mail when the cloud has no mail server.
    */
   createChannel(
     request: CreateChannelRequest,
@@ -4843,7 +5008,7 @@ export interface NotificationServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListChannelsResponse) => void,
   ): ClientUnaryCall;
-  /** Removes a channel and what waits for it. Retry: safe (NOT_FOUND the second time). */
+  /** Removes a channel and what waits for it. Retry: safe (NOT_FOUND the second time, unless the request_id is the same). */
   deleteChannel(
     request: DeleteChannelRequest,
     callback: (error: ServiceError | null, response: DeleteChannelResponse) => void,

@@ -44,6 +44,13 @@ export const protobufFileName = "occmesh/inventory/v1/inventory.proto";
  * NOT_FOUND (it does not exist or belongs to somebody else: the same answer), ALREADY_EXISTS, RESOURCE_EXHAUSTED. All of
  * them carry google.rpc.ErrorInfo; INVALID_ARGUMENT google.rpc.BadRequest, too.
  * Lists are paginated: page_size 1 to 1,000 (default 200), page_token from the answer before.
+ *
+ * Requests that change something have a request_id, at most 64 characters. Of those with the same id, of one token and
+ * one RPC, only the first has an effect, also after a restart of the cloud; the others wait for it and are answered with
+ * what it has changed, as it was then. So whoever has got no answer asks again with the same id. NOT_FOUND then says that
+ * what the request is about has been removed since; INVALID_ARGUMENT (REQUEST_ID_REUSED) that the id was used for another
+ * request. What failed may be tried again with the same id. Ids are remembered for 24 hours, the newest 10,000 of a
+ * customer and of the operators.
  */
 
 /** How a machine is. */
@@ -270,7 +277,7 @@ export interface Customer {
 export interface CreateCustomerRequest {
   /** Display name, 1 to 64 characters. */
   name: string;
-  /** Makes retries safe: up to 64 characters, unique to this call; optional. */
+  /** Makes retries safe, see inventory.v1. Optional. */
   requestId: string;
 }
 
@@ -303,7 +310,11 @@ export interface UpdateCustomerRequest {
     | boolean
     | undefined;
   /** See Customer; 1,000 to 86,400,000. */
-  fallbackAfterMs?: number | undefined;
+  fallbackAfterMs?:
+    | number
+    | undefined;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** A machine. */
@@ -401,25 +412,35 @@ export interface UpdateMachineRequest {
     | boolean
     | undefined;
   /** See Machine. */
-  maySleep?: boolean | undefined;
+  maySleep?:
+    | boolean
+    | undefined;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** Ends a membership. */
 export interface RetireMachineRequest {
   /** Which. A connector's embedded hub is retired with it. */
   id: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** Ends a quarantine. */
 export interface ReleaseMachineRequest {
   /** Which. */
   id: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** Has a sealing key replaced. */
 export interface RotateSealingKeyRequest {
   /** Which hub. */
   id: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** A kind of sensor. */
@@ -523,7 +544,7 @@ export interface CreateSensorRequest {
   timeoutMs: number;
   /** Default: the kind's. Of metrics that the kind can measure, where these are known: those of plugins are not. */
   thresholds: Threshold[];
-  /** Makes retries safe: up to 64 characters, unique to this call; optional. */
+  /** Makes retries safe, see inventory.v1. Optional. */
   requestId: string;
   /** See Sensor; 0 for the default. */
   attempts: number;
@@ -578,7 +599,11 @@ export interface UpdateSensorRequest {
     | boolean
     | undefined;
   /** See Sensor. */
-  attempts?: number | undefined;
+  attempts?:
+    | number
+    | undefined;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** Thresholds, where none and absent differ. */
@@ -591,6 +616,8 @@ export interface ThresholdList {
 export interface DeleteSensorRequest {
   /** Which. */
   id: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** It is removed. */
@@ -661,6 +688,8 @@ export interface CreateEnrollmentTokenRequest {
    * token brings back its embedded hub, too. One use. Optional.
    */
   machineId: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** The token. */
@@ -683,6 +712,8 @@ export interface CreateApiTokenRequest {
   lifetimeMs: number;
   /** For people. */
   name: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 /** The token. */
@@ -717,6 +748,8 @@ export interface ListTokensResponse {
 export interface RevokeTokenRequest {
   /** Which. */
   id: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 function createBaseCustomer(): Customer {
@@ -1138,7 +1171,7 @@ export const ListCustomersResponse: MessageFns<ListCustomersResponse> = {
 };
 
 function createBaseUpdateCustomerRequest(): UpdateCustomerRequest {
-  return { id: "", name: undefined, directAllowed: undefined, fallbackAfterMs: undefined };
+  return { id: "", name: undefined, directAllowed: undefined, fallbackAfterMs: undefined, requestId: "" };
 }
 
 export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
@@ -1154,6 +1187,9 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
     }
     if (message.fallbackAfterMs !== undefined) {
       writer.uint32(32).uint64(message.fallbackAfterMs);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
     }
     return writer;
   },
@@ -1203,6 +1239,14 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
             message.fallbackAfterMs = longToNumber(reader.uint64());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1229,6 +1273,11 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
         : isSet(object.fallback_after_ms)
         ? globalThis.Number(object.fallback_after_ms)
         : undefined,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -1246,6 +1295,9 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
     if (message.fallbackAfterMs !== undefined) {
       obj.fallbackAfterMs = Math.round(message.fallbackAfterMs);
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -1258,6 +1310,7 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
     message.name = object.name ?? undefined;
     message.directAllowed = object.directAllowed ?? undefined;
     message.fallbackAfterMs = object.fallbackAfterMs ?? undefined;
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -2072,7 +2125,7 @@ export const ListMachinesResponse: MessageFns<ListMachinesResponse> = {
 };
 
 function createBaseUpdateMachineRequest(): UpdateMachineRequest {
-  return { id: "", name: undefined, directAllowed: undefined, maySleep: undefined };
+  return { id: "", name: undefined, directAllowed: undefined, maySleep: undefined, requestId: "" };
 }
 
 export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
@@ -2088,6 +2141,9 @@ export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
     }
     if (message.maySleep !== undefined) {
       writer.uint32(32).bool(message.maySleep);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
     }
     return writer;
   },
@@ -2137,6 +2193,14 @@ export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
             message.maySleep = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2163,6 +2227,11 @@ export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
         : isSet(object.may_sleep)
         ? globalThis.Boolean(object.may_sleep)
         : undefined,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -2180,6 +2249,9 @@ export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
     if (message.maySleep !== undefined) {
       obj.maySleep = message.maySleep;
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -2192,18 +2264,22 @@ export const UpdateMachineRequest: MessageFns<UpdateMachineRequest> = {
     message.name = object.name ?? undefined;
     message.directAllowed = object.directAllowed ?? undefined;
     message.maySleep = object.maySleep ?? undefined;
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
 
 function createBaseRetireMachineRequest(): RetireMachineRequest {
-  return { id: "" };
+  return { id: "", requestId: "" };
 }
 
 export const RetireMachineRequest: MessageFns<RetireMachineRequest> = {
   encode(message: RetireMachineRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
     }
     return writer;
   },
@@ -2229,6 +2305,14 @@ export const RetireMachineRequest: MessageFns<RetireMachineRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2242,13 +2326,23 @@ export const RetireMachineRequest: MessageFns<RetireMachineRequest> = {
   },
 
   fromJSON(object: any): RetireMachineRequest {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
   },
 
   toJSON(message: RetireMachineRequest): unknown {
     const obj: any = {};
     if (message.id !== "") {
       obj.id = message.id;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
     }
     return obj;
   },
@@ -2259,18 +2353,22 @@ export const RetireMachineRequest: MessageFns<RetireMachineRequest> = {
   fromPartial(object: DeepPartial<RetireMachineRequest>): RetireMachineRequest {
     const message = createBaseRetireMachineRequest();
     message.id = object.id ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
 
 function createBaseReleaseMachineRequest(): ReleaseMachineRequest {
-  return { id: "" };
+  return { id: "", requestId: "" };
 }
 
 export const ReleaseMachineRequest: MessageFns<ReleaseMachineRequest> = {
   encode(message: ReleaseMachineRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
     }
     return writer;
   },
@@ -2296,6 +2394,14 @@ export const ReleaseMachineRequest: MessageFns<ReleaseMachineRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2309,13 +2415,23 @@ export const ReleaseMachineRequest: MessageFns<ReleaseMachineRequest> = {
   },
 
   fromJSON(object: any): ReleaseMachineRequest {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
   },
 
   toJSON(message: ReleaseMachineRequest): unknown {
     const obj: any = {};
     if (message.id !== "") {
       obj.id = message.id;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
     }
     return obj;
   },
@@ -2326,18 +2442,22 @@ export const ReleaseMachineRequest: MessageFns<ReleaseMachineRequest> = {
   fromPartial(object: DeepPartial<ReleaseMachineRequest>): ReleaseMachineRequest {
     const message = createBaseReleaseMachineRequest();
     message.id = object.id ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
 
 function createBaseRotateSealingKeyRequest(): RotateSealingKeyRequest {
-  return { id: "" };
+  return { id: "", requestId: "" };
 }
 
 export const RotateSealingKeyRequest: MessageFns<RotateSealingKeyRequest> = {
   encode(message: RotateSealingKeyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
     }
     return writer;
   },
@@ -2363,6 +2483,14 @@ export const RotateSealingKeyRequest: MessageFns<RotateSealingKeyRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2376,13 +2504,23 @@ export const RotateSealingKeyRequest: MessageFns<RotateSealingKeyRequest> = {
   },
 
   fromJSON(object: any): RotateSealingKeyRequest {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
   },
 
   toJSON(message: RotateSealingKeyRequest): unknown {
     const obj: any = {};
     if (message.id !== "") {
       obj.id = message.id;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
     }
     return obj;
   },
@@ -2393,6 +2531,7 @@ export const RotateSealingKeyRequest: MessageFns<RotateSealingKeyRequest> = {
   fromPartial(object: DeepPartial<RotateSealingKeyRequest>): RotateSealingKeyRequest {
     const message = createBaseRotateSealingKeyRequest();
     message.id = object.id ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -3630,6 +3769,7 @@ function createBaseUpdateSensorRequest(): UpdateSensorRequest {
     thresholds: undefined,
     paused: undefined,
     attempts: undefined,
+    requestId: "",
   };
 }
 
@@ -3658,6 +3798,9 @@ export const UpdateSensorRequest: MessageFns<UpdateSensorRequest> = {
     }
     if (message.attempts !== undefined) {
       writer.uint32(64).uint32(message.attempts);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(74).string(message.requestId);
     }
     return writer;
   },
@@ -3739,6 +3882,14 @@ export const UpdateSensorRequest: MessageFns<UpdateSensorRequest> = {
             message.attempts = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3769,6 +3920,11 @@ export const UpdateSensorRequest: MessageFns<UpdateSensorRequest> = {
       thresholds: isSet(object.thresholds) ? ThresholdList.fromJSON(object.thresholds) : undefined,
       paused: isSet(object.paused) ? globalThis.Boolean(object.paused) : undefined,
       attempts: isSet(object.attempts) ? globalThis.Number(object.attempts) : undefined,
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -3798,6 +3954,9 @@ export const UpdateSensorRequest: MessageFns<UpdateSensorRequest> = {
     if (message.attempts !== undefined) {
       obj.attempts = Math.round(message.attempts);
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -3816,6 +3975,7 @@ export const UpdateSensorRequest: MessageFns<UpdateSensorRequest> = {
       : undefined;
     message.paused = object.paused ?? undefined;
     message.attempts = object.attempts ?? undefined;
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -3892,13 +4052,16 @@ export const ThresholdList: MessageFns<ThresholdList> = {
 };
 
 function createBaseDeleteSensorRequest(): DeleteSensorRequest {
-  return { id: "" };
+  return { id: "", requestId: "" };
 }
 
 export const DeleteSensorRequest: MessageFns<DeleteSensorRequest> = {
   encode(message: DeleteSensorRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
     }
     return writer;
   },
@@ -3924,6 +4087,14 @@ export const DeleteSensorRequest: MessageFns<DeleteSensorRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3937,13 +4108,23 @@ export const DeleteSensorRequest: MessageFns<DeleteSensorRequest> = {
   },
 
   fromJSON(object: any): DeleteSensorRequest {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
   },
 
   toJSON(message: DeleteSensorRequest): unknown {
     const obj: any = {};
     if (message.id !== "") {
       obj.id = message.id;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
     }
     return obj;
   },
@@ -3954,6 +4135,7 @@ export const DeleteSensorRequest: MessageFns<DeleteSensorRequest> = {
   fromPartial(object: DeepPartial<DeleteSensorRequest>): DeleteSensorRequest {
     const message = createBaseDeleteSensorRequest();
     message.id = object.id ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -4453,7 +4635,7 @@ export const Token: MessageFns<Token> = {
 };
 
 function createBaseCreateEnrollmentTokenRequest(): CreateEnrollmentTokenRequest {
-  return { customerId: "", role: 0, uses: 0, lifetimeMs: 0, connectors: [], name: "", machineId: "" };
+  return { customerId: "", role: 0, uses: 0, lifetimeMs: 0, connectors: [], name: "", machineId: "", requestId: "" };
 }
 
 export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenRequest> = {
@@ -4478,6 +4660,9 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
     }
     if (message.machineId !== "") {
       writer.uint32(58).string(message.machineId);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(66).string(message.requestId);
     }
     return writer;
   },
@@ -4551,6 +4736,14 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
             message.machineId = reader.string();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4586,6 +4779,11 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
         : isSet(object.machine_id)
         ? globalThis.String(object.machine_id)
         : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -4612,6 +4810,9 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
     if (message.machineId !== "") {
       obj.machineId = message.machineId;
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -4627,6 +4828,7 @@ export const CreateEnrollmentTokenRequest: MessageFns<CreateEnrollmentTokenReque
     message.connectors = object.connectors?.map((e) => e) || [];
     message.name = object.name ?? "";
     message.machineId = object.machineId ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -4717,7 +4919,7 @@ export const CreateEnrollmentTokenResponse: MessageFns<CreateEnrollmentTokenResp
 };
 
 function createBaseCreateApiTokenRequest(): CreateApiTokenRequest {
-  return { caller: 0, customerId: "", lifetimeMs: 0, name: "" };
+  return { caller: 0, customerId: "", lifetimeMs: 0, name: "", requestId: "" };
 }
 
 export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
@@ -4733,6 +4935,9 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
     }
     if (message.name !== "") {
       writer.uint32(34).string(message.name);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(42).string(message.requestId);
     }
     return writer;
   },
@@ -4782,6 +4987,14 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
             message.name = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4808,6 +5021,11 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
         ? globalThis.Number(object.lifetime_ms)
         : 0,
       name: isSet(object.name) ? globalThis.String(object.name) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -4825,6 +5043,9 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
     if (message.name !== "") {
       obj.name = message.name;
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -4837,6 +5058,7 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
     message.customerId = object.customerId ?? "";
     message.lifetimeMs = object.lifetimeMs ?? 0;
     message.name = object.name ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -5129,13 +5351,16 @@ export const ListTokensResponse: MessageFns<ListTokensResponse> = {
 };
 
 function createBaseRevokeTokenRequest(): RevokeTokenRequest {
-  return { id: "" };
+  return { id: "", requestId: "" };
 }
 
 export const RevokeTokenRequest: MessageFns<RevokeTokenRequest> = {
   encode(message: RevokeTokenRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(18).string(message.requestId);
     }
     return writer;
   },
@@ -5161,6 +5386,14 @@ export const RevokeTokenRequest: MessageFns<RevokeTokenRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5174,13 +5407,23 @@ export const RevokeTokenRequest: MessageFns<RevokeTokenRequest> = {
   },
 
   fromJSON(object: any): RevokeTokenRequest {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
+    };
   },
 
   toJSON(message: RevokeTokenRequest): unknown {
     const obj: any = {};
     if (message.id !== "") {
       obj.id = message.id;
+    }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
     }
     return obj;
   },
@@ -5191,6 +5434,7 @@ export const RevokeTokenRequest: MessageFns<RevokeTokenRequest> = {
   fromPartial(object: DeepPartial<RevokeTokenRequest>): RevokeTokenRequest {
     const message = createBaseRevokeTokenRequest();
     message.id = object.id ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };
@@ -5352,8 +5596,8 @@ export const MachineServiceService = {
   },
   /**
    * Has a hub replace its sealing key and seal its secrets anew; it goes on when the hub is there, however often anybody
-   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, afterwards it begins another
-   * one. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
+   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, later only with the
+   * same request_id. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
    */
   rotateSealingKey: {
     path: "/occmesh.inventory.v1.MachineService/RotateSealingKey" as const,
@@ -5381,8 +5625,8 @@ export interface MachineServiceServer extends UntypedServiceImplementation {
   releaseMachine: handleUnaryCall<ReleaseMachineRequest, Machine>;
   /**
    * Has a hub replace its sealing key and seal its secrets anew; it goes on when the hub is there, however often anybody
-   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, afterwards it begins another
-   * one. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
+   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, later only with the
+   * same request_id. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
    */
   rotateSealingKey: handleUnaryCall<RotateSealingKeyRequest, Machine>;
 }
@@ -5457,8 +5701,8 @@ export interface MachineServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Has a hub replace its sealing key and seal its secrets anew; it goes on when the hub is there, however often anybody
-   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, afterwards it begins another
-   * one. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
+   * is interrupted. Machine.rotating says whether it is under way. Retry: safe while it is, later only with the
+   * same request_id. FAILED_PRECONDITION for a connector, a retired machine, and one without a sealing key on record.
    */
   rotateSealingKey(
     request: RotateSealingKeyRequest,
@@ -5535,7 +5779,7 @@ export const SensorServiceService = {
     responseSerialize: (value: Sensor): Buffer => Buffer.from(Sensor.encode(value).finish()),
     responseDeserialize: (value: Buffer): Sensor => Sensor.decode(value),
   },
-  /** Removes a sensor; its history stays. Retry: safe (NOT_FOUND the second time). */
+  /** Removes a sensor; its history stays. Retry: safe (NOT_FOUND the second time, unless the request_id is the same). */
   deleteSensor: {
     path: "/occmesh.inventory.v1.SensorService/DeleteSensor" as const,
     requestStream: false as const,
@@ -5574,7 +5818,7 @@ export interface SensorServiceServer extends UntypedServiceImplementation {
   listSensors: handleUnaryCall<ListSensorsRequest, ListSensorsResponse>;
   /** Replaces a sensor's configuration; number and kind stay. Retry: safe. */
   updateSensor: handleUnaryCall<UpdateSensorRequest, Sensor>;
-  /** Removes a sensor; its history stays. Retry: safe (NOT_FOUND the second time). */
+  /** Removes a sensor; its history stays. Retry: safe (NOT_FOUND the second time, unless the request_id is the same). */
   deleteSensor: handleUnaryCall<DeleteSensorRequest, DeleteSensorResponse>;
   /**
    * Runs a sensor now, besides its schedule, and waits for the result. Retry: runs it again. UNAVAILABLE when the hub
@@ -5652,7 +5896,7 @@ export interface SensorServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Sensor) => void,
   ): ClientUnaryCall;
-  /** Removes a sensor; its history stays. Retry: safe (NOT_FOUND the second time). */
+  /** Removes a sensor; its history stays. Retry: safe (NOT_FOUND the second time, unless the request_id is the same). */
   deleteSensor(
     request: DeleteSensorRequest,
     callback: (error: ServiceError | null, response: DeleteSensorResponse) => void,
@@ -5701,7 +5945,10 @@ export const SensorServiceClient = makeGenericClientConstructor(
 /** Tokens: for enrolment of machines, and for the API. */
 export type TokenServiceService = typeof TokenServiceService;
 export const TokenServiceService = {
-  /** Makes an enrolment token. The answer is the only time that it is shown. Retry: makes another one. */
+  /**
+   * Makes an enrolment token. The answer is the only time that it is shown. Retry: with
+   * the same request_id safe; that gives the same token a new text, and makes the one before void.
+   */
   createEnrollmentToken: {
     path: "/occmesh.inventory.v1.TokenService/CreateEnrollmentToken" as const,
     requestStream: false as const,
@@ -5714,8 +5961,9 @@ export const TokenServiceService = {
     responseDeserialize: (value: Buffer): CreateEnrollmentTokenResponse => CreateEnrollmentTokenResponse.decode(value),
   },
   /**
-   * Makes an API token. The answer is the only time that it is shown. Retry: makes another one. A customer's
-   * administrator makes tokens of that customer only.
+   * Makes an API token. The answer is the only time that it is shown. A customer's administrator makes tokens of that
+   * customer only. Retry: with the same request_id safe; that gives the same token a new text, and makes the one before
+   * void.
    */
   createApiToken: {
     path: "/occmesh.inventory.v1.TokenService/CreateApiToken" as const,
@@ -5751,11 +5999,15 @@ export const TokenServiceService = {
 } as const;
 
 export interface TokenServiceServer extends UntypedServiceImplementation {
-  /** Makes an enrolment token. The answer is the only time that it is shown. Retry: makes another one. */
+  /**
+   * Makes an enrolment token. The answer is the only time that it is shown. Retry: with
+   * the same request_id safe; that gives the same token a new text, and makes the one before void.
+   */
   createEnrollmentToken: handleUnaryCall<CreateEnrollmentTokenRequest, CreateEnrollmentTokenResponse>;
   /**
-   * Makes an API token. The answer is the only time that it is shown. Retry: makes another one. A customer's
-   * administrator makes tokens of that customer only.
+   * Makes an API token. The answer is the only time that it is shown. A customer's administrator makes tokens of that
+   * customer only. Retry: with the same request_id safe; that gives the same token a new text, and makes the one before
+   * void.
    */
   createApiToken: handleUnaryCall<CreateApiTokenRequest, CreateApiTokenResponse>;
   /** All tokens, without their secrets. Retry: safe. */
@@ -5765,7 +6017,10 @@ export interface TokenServiceServer extends UntypedServiceImplementation {
 }
 
 export interface TokenServiceClient extends Client {
-  /** Makes an enrolment token. The answer is the only time that it is shown. Retry: makes another one. */
+  /**
+   * Makes an enrolment token. The answer is the only time that it is shown. Retry: with
+   * the same request_id safe; that gives the same token a new text, and makes the one before void.
+   */
   createEnrollmentToken(
     request: CreateEnrollmentTokenRequest,
     callback: (error: ServiceError | null, response: CreateEnrollmentTokenResponse) => void,
@@ -5782,8 +6037,9 @@ export interface TokenServiceClient extends Client {
     callback: (error: ServiceError | null, response: CreateEnrollmentTokenResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Makes an API token. The answer is the only time that it is shown. Retry: makes another one. A customer's
-   * administrator makes tokens of that customer only.
+   * Makes an API token. The answer is the only time that it is shown. A customer's administrator makes tokens of that
+   * customer only. Retry: with the same request_id safe; that gives the same token a new text, and makes the one before
+   * void.
    */
   createApiToken(
     request: CreateApiTokenRequest,

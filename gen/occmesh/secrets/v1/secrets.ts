@@ -212,6 +212,8 @@ export interface DeleteSecretRequest {
   sensorId: string;
   /** Which of its secrets. */
   field: string;
+  /** Makes retries safe, see inventory.v1. Optional. */
+  requestId: string;
 }
 
 function createBaseGetSealingContextRequest(): GetSealingContextRequest {
@@ -1121,7 +1123,7 @@ export const Secret: MessageFns<Secret> = {
 };
 
 function createBaseDeleteSecretRequest(): DeleteSecretRequest {
-  return { sensorId: "", field: "" };
+  return { sensorId: "", field: "", requestId: "" };
 }
 
 export const DeleteSecretRequest: MessageFns<DeleteSecretRequest> = {
@@ -1131,6 +1133,9 @@ export const DeleteSecretRequest: MessageFns<DeleteSecretRequest> = {
     }
     if (message.field !== "") {
       writer.uint32(18).string(message.field);
+    }
+    if (message.requestId !== "") {
+      writer.uint32(26).string(message.requestId);
     }
     return writer;
   },
@@ -1164,6 +1169,14 @@ export const DeleteSecretRequest: MessageFns<DeleteSecretRequest> = {
             message.field = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.requestId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1184,6 +1197,11 @@ export const DeleteSecretRequest: MessageFns<DeleteSecretRequest> = {
         ? globalThis.String(object.sensor_id)
         : "",
       field: isSet(object.field) ? globalThis.String(object.field) : "",
+      requestId: isSet(object.requestId)
+        ? globalThis.String(object.requestId)
+        : isSet(object.request_id)
+        ? globalThis.String(object.request_id)
+        : "",
     };
   },
 
@@ -1195,6 +1213,9 @@ export const DeleteSecretRequest: MessageFns<DeleteSecretRequest> = {
     if (message.field !== "") {
       obj.field = message.field;
     }
+    if (message.requestId !== "") {
+      obj.requestId = message.requestId;
+    }
     return obj;
   },
 
@@ -1205,6 +1226,7 @@ export const DeleteSecretRequest: MessageFns<DeleteSecretRequest> = {
     const message = createBaseDeleteSecretRequest();
     message.sensorId = object.sensorId ?? "";
     message.field = object.field ?? "";
+    message.requestId = object.requestId ?? "";
     return message;
   },
 };

@@ -27,6 +27,7 @@ import { MachineService } from '../../../../src/cloud/api/machine-service.js';
 import { MaintenanceService } from '../../../../src/cloud/api/maintenance-service.js';
 import { NotificationService } from '../../../../src/cloud/api/notification-service.js';
 import type { Commands, MachinePresence, MeshFacts } from '../../../../src/cloud/api/ports.js';
+import { Requests, repeatable } from '../../../../src/cloud/api/requests.js';
 import { SecretService } from '../../../../src/cloud/api/secret-service.js';
 import { SensorService } from '../../../../src/cloud/api/sensor-service.js';
 import { TokenService } from '../../../../src/cloud/api/token-service.js';
@@ -39,6 +40,7 @@ import { seconds } from '../../../../src/kernel/duration.js';
 import { silentLogger } from '../../../../src/kernel/log.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
 import { Scope } from '../../../../src/kernel/scope.js';
+import type { Store } from '../../../../src/storage/store.js';
 import { TestCloud } from '../inventory/fixture.js';
 
 const { listEvents } = EventServiceService;
@@ -90,6 +92,8 @@ export class TestApi implements AsyncDisposable {
   readonly commands: [machine: string, sensor: number][] = [];
   result: Result = { commandId: 1, outcome: Outcome.DONE, message: 'fine', state: State.OK };
 
+  #requests: { readonly store: Store; readonly opened: Promise<Requests> } | undefined;
+
   private constructor(
     readonly cloud: TestCloud,
     readonly monitoring: Monitoring,
@@ -124,10 +128,23 @@ export class TestApi implements AsyncDisposable {
     const complete = { ...definition.requestDeserialize(Buffer.alloc(0)), ...request };
     const received = definition.requestDeserialize(definition.requestSerialize(complete as never));
     const context = { principal, signal: new AbortController().signal };
+    const requests = await this.#requestsOf(this.cloud.store);
     // The edge hands over more than the services use.
-    const run = this.#services()[rpc] as (q: unknown, c: Partial<CallContext>) => Promise<unknown>;
+    const run = repeatable(DEFINITIONS, this.#services(), requests)[rpc] as (
+      q: unknown,
+      c: Partial<CallContext>,
+    ) => Promise<unknown>;
     const answer = await run(received, context);
     return definition.responseDeserialize(definition.responseSerialize(answer as never)) as Response<R>;
+  }
+
+  /** Of the store that there is: another one is another start of the cloud. */
+  #requestsOf(store: Store): Promise<Requests> {
+    const customers = () => [...this.cloud.inventory.customers.all()].map(({ id }) => id);
+    if (this.#requests?.store !== store) {
+      this.#requests = { store, opened: Requests.open({ store, clock: this.cloud.clock, customers }, this.scope) };
+    }
+    return this.#requests.opened;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

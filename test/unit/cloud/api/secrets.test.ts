@@ -19,7 +19,7 @@ import {
   sealSecret,
 } from '../../../../src/identity/secret-sealing.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
-import { type Enrolled, NO_REQUEST } from '../inventory/fixture.js';
+import type { Enrolled } from '../inventory/fixture.js';
 import { adminOf, faultOf, OPERATOR, TestApi } from './fixture.js';
 
 const TIMING = { intervalMs: 60_000, timeoutMs: 20_000, thresholds: [], paused: false };
@@ -41,7 +41,7 @@ class Site implements AsyncDisposable {
     const enrolled = await api.cloud.enrolled(customer, 'hub');
     const settings = { url: 'https://web.example/', auth: 'basic', user: 'monitor' };
     const wanted = { kind: 'http', settings, ...TIMING };
-    const { number } = await api.cloud.inventory.sensors.create(enrolled.record.id, wanted, NO_REQUEST);
+    const { number } = await api.cloud.inventory.sensors.create(enrolled.record.id, wanted);
     return new Site(api, customer, enrolled, sensorId(enrolled.record.id, number), number);
   }
 

@@ -116,43 +116,6 @@ describe('inventory API: pages', () => {
     }));
 });
 
-describe('inventory API: retries', () => {
-  it('make nothing twice with the same request id, also after a restart', () =>
-    withHub(async (api, hub) => {
-      const customer = { name: 'two', requestId: 'r1' };
-      const sensor = { machineId: hub, kind: 'ping', settings: { host: '10.0.0.1' }, requestId: 'r1' };
-      const first = [
-        await api.call('createCustomer', OPERATOR, customer),
-        await api.call('createSensor', OPERATOR, sensor),
-      ];
-      await api.cloud.restart();
-      const again = [
-        await api.call('createCustomer', OPERATOR, customer),
-        await api.call('createSensor', OPERATOR, sensor),
-      ];
-      expect(again).to.deep.equal(first);
-      const both = await Promise.all(
-        [1, 2].map(() => api.call('createCustomer', OPERATOR, { name: 'x', requestId: 'r2' })),
-      );
-      expect(both[0]).to.deep.equal(both[1]);
-      // Without one, each request is a new one.
-      expect(await faultOf(api.call('createCustomer', OPERATOR, { name: 'two' }))).to.match(/^inventory\.exists/);
-      const { number } = await api.call('createSensor', OPERATOR, { ...sensor, requestId: '' });
-      expect(number).to.equal(7);
-    }));
-
-  it('refuse a request id for something else, and do not bring back what was removed', () =>
-    withHub(async (api, hub) => {
-      const sensor = { machineId: hub, kind: 'load', requestId: 'r1' };
-      const { id } = await api.call('createSensor', OPERATOR, sensor);
-      const other = api.call('createSensor', OPERATOR, { ...sensor, kind: 'cpu' });
-      expect(await faultOf(other)).to.match(/^inventory\.invalid: request_id:/);
-      await api.call('deleteSensor', OPERATOR, { id });
-      expect(await faultOf(api.call('createSensor', OPERATOR, sensor))).to.match(/^inventory\.not-found/);
-      expect(await faultOf(api.call('deleteSensor', OPERATOR, { id }))).to.match(/^inventory\.not-found/);
-    }));
-});
-
 describe('inventory API: machines', () => {
   it('show what is on record together with how they are', () =>
     withHub(async (api, hub, customer) => {

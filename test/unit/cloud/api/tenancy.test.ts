@@ -10,7 +10,7 @@ import type { Monitoring } from '../../../../src/cloud/monitoring.js';
 import { uuidText } from '../../../../src/identity/uuid.js';
 import { epochMs } from '../../../../src/kernel/duration.js';
 import { systemRandom, uuid7 } from '../../../../src/kernel/random.js';
-import { NO_REQUEST, type TestCloud } from '../inventory/fixture.js';
+import type { TestCloud } from '../inventory/fixture.js';
 import { adminOf, DEFINITIONS, faultOf, OPERATOR, type Rpc, readerOf, TestApi } from './fixture.js';
 
 /** What a request can name. */
@@ -103,7 +103,7 @@ async function populated({ cloud, monitoring, notifications }: TestApi, name: st
     paused: false,
   };
   const timing = { intervalMs: 60_000, timeoutMs: 20_000 };
-  const sensor = await cloud.inventory.sensors.create(record.id, { ...web, ...timing }, NO_REQUEST);
+  const sensor = await cloud.inventory.sensors.create(record.id, { ...web, ...timing });
   const alarm = await raised(monitoring, record);
   const planned = { by: 'somebody', atMs: cloud.clock.now(), comment: '' };
   const times = { fromMs: cloud.clock.now(), untilMs: UNTIL };
@@ -148,7 +148,8 @@ describe('API: tenancy', () => {
     it(`${rpc}: what is another customer's does not exist`, async () => {
       await using api = await TestApi.start();
       const [own, foreign] = [await populated(api, 'own'), await populated(api, 'foreign')];
-      await api.call('createSensor', OPERATOR, { machineId: foreign.machine, kind: 'cpu', requestId: 'known' });
+      const known = { machineId: foreign.machine, kind: 'cpu', requestId: 'known' };
+      await api.call('createSensor', adminOf(foreign.customer), known);
       const none = NAMING[rpc](nonexistent(api.cloud));
       for (const principal of [adminOf(own.customer), readerOf(own.customer)]) {
         const before = await api.cloud.dump();
@@ -168,7 +169,7 @@ describe('API: tenancy', () => {
       for (const request of NAMING[rpc](foreign))
         expect(await faultOf(api.call(rpc, OPERATOR, request))).to.equal('no fault');
       for (const request of none)
-        expect(await faultOf(api.call(rpc, OPERATOR, request))).to.match(/^inventory\.not-found/);
+        expect(await faultOf(api.call(rpc, OPERATOR, { ...request, requestId: '' }))).to.match(/^inventory\.not-found/);
     });
   }
 

@@ -9,15 +9,7 @@ import { judgeGeneration } from '../../../../src/cloud/sessions/session-record.j
 import { MeshCertificate } from '../../../../src/identity/certificates.js';
 import { sealSecret } from '../../../../src/identity/secret-sealing.js';
 import { uuidBytes, uuidText } from '../../../../src/identity/uuid.js';
-import {
-  codeOf,
-  failure,
-  membership,
-  NO_REQUEST,
-  TestCloud,
-  TestMachine,
-  type TokenSecret,
-} from '../inventory/fixture.js';
+import { codeOf, failure, membership, TestCloud, TestMachine, type TokenSecret } from '../inventory/fixture.js';
 
 const HOUR = 3_600_000;
 
@@ -45,7 +37,7 @@ describe('a machine that is installed anew', () => {
       thresholds: [],
       paused: false,
     };
-    const made = await inventory.sensors.create(id, { ...web, intervalMs: 60_000, timeoutMs: 1_000 }, NO_REQUEST);
+    const made = await inventory.sensors.create(id, { ...web, intervalMs: 60_000, timeoutMs: 1_000 });
     const sensor = `${id}/${made.number}`;
     const { place, sealingKey } = inventory.secrets.prepare(sensor, 'token');
     await inventory.secrets.put(sensor, await sealSecret(sealingKey, place, Buffer.from('hunter2')));

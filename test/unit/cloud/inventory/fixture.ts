@@ -28,7 +28,6 @@ import { systemRandom } from '../../../../src/kernel/random.js';
 import { MemoryStore } from '../../../../src/storage/memory.js';
 import { FakeClock } from '../../../support/fake-clock.js';
 
-export const NO_REQUEST = { requestId: '', content: '' };
 export const PEER = { peer: '192.0.2.1:5000' };
 const HOUR = 3_600_000;
 
@@ -65,7 +64,7 @@ export class TestCloud implements AsyncDisposable {
   }
 
   customer(name: string): Promise<CustomerRecord> {
-    return this.inventory.customers.create(name, NO_REQUEST);
+    return this.inventory.customers.create(name);
   }
 
   async token(customerId: string, role: MachineRole, uses = 1, lifetimeMs = HOUR): Promise<TokenSecret> {

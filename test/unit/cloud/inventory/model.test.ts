@@ -6,7 +6,7 @@ import type { NewSensor } from '../../../../src/cloud/inventory/sensors.js';
 import { SessionPort } from '../../../../src/cloud/inventory/session-port.js';
 import { MemoryStore } from '../../../../src/storage/memory.js';
 import { testSeed } from '../../../support/seeded-random.js';
-import { codeOf, NO_REQUEST, TestCloud } from './fixture.js';
+import { codeOf, TestCloud } from './fixture.js';
 
 const CPU: NewSensor = {
   kind: 'cpu',
@@ -138,7 +138,7 @@ describe('inventory: desired state', () => {
         () => reports.setLanAddresses(connector.id, ['10.0.0.1:11000', 'x', `${'y'.repeat(300)}:1`]),
       ],
       ['the same addresses', 0, () => reports.setLanAddresses(connector.id, ['10.0.0.1:11000', '10.0.0.1:11000'])],
-      ['a sensor', 1, () => sensors.create(hub.id, CPU, NO_REQUEST)],
+      ['a sensor', 1, () => sensors.create(hub.id, CPU)],
       ['a sensor that changes', 1, () => sensors.update(`${hub.id}/1`, { paused: true })],
       ['a sensor that does not', 0, () => sensors.update(`${hub.id}/1`, { paused: true })],
       ['a sensor less', 1, () => sensors.remove(`${hub.id}/1`)],
@@ -183,7 +183,7 @@ describe('inventory: desired state', () => {
     expect(cloud.machine(record.id).configVersion).to.equal(5);
     await port.raiseConfigVersion(record.id, 40);
     expect(cloud.machine(record.id).configVersion).to.equal(41);
-    const sensor = await cloud.inventory.sensors.create(record.id, CPU, NO_REQUEST);
+    const sensor = await cloud.inventory.sensors.create(record.id, CPU);
     expect(sensor.number).to.equal(42);
     expect(await codeOf(port.raiseConfigVersion(record.id, 2 ** 40))).to.equal('inventory.invalid');
     expect(port.desiredState(record.id)?.version).to.equal(42);
@@ -207,7 +207,7 @@ describe('inventory: desired state', () => {
           const { sensors, reports } = cloud.inventory;
           const there = [...sensors.of(record.id)];
           if (one.do === 'add') {
-            const { number } = await sensors.create(record.id, CPU, NO_REQUEST);
+            const { number } = await sensors.create(record.id, CPU);
             expect(given.has(number)).to.equal(false);
             given.add(number);
             expect(cloud.machine(record.id).configVersion).to.equal(number);
@@ -218,7 +218,7 @@ describe('inventory: desired state', () => {
             await reports.raiseConfigVersion(record.id, version + one.by);
           } else if (one.do === 'fail') {
             cloud.store.failNextWrite();
-            expect(await codeOf(sensors.create(record.id, CPU, NO_REQUEST))).to.equal('storage.write-failed');
+            expect(await codeOf(sensors.create(record.id, CPU))).to.equal('storage.write-failed');
           } else {
             await cloud.restart();
           }
@@ -236,7 +236,7 @@ describe('inventory: at the same time', () => {
   it('gives sensors numbers of their own', async () => {
     await using cloud = await TestCloud.start();
     const { record } = await cloud.enrolled((await cloud.customer('one')).id, 'hub');
-    const adding = Array.from({ length: 20 }, () => cloud.inventory.sensors.create(record.id, CPU, NO_REQUEST));
+    const adding = Array.from({ length: 20 }, () => cloud.inventory.sensors.create(record.id, CPU));
     const added = await Promise.all(adding);
     expect(new Set(added.map(({ number }) => number)).size).to.equal(20);
     expect(new Set(added.map(({ name }) => name)).size).to.equal(20);

@@ -1,0 +1,166 @@
+// Requests that may be repeated: what a request with an id has changed is remembered in the same commit, for its caller,
+// so that the same request again changes nothing and gets the same answer. Only what was recorded is kept, which holds no
+// secret, and a digest of the request.
+import { createHash } from 'node:crypto';
+import { ApiFault } from '../../contract/fault.js';
+import type { CallContext, Implementation } from '../../contract/handlers.js';
+import type { AnyMethod, AnyService } from '../../contract/service.js';
+import { invalid } from '../../contract/status.js';
+import type { Clock } from '../../kernel/clock.js';
+import { days } from '../../kernel/duration.js';
+import type { Scope } from '../../kernel/scope.js';
+import type { Op, Store } from '../../storage/store.js';
+import { within } from '../records/repeats.js';
+import { customerKey, TABLES, tableKey } from '../tables.js';
+
+const KEPT = days(1);
+/** Of one customer, and of operators: beyond that the oldest are forgotten sooner. */
+const MOST_KEPT = 10_000;
+const MAX_ID = 64;
+
+interface RequestRecord {
+  readonly v: 1;
+  readonly digest: string;
+  readonly atMs: number;
+  /** What the change resulted in; absent for nothing. */
+  readonly result?: unknown;
+}
+
+type Remembered = Map<string, { readonly key: Buffer; readonly atMs: number }>;
+
+export interface RequestsModules {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly customers: () => Iterable<string>;
+}
+
+/** What every request that can be repeated has. */
+type Repeated = object & { readonly requestId: string };
+
+export class Requests {
+  /** By prefix of their keys (a customer's, or the operators'), oldest first. */
+  readonly #remembered = new Map<string, Remembered>();
+  readonly #running = new Map<string, Promise<void>>();
+
+  private constructor(
+    private readonly modules: RequestsModules,
+    private readonly mostKept: number,
+  ) {}
+
+  /** Finds out what is remembered. Faults: storage.*. */
+  static async open(modules: RequestsModules, scope: Scope, mostKept = MOST_KEPT): Promise<Requests> {
+    const requests = new Requests(modules, mostKept);
+    scope.defer(modules.store.onReset(() => requests.#load()));
+    await requests.#load();
+    return requests;
+  }
+
+  async #load(): Promise<void> {
+    this.#remembered.clear();
+    for (const customerId of [undefined, ...this.modules.customers()]) {
+      const from = tableKey(customerKey(customerId), 'request');
+      const until = Buffer.concat([from.subarray(0, -1), Buffer.of(TABLES.request + 1)]);
+      const found: { key: Buffer; atMs: number }[] = [];
+      for await (const { key, value } of this.modules.store.entries({ from, until }))
+        found.push({ key, atMs: recordOf(value).atMs });
+      found.sort((a, b) => a.atMs - b.atMs);
+      this.#remembered.set(from.toString('hex'), new Map(found.map((one) => [one.key.toString('hex'), one])));
+    }
+  }
+
+  /**
+   * Runs it, unless it has been run before: then only to answer. A repetition waits for the first to end. Faults:
+   * api.invalid (the id breaks its limits, or was used for another request); those of `run`.
+   */
+  async once<R>(method: AnyMethod, request: Repeated, context: CallContext, run: () => Promise<R>): Promise<R> {
+    const { principal } = context;
+    if (request.requestId === '' || principal.kind !== 'user') return run();
+    if (request.requestId.length > MAX_ID) throw invalid('request_id', `must have at most ${MAX_ID} characters`);
+    const prefix = tableKey(customerKey(principal.customerId), 'request');
+    const key = Buffer.concat([prefix, hash(principal.tokenId, method.path, request.requestId)]);
+    const name = key.toString('hex');
+    for (let other = this.#running.get(name); other; other = this.#running.get(name)) {
+      await other;
+      context.signal.throwIfAborted();
+    }
+    const running = this.#run(method, { key, prefix, request }, run);
+    this.#running.set(name, running.then(nothing, nothing));
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(name);
+    }
+  }
+
+  async #run<R>(
+    method: AnyMethod,
+    { key, prefix, request }: { key: Buffer; prefix: Buffer; request: Repeated },
+    run: () => Promise<R>,
+  ): Promise<R> {
+    const stored = await this.modules.store.get(key);
+    const known = stored && recordOf(stored);
+    const digest = hash(bytesOf(method, { ...request, requestId: '' })).toString('hex');
+    if (known && known.digest !== digest) {
+      throw new ApiFault('api.invalid', 'has been used for a different request', {
+        field: 'request_id',
+        reason: 'REQUEST_ID_REUSED',
+        advice: 'Give every request an id of its own, and repeat a request unchanged.',
+      });
+    }
+    // What was removed is not there to be asked about, and there is nothing to say.
+    if (known && answersNothing(method)) return {} as R;
+    const keep = (result: unknown) => this.#keep(prefix, key, { v: 1, digest, atMs: this.modules.clock.now(), result });
+    return within({ known: known && { result: known.result }, keep }, run);
+  }
+
+  /** What writes this down, and removes what need not be known any more. */
+  #keep(prefix: Buffer, key: Buffer, record: RequestRecord): Op[] {
+    const group = prefix.toString('hex');
+    const remembered: Remembered = this.#remembered.get(group) ?? new Map();
+    this.#remembered.set(group, remembered);
+    remembered.set(key.toString('hex'), { key, atMs: record.atMs });
+    const gone: Op[] = [];
+    for (const [name, old] of remembered) {
+      if (old.atMs >= record.atMs - KEPT && remembered.size <= this.mostKept) break;
+      remembered.delete(name);
+      gone.push({ del: old.key });
+    }
+    return [...gone, { put: key, value: Buffer.from(JSON.stringify(record)) }];
+  }
+}
+
+/** The same implementation, each request that has an id carried out once. */
+export function repeatable<S extends AnyService>(
+  service: S,
+  implementation: Implementation<S>,
+  requests: Requests,
+): Implementation<S> {
+  const repeated = Object.entries(service).filter(([, method]) => hasRequestId(method));
+  const result = repeated.map(([name, method]) => {
+    const run = implementation[name] as unknown as (request: Repeated, context: CallContext) => Promise<unknown>;
+    const once = (request: Repeated, context: CallContext) =>
+      requests.once(method, request, context, () => run(request, context));
+    return [name, once];
+  });
+  return { ...implementation, ...Object.fromEntries(result) };
+}
+
+const hasRequestId = (method: AnyMethod): boolean =>
+  'requestId' in (method.requestDeserialize(Buffer.alloc(0)) as object);
+
+const nothing = (): void => undefined;
+
+const recordOf = (value: Buffer): RequestRecord => JSON.parse(value.toString()) as RequestRecord;
+
+/** Each part with its length: no two lists of parts have the same hash. */
+function hash(...parts: readonly (string | Uint8Array)[]): Buffer {
+  const digest = createHash('sha256');
+  for (const part of parts) digest.update(`${part.length}:`).update(part);
+  return digest.digest();
+}
+
+const bytesOf = (method: AnyMethod, request: object): Buffer => method.requestSerialize(request as never);
+
+/** Decoding nothing gives every field its default. */
+const answersNothing = (method: AnyMethod): boolean =>
+  Object.keys(method.responseDeserialize(Buffer.alloc(0)) as object).length === 0;

@@ -40,7 +40,7 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal;
   /**
    * How often a call with one answer is made at most, when the cloud cannot be reached or asks to come back: those that
-   * change nothing, and others with a requestId. Default 4; 1: nothing is retried.
+   * change nothing, and those that have a requestId, which they get here. Default 4; 1: nothing is retried.
    */
   readonly tries?: number;
 }
@@ -80,7 +80,8 @@ const TRIES = 4;
 
 /**
  * A client of the cloud. It connects at the first call, and again at the next one after a loss. Calls are retried as `tries`
- * says, within the time that the call has, and a change that has no `requestId` gets one for that; streams are not.
+ * says, within the time that the call has; streams are not. A change that has no `requestId` gets one; whoever calls once
+ * more himself gives his own, the same each time.
  * Faults: contract.bad-setting (the address, the proxy), identity.malformed (the CA).
  */
 export function connect(options: ConnectOptions, modules: ConnectModules = {}): MeshClient {
@@ -101,8 +102,8 @@ export function connect(options: ConnectOptions, modules: ConnectModules = {}): 
     channel,
     token: typeof token === 'string' ? () => token : token,
     within: (options.within as Duration | undefined) ?? WITHIN,
-    newRequestId: () => random.bytes(16).toString('hex'),
     signal,
+    newRequestId: () => random.bytes(16).toString('hex'),
     retries: { clock, random, tries: options.tries ?? TRIES },
   };
   const close = () => {

@@ -55,10 +55,10 @@ function callOf(method: AnyMethod, settings: ServiceCallSettings): unknown {
   return async (sparse?: Sparse<unknown>, options: MeshCallOptions = {}) => {
     const request = complete(method, sparse, newRequestId);
     const limits = optionsOf(options, settings, settings.within);
+    if (!isRepeatable(method.path, request)) return channel.unary(method, request, limits);
     // A token that is renewed is asked for once more.
     const once = (within: Duration) =>
       channel.unary(method, request, { ...optionsOf(options, settings, undefined), within });
-    if (!isRepeatable(method.path, request)) return channel.unary(method, request, limits);
     return persistently(once, { within: settings.within, ...limits }, settings.retries);
   };
 }

@@ -1,6 +1,5 @@
 // What a service of yours can do with the cloud: lists, readings, a change that may be repeated, and a stream that goes on
 // where it ended. In a project of your own the import is 'occ-mesh/client'.
-import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import { ContractFault, type Event, every, MachineState, type MeshClient, State } from '../client/index.js';
 
@@ -24,10 +23,10 @@ export async function overview(client: MeshClient, tell: Tell): Promise<void> {
   }
 }
 
-/** A new customer; the id of the request makes it safe to send it again, which the client does by itself. */
+/** A new customer. The client gives the request an id, by which the cloud knows it again when it has to be repeated. */
 export async function addCustomer(client: MeshClient, name: string): Promise<string | undefined> {
   try {
-    const { id } = await client.customers.createCustomer({ name, requestId: randomUUID() });
+    const { id } = await client.customers.createCustomer({ name });
     return id;
   } catch (thrown) {
     if (thrown instanceof ContractFault && thrown.code === 'contract.already-exists') return undefined;

@@ -19,6 +19,7 @@ import {
   pathWord,
   roleWord,
   routeOf,
+  scopeWord,
   secretProblemWord,
   secretStateWord,
   sensorStateWord,
@@ -118,6 +119,8 @@ export const plainToken = (token: Token, names: Names) => ({
   uses: token.uses,
   used: token.used,
   revoked: token.revoked,
+  scopes: token.scopes.length === 0 ? undefined : token.scopes.map(scopeWord),
+  lastUsedAt: iso(token.lastUsedAtMs),
 });
 
 export const plainReading = (reading: Reading, names: Names) => ({

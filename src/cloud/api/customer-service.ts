@@ -6,6 +6,7 @@ import type {
   ListCustomersResponse,
   UpdateCustomerRequest,
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
+import { ApiFault } from '../../contract/fault.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { CustomerRecord } from '../inventory/records.js';
 import { LONGEST_RETENTION, retentionOf, SHORTEST_RETENTION } from '../inventory/retention.js';
@@ -17,7 +18,9 @@ export class CustomerService {
   constructor(private readonly inventory: Inventory) {}
 
   readonly createCustomer = async (request: CreateCustomerRequest, call: Call): Promise<Customer> => {
-    View.of(this.inventory, call.principal);
+    if (!View.of(this.inventory, call.principal).seesAll) {
+      throw new ApiFault('api.denied', 'only who sees all customers adds one');
+    }
     const name = requireName('name', request.name);
     return customerOf(await this.inventory.customers.create(name));
   };

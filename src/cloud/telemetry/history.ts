@@ -14,6 +14,7 @@ export interface HistoryQuery extends Buckets {
   readonly wants?: (sensor: number) => boolean;
   /** Called now and then; what it throws ends the query. */
   readonly check?: () => void;
+  readonly signal?: AbortSignal;
 }
 
 /** Summaries added before others have a turn. */
@@ -30,6 +31,7 @@ export function sumUp(
     const sums = new Aggregation(query);
     let added = 0;
     for await (const day of storedDays(store, hub, query)) {
+      query.signal?.throwIfAborted();
       check();
       if (wants(day.sensor)) sums.merge(sumsOf(day), windowsOf(day.day));
       if (++added % AT_ONCE === 0) await turn();

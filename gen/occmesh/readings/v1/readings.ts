@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { FieldMask } from "../../../google/protobuf/field_mask.js";
 import {
   FlushRange,
   GapReason,
@@ -89,6 +90,8 @@ export interface GetLatestRequest {
   pageToken: string;
   /** Only of these, at most 1,000; customer_id and machine_id are then left out. Also of sensors that have been removed. */
   sensorIds: string[];
+  /** Only these fields of Reading; absent or empty: all. */
+  readMask: string[] | undefined;
 }
 
 /** Latest readings. */
@@ -633,7 +636,7 @@ export const ReadingId: MessageFns<ReadingId> = {
 };
 
 function createBaseGetLatestRequest(): GetLatestRequest {
-  return { customerId: "", machineId: "", pageSize: 0, pageToken: "", sensorIds: [] };
+  return { customerId: "", machineId: "", pageSize: 0, pageToken: "", sensorIds: [], readMask: undefined };
 }
 
 export const GetLatestRequest: MessageFns<GetLatestRequest> = {
@@ -652,6 +655,9 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     }
     for (const v of message.sensorIds) {
       writer.uint32(42).string(v!);
+    }
+    if (message.readMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.readMask), writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -709,6 +715,14 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
             message.sensorIds.push(reader.string());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.readMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -748,6 +762,11 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
         : globalThis.Array.isArray(object?.sensor_ids)
         ? object.sensor_ids.map((e: any) => globalThis.String(e))
         : [],
+      readMask: isSet(object.readMask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.readMask))
+        : isSet(object.read_mask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.read_mask))
+        : undefined,
     };
   },
 
@@ -768,6 +787,9 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     if (message.sensorIds?.length) {
       obj.sensorIds = message.sensorIds;
     }
+    if (message.readMask !== undefined) {
+      obj.readMask = FieldMask.toJSON(FieldMask.wrap(message.readMask));
+    }
     return obj;
   },
 
@@ -781,6 +803,7 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
     message.sensorIds = object.sensorIds?.map((e) => e) || [];
+    message.readMask = object.readMask ?? undefined;
     return message;
   },
 };

@@ -2,8 +2,8 @@
 // nothing of how either came about.
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
-import type { FlushRange } from '../../gen/occmesh/telemetry/v1/telemetry.js';
-import { every, type LogLedger, type MeshClient } from '../client/index.js';
+
+import { every, type FlushRange, type LogLedger, type MeshClient } from '../client/index.js';
 
 export interface Verdict {
   /** Readings that hubs reported durable. */

@@ -276,7 +276,9 @@ export interface Customer {
   createdAtMs: number;
   /**
    * How long readings are kept as they were measured, by their timestamps, also those of removed sensors and retired
-   * machines; what is older is only known in sums of five minutes (AggregateReadings). Milliseconds, default 30 days.
+   * machines; what is older is only known in sums of five minutes (AggregateReadings). At least so long: what is stored
+   * together (3,072 readings of a sensor, or less) goes together, when the latest of it is old enough. Milliseconds,
+   * default 30 days.
    */
   rawRetentionMs: number;
   /** How long those sums are kept. Milliseconds, default 400 days. */

@@ -14,10 +14,10 @@ import type {
 import { ApiFault } from '../../contract/fault.js';
 import type { Store } from '../../storage/store.js';
 import { RangeSet } from '../../telemetry/ranges.js';
-import { Aggregation } from '../telemetry/aggregate.js';
+import { sumUp } from '../telemetry/history.js';
 import type { LatestReadings } from '../telemetry/latest.js';
 import type { Ledger, LogState } from '../telemetry/ledger.js';
-import { queryReadings, querySeries } from '../telemetry/query.js';
+import { queryReadings } from '../telemetry/query.js';
 import { LatestPages } from './latest-page.js';
 import { MessageFiller } from './message-filler.js';
 import { page } from './paging.js';
@@ -86,12 +86,10 @@ export class ReadingService {
     const hubs = seriesOf(view, request, MOST_SERIES);
     const buckets = requireBuckets(request);
     for (const hub of hubs) {
-      const sums = new Aggregation(buckets);
-      const query = { sensor: onlySensor(hub), ...buckets, signal: call.signal };
-      for await (const some of querySeries(this.modules.store, hubKeyOf(hub.machine), query)) {
-        view.requireToken();
-        for (const series of some) if (hasSensor(hub, series.sensor)) sums.add(series);
-      }
+      const check = () => view.requireToken();
+      const wants = (sensor: number) => hasSensor(hub, sensor);
+      const query = { sensor: onlySensor(hub), ...buckets, wants, check, signal: call.signal };
+      const sums = await sumUp(this.modules, hubKeyOf(hub.machine), query);
       for (const sensor of sums.sensors) yield* bucketsToProto(hub.machine.id, sensor);
     }
   }.bind(this);

@@ -9,6 +9,7 @@ import { FRAMES, WATCHED } from './rules/frames.js';
 import { HANDSHAKE } from './rules/handshake.js';
 import { LAST, SESSIONS } from './rules/sessions.js';
 import { STORING } from './rules/storing.js';
+import { TRUNK } from './rules/trunk.js';
 import { Session } from './session.js';
 
 export const RULES: readonly Rule[] = [
@@ -17,6 +18,7 @@ export const RULES: readonly Rule[] = [
   ...FRAMES,
   ...STORING,
   ...SESSIONS,
+  ...TRUNK,
   ...WATCHED,
   ...LAST,
 ];
@@ -24,6 +26,7 @@ export const RULES: readonly Rule[] = [
 const MISSING: Readonly<Record<Need, string>> = {
   witness: 'needs a second hub (another --token-file)',
   api: 'needs the API (--client)',
+  connector: 'needs a connector (--connector-token), and a cloud to talk to',
   token: 'needs the token that the hub enrolled with',
 };
 

@@ -52,13 +52,18 @@ example: dist/.built ## What a service does with the cloud's API (src/examples),
 
 ## Build it
 
-.PHONY: build gen
+.PHONY: build gen docs
 build: dist/.built ## Compile to dist/
 gen: node_modules/.installed ## Generate gen/ from proto/
 	$(BIN)/buf format -w
 	rm -rf gen
 	$(BIN)/buf generate
 	$(BIN)/buf build -o gen/descriptors.binpb --as-file-descriptor-set --exclude-source-info
+
+docs: node_modules/.installed ## Write the API reference, from the comments of proto/, to dist/docs
+	@mkdir -p dist/docs
+	@$(BIN)/buf build -o dist/docs/contract.binpb --as-file-descriptor-set
+	@node --import tsx test/docs/main.ts dist/docs/contract.binpb dist/docs
 
 ## Check it
 

@@ -79,9 +79,9 @@ const WITHIN = seconds(15);
 const TRIES = 4;
 
 /**
- * A client of the cloud. It connects at the first call, and again at the next one after a loss. Calls are retried as
- * `tries` says, within the time that the call has; streams are not. Whoever calls once more himself gives a change a
- * `requestId` of his own, the same each time.
+ * A client of the cloud. It connects at the first call, and again at the next one after a loss. Calls are retried as `tries`
+ * says, within the time that the call has; streams are not. A change that has no `requestId` gets one; whoever calls once
+ * more himself gives his own, the same each time.
  * Faults: contract.bad-setting (the address, the proxy), identity.malformed (the CA).
  */
 export function connect(options: ConnectOptions, modules: ConnectModules = {}): MeshClient {

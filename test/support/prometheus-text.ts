@@ -54,7 +54,7 @@ export function parsePrometheus(text: string): Map<string, Family> {
   return families;
 }
 
-function sampleOf(line: string): Sample {
+export function sampleOf(line: string): Sample {
   const [, name, inBraces = '', number = ''] = LINE.exec(line) ?? [];
   if (name === undefined) throw new Error(`no sample: ${line}`);
   const labels: Record<string, string> = {};

@@ -4,6 +4,7 @@ import { milliseconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Bench } from './bench.js';
 import { Broken, type Finding, type Need, type Rule } from './rule.js';
+import { BATCHES } from './rules/batches.js';
 import { ENROLLMENT } from './rules/enrollment.js';
 import { FRAMES, WATCHED } from './rules/frames.js';
 import { HANDSHAKE } from './rules/handshake.js';
@@ -17,6 +18,7 @@ export const RULES: readonly Rule[] = [
   ...HANDSHAKE,
   ...FRAMES,
   ...STORING,
+  ...BATCHES,
   ...SESSIONS,
   ...TRUNK,
   ...WATCHED,

@@ -15,6 +15,7 @@ import { addMaintenance } from './commands/maintenance.js';
 import { addReadings } from './commands/readings.js';
 import { addSecrets } from './commands/secrets.js';
 import { addSensors } from './commands/sensors.js';
+import { addService } from './commands/service.js';
 import { addStatus } from './commands/status.js';
 import { addTokens } from './commands/tokens.js';
 import { EXIT, EXIT_MEANINGS, type ExitCode } from './exit-codes.js';
@@ -59,6 +60,7 @@ export function buildProgram(terminal: Terminal): Command {
   addAudit(program, terminal);
   program.commandsGroup('On a machine:');
   addDoctor(program, terminal);
+  addService(program, terminal);
   program.commandsGroup('Other:').helpCommand(true);
   return program;
 }

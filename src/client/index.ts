@@ -1,5 +1,5 @@
 // The package's export `occ-mesh/client`: what a service needs to talk to the cloud.
-export { Caller } from '../../gen/occmesh/access/v1/access.js';
+export { Caller, Scope } from '../../gen/occmesh/access/v1/access.js';
 export { type MachineInfo, Role } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 export {
   type AcknowledgeAlarmRequest,

@@ -2,6 +2,7 @@
 // reverse order; what they do stands in their folders.
 import { DesiredState } from '../../gen/occmesh/link/v1/link.js';
 import type { GrpcListener } from '../contract/listener.js';
+import type { FinishedCall } from '../contract/timing.js';
 import { openAuthority } from '../identity/authority-folder.js';
 import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
@@ -109,6 +110,7 @@ export class Cloud implements Stoppable {
     const inventory = scope.own(
       await Inventory.open({ directory, defaultSensors: defaultSensors(), secretsOf }, { store, clock, random, log }),
     );
+    inventory.tokens.uses.keep(scope);
     await afterRestore(directory, inventory, log);
 
     const certificate = await NodeCertificate.issued(authority, keys, names, modules);
@@ -167,9 +169,12 @@ export class Cloud implements Stoppable {
     const onDelivery = (accepted: boolean) => metrics.deliveries.add(1, { outcome: accepted ? 'accepted' : 'failed' });
     const about = { journal, events, inventory, onDelivery, clock, random, log };
     const notifications = await Notifications.open(telling, about, scope);
+    const onCall = ({ path: method, code, took }: FinishedCall) =>
+      metrics.calls.observe(took / 1_000, { method, code });
     const parts = {
       ...{ services, inventory, authority, keys, certificate },
       ...{ latest, watchers, monitoring, notifications },
+      ...(modules.meters ? { onCall } : {}),
     };
     const { listener, publicAddress } = await serve(options, parts, scope);
     measure({ services, inventory, monitoring, watchers, listener });

@@ -4,11 +4,13 @@ import { LinkServiceService, type Result } from '../../gen/occmesh/link/v1/link.
 import { CloseCode, TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { loadDescriptors } from '../contract/descriptors.js';
 import { ApiFault } from '../contract/fault.js';
+import { aborted } from '../contract/handlers.js';
 import { HealthService } from '../contract/health.js';
 import { GrpcListener } from '../contract/listener.js';
 import { reflectionImplementation } from '../contract/reflection.js';
 import type { FinishedCall } from '../contract/timing.js';
 import type { MeshAuthority } from '../identity/authority.js';
+import { defined } from '../kernel/defined.js';
 import type { Duration } from '../kernel/duration.js';
 import type { Scope } from '../kernel/scope.js';
 import { ending } from '../link/pipe.js';
@@ -50,6 +52,8 @@ export interface ServeModules {
   readonly watchers: Watchers;
   readonly monitoring: Monitoring;
   readonly notifications: Notifications;
+  /** See the listener: it costs something for each message, and is left out where nobody looks. */
+  readonly onCall?: (call: FinishedCall) => void;
 }
 
 /** Resolves when it listens, with where machines and people reach it. Faults: contract.port-*. */
@@ -59,20 +63,20 @@ export async function serve(
   scope: Scope,
 ): Promise<{ readonly listener: GrpcListener; readonly publicAddress: string }> {
   const { services, inventory, authority, keys, certificate, latest, watchers, monitoring, notifications } = modules;
-  const { clock, random, log, sessions, metrics } = services;
+  const { clock, random, log, sessions } = services;
   const { directory } = options;
   const trust = authority.bundle;
   const descriptors = loadDescriptors();
-  const onCall = ({ path: method, code, took }: FinishedCall) => metrics.calls.observe(took / 1_000, { method, code });
   const tls = () => ({ key: keys.key.toPem(), cert: certificate.current.pem, ca: trust.pems.join('') });
   const access = {
     rules: descriptors.accessRules(),
+    scopes: descriptors.scopes(),
     authenticate: authenticator({ trust, inventory, clock }),
     secrets: descriptors.secrets(),
   };
   const listener = new GrpcListener(
     { ...tls(), host: options.host, port: options.port, access },
-    { clock, log, random, onCall },
+    { clock, log, random, ...defined({ onCall: modules.onCall }) },
   );
   const mesh = {
     /** Known only once it listens, where any free port was asked for. */
@@ -135,9 +139,6 @@ const commandsOver = (sessions: SessionRegistry) => ({
       const advice = 'Try again when it is online.';
       throw new ApiFault('api.unavailable', 'the hub has no session now', { advice });
     }
-    const gone = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    });
-    return Promise.race([session.runSensor(sensor), gone]);
+    return Promise.race([session.runSensor(sensor), aborted(signal)]);
   },
 });

@@ -7,7 +7,7 @@ import type { Duration } from '../kernel/duration.js';
 
 /** How a stream ended. */
 export interface End {
-  /** The name of the trunk.v1.CloseCode in `occ-reason`; empty where there was none. */
+  /** The name of the trunk.v1.CloseCode in the status (ErrorInfo.reason); empty where there was none. */
   readonly reason: string;
   readonly message: string;
   readonly retryAfterMs: number;

@@ -8,7 +8,7 @@ import {
   type ServerInterceptor,
   status as Status,
 } from '@grpc/grpc-js';
-import { Caller } from '../../gen/occmesh/access/v1/access.js';
+import { Caller, type Scope } from '../../gen/occmesh/access/v1/access.js';
 import type { Clock } from '../kernel/clock.js';
 import { defined } from '../kernel/defined.js';
 import { describe } from '../kernel/fault.js';
@@ -32,7 +32,7 @@ export interface CallCredentials {
   readonly peer: string;
 }
 
-export type UserCaller = Caller.OPERATOR | Caller.CUSTOMER_ADMIN | Caller.CUSTOMER_READER;
+export type UserCaller = Caller.OPERATOR | Caller.CUSTOMER_ADMIN | Caller.CUSTOMER_READER | Caller.SERVICE;
 
 /** Who is calling, as far as it has been proved. */
 export type Principal =
@@ -49,8 +49,10 @@ export type Principal =
   | {
       readonly kind: 'user';
       readonly caller: UserCaller;
-      /** Absent for operators, who see every customer. */
+      /** Absent for operators, and for services that they let see every customer. */
       readonly customerId?: string;
+      /** Of services. */
+      readonly scopes?: readonly Scope[];
       readonly tokenId: string;
     };
 
@@ -81,6 +83,8 @@ export function admissionOf(call: { readonly metadata: Metadata }): Admission {
 
 export interface AccessOptions {
   readonly rules: AccessRules;
+  /** What a service needs to call a method, by path. Default: no service may call anything. */
+  readonly scopes?: ReadonlyMap<string, Scope>;
   readonly authenticate: Authenticate;
   /** Paths of methods whose requests are wiped when the call is over. Default: none. */
   readonly secrets?: ReadonlySet<string>;
@@ -206,7 +210,7 @@ async function admit(
 
 /** Who is calling, if the rule of the method lets them: also of what is served under its rule besides gRPC. */
 export async function permitted(
-  options: Pick<AccessOptions, 'rules' | 'authenticate'>,
+  options: Pick<AccessOptions, 'rules' | 'scopes' | 'authenticate'>,
   credentials: CallCredentials,
 ): Promise<Principal> {
   const { path } = credentials;
@@ -214,8 +218,15 @@ export async function permitted(
   const principal = await options.authenticate(credentials);
   const caller = callerOf(principal);
   if (caller === undefined) throw missingCredential(allowed);
-  if (!allowed.includes(caller)) {
+  const scope = options.scopes?.get(path);
+  if (caller === Caller.SERVICE ? scope === undefined : !allowed.includes(caller)) {
     throw new ContractFault('contract.denied', `${path} is not for ${nameOf(caller)}`, { permanent: true });
+  }
+  if (principal.kind === 'user' && caller === Caller.SERVICE && !principal.scopes?.some((own) => own === scope)) {
+    throw new ContractFault('contract.denied', `the scopes of this token do not let it call ${path}`, {
+      permanent: true,
+      advice: 'Ask for a token with the scope that the contract names.',
+    });
   }
   return principal;
 }
@@ -268,6 +279,7 @@ const NAMES: { readonly [caller: number]: string } = {
   [Caller.OPERATOR]: 'operators',
   [Caller.CUSTOMER_ADMIN]: 'administrators of a customer',
   [Caller.CUSTOMER_READER]: 'readers of a customer',
+  [Caller.SERVICE]: 'services',
 };
 
 const nameOf = (caller: Caller): string => NAMES[caller] ?? 'this caller';

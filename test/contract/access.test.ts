@@ -2,7 +2,7 @@
 // handler runs.
 import { Metadata } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { Caller } from '../../gen/occmesh/access/v1/access.js';
+import { Caller, Scope } from '../../gen/occmesh/access/v1/access.js';
 import { LinkServiceService } from '../../gen/occmesh/link/v1/link.js';
 import { GetLedgerRequest, ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
 import { SecretServiceService } from '../../gen/occmesh/secrets/v1/secrets.js';
@@ -118,6 +118,43 @@ describe('access rules', () => {
       const fault = await faultOf(link(edge.channel(undefined, { tls: { ca: authority.ca, cert, key } })));
       expect(fault.code).to.equal('contract.unauthenticated');
     }
+  });
+
+  it('let a service call what the scopes of its token say, and nothing else', async () => {
+    await using edge = await linkEdge();
+    const channel = edge.channel();
+    const ledger = (token: string) =>
+      channel.unary(ReadingServiceService.getLedger, NOTHING, { metadata: bearer(`Bearer ${token}`) });
+    expect(await ledger('service')).to.be.an('object');
+    const fault = await faultOf(ledger('other-service'));
+    expect(fault.code).to.equal('contract.denied');
+    expect(fault.message).to.contain('scopes');
+  });
+
+  it('have a scope for every method that people may call, but for what is for people only', () => {
+    const FOR_PEOPLE: { readonly [path: string]: string } = {
+      '/occmesh.inventory.v1.TokenService/CreateApiToken': 'it could give itself other rights',
+      '/occmesh.inventory.v1.TokenService/ListTokens': 'belongs to making them',
+      '/occmesh.inventory.v1.TokenService/RevokeToken': 'it could lock others out',
+      '/occmesh.events.v1.NotificationService/CreateChannel': 'it could have everything sent elsewhere',
+      '/occmesh.events.v1.NotificationService/ListChannels': 'shows who is told',
+      '/occmesh.events.v1.NotificationService/DeleteChannel': 'nobody would be told any more',
+      '/occmesh.events.v1.NotificationService/TestChannel': 'sends messages to people',
+    };
+    const descriptors = loadDescriptors();
+    const scopes = descriptors.scopes();
+    const forPeople = [...descriptors.accessRules()].filter(([, callers]) =>
+      callers.some((caller) => caller === Caller.CUSTOMER_ADMIN || caller === Caller.CUSTOMER_READER),
+    );
+    expect(forPeople.length).to.be.greaterThan(20);
+    for (const [path, callers] of forPeople) {
+      expect(scopes.has(path), path).to.equal(FOR_PEOPLE[path] === undefined);
+      expect(callers, 'services are let in by their scope').to.not.include(Caller.SERVICE);
+    }
+    // Whoever only reads changes nothing.
+    for (const path of descriptors.changes()) expect(Scope[scopes.get(path) ?? 0], path).to.not.match(/_READ$/);
+    for (const [path, callers] of descriptors.accessRules())
+      if (!callers.includes(Caller.OPERATOR)) expect(scopes.has(path), path).to.equal(false);
   });
 
   it('tell tokens from one another', async () => {

@@ -19,6 +19,7 @@ import {
   pathWord,
   roleWord,
   routeOf,
+  scopeWord,
   secretProblemWord,
   secretStateWord,
   sensorStateWord,
@@ -32,6 +33,8 @@ export const plainCustomer = (customer: Customer) => ({
   name: customer.name,
   directAllowed: customer.directAllowed,
   fallbackAfterMs: customer.fallbackAfterMs,
+  rawRetentionMs: customer.rawRetentionMs,
+  summaryRetentionMs: customer.summaryRetentionMs,
   createdAt: iso(customer.createdAtMs),
 });
 
@@ -116,6 +119,8 @@ export const plainToken = (token: Token, names: Names) => ({
   uses: token.uses,
   used: token.used,
   revoked: token.revoked,
+  scopes: token.scopes.length === 0 ? undefined : token.scopes.map(scopeWord),
+  lastUsedAt: iso(token.lastUsedAtMs),
 });
 
 export const plainReading = (reading: Reading, names: Names) => ({

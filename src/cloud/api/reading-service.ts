@@ -66,7 +66,7 @@ export class ReadingService {
     if (until <= request.fromMs) throw new ApiFault('api.invalid', 'must be after from_ms', { field: 'until_ms' });
     const messages = new MessageFiller(mostBytesOf);
     for (const hub of hubs) {
-      const query = { sensor: onlySensor(hub), from: request.fromMs, until };
+      const query = { sensor: onlySensor(hub), from: request.fromMs, until, signal: call.signal };
       for await (const missing of missingSpans(hub.machine, query, this.modules)) {
         // Before its readings: what arrives in between is told twice rather than not at all.
         const readings = messages.take();
@@ -74,7 +74,6 @@ export class ReadingService {
         yield { readings: [], missing };
       }
       for await (const found of queryReadings(this.modules.store, hubKeyOf(hub.machine), query)) {
-        call.signal.throwIfAborted();
         view.requireToken();
         for (const placed of found) {
           if (!hasSensor(hub, placed.reading.sensor)) continue;
@@ -97,12 +96,11 @@ export class ReadingService {
     const buckets = requireBuckets(request);
     for (const hub of hubs) {
       const sums = new Aggregation(buckets);
-      const query = { sensor: onlySensor(hub), ...buckets };
+      const query = { sensor: onlySensor(hub), ...buckets, signal: call.signal };
       for await (const spans of missingSpans(hub.machine, buckets, this.modules)) {
         yield { machineId: hub.machine.id, sensor: 0, content: { $case: 'missing', value: { spans } } };
       }
       for await (const some of querySeries(this.modules.store, hubKeyOf(hub.machine), query)) {
-        call.signal.throwIfAborted();
         view.requireToken();
         for (const series of some) if (hasSensor(hub, series.sensor)) sums.add(series);
       }
@@ -151,5 +149,6 @@ export function ledgerOf(state: LogState): LogLedger {
     readingCount: state.readings,
     announcedNext: state.announced,
     lost,
+    expired: state.expired.toProto(),
   };
 }

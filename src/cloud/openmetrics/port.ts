@@ -28,7 +28,7 @@ export interface OpenMetricsOptions extends CertificateOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly access: Pick<AccessOptions, 'rules' | 'authenticate'>;
+  readonly access: Pick<AccessOptions, 'rules' | 'scopes' | 'authenticate'>;
 }
 
 export interface OpenMetricsModules extends LatestTextModules {

@@ -59,6 +59,7 @@ import type { Scope, Stoppable } from '../../../src/kernel/scope.js';
 
 /** The moment at which everything here was written. */
 export const NOW = Date.UTC(2026, 0, 1, 12);
+const RETENTION = { rawRetentionMs: 30 * 86_400_000, summaryRetentionMs: 400 * 86_400_000 };
 export const API_TOKEN = 'occ-api.of-these-tests';
 
 export const id = (n: number): string => `0198b000-0000-7000-8000-${String(n).padStart(12, '0')}`;
@@ -113,8 +114,8 @@ export function content() {
   return {
     software: 'occ-mesh/0.1.0',
     customers: [
-      { id: ACME, name: 'Acme', directAllowed: true, fallbackAfterMs: 300_000, createdAtMs: NOW - 1_000 },
-      { id: BIRCH, name: 'Birch & Co', directAllowed: false, fallbackAfterMs: 60_000, createdAtMs: NOW },
+      { id: ACME, name: 'Acme', directAllowed: true, fallbackAfterMs: 300_000, createdAtMs: NOW - 1_000, ...RETENTION },
+      { id: BIRCH, name: 'Birch & Co', directAllowed: false, fallbackAfterMs: 60_000, createdAtMs: NOW, ...RETENTION },
     ].map((customer) => Customer.fromPartial(customer)),
     machines: [
       machine({

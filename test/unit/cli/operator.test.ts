@@ -24,9 +24,9 @@ describe('operators', () => {
     it('lists all pages', async () => {
       expect(await text('customers', 'list')).to.equal(
         [
-          'NAME        DIRECT   FALLBACK  ID',
-          `Acme        allowed  5m        ${ACME}`,
-          `Birch & Co  no       1m        ${BIRCH}`,
+          'NAME        DIRECT   FALLBACK  READINGS  SUMMARIES  ID',
+          `Acme        allowed  5m        30d       400d       ${ACME}`,
+          `Birch & Co  no       1m        30d       400d       ${BIRCH}`,
           '',
         ].join('\n'),
       );
@@ -35,6 +35,8 @@ describe('operators', () => {
         name: 'Acme',
         directAllowed: true,
         fallbackAfterMs: 300_000,
+        rawRetentionMs: 30 * 86_400_000,
+        summaryRetentionMs: 400 * 86_400_000,
         createdAt: '2026-01-01T11:59:59.000Z',
       });
     });
@@ -54,11 +56,20 @@ describe('operators', () => {
       await text('customers', 'create', 'Cedar');
       expect(office.cloud.asked('createCustomer')).to.deep.equal([{ name: 'Cedar' }]);
       await text('customers', 'update', 'birch & co', '--direct', 'allow', '--fallback-after', '90s');
+      await text('customers', 'update', 'birch & co', '--raw-retention', '7d', '--summary-retention', '90d');
+      const kept = { id: BIRCH, name: undefined, directAllowed: undefined, fallbackAfterMs: undefined };
       expect(office.cloud.asked('updateCustomer')).to.deep.equal([
-        { id: BIRCH, name: undefined, directAllowed: true, fallbackAfterMs: 90_000 },
+        {
+          ...kept,
+          directAllowed: true,
+          fallbackAfterMs: 90_000,
+          rawRetentionMs: undefined,
+          summaryRetentionMs: undefined,
+        },
+        { ...kept, rawRetentionMs: 7 * 86_400_000, summaryRetentionMs: 90 * 86_400_000 },
       ]);
       const ids = office.cloud.requestIds;
-      expect([ids.length, new Set(ids).size, ids.every((id) => id.length === 32)]).to.deep.equal([2, 2, true]);
+      expect([ids.length, new Set(ids).size, ids.every((id) => id.length === 32)]).to.deep.equal([3, 3, true]);
       expect((await office.occ('customers', 'update', 'acme')).code).to.equal(2);
     });
   });

@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { FieldMask } from "../../../google/protobuf/field_mask.js";
 import {
   FlushRange,
   GapReason,
@@ -139,6 +140,8 @@ export interface GetLatestRequest {
   pageToken: string;
   /** Only of these, at most 1,000; customer_id and machine_id are then left out. Also of sensors that have been removed. */
   sensorIds: string[];
+  /** Only these fields of Reading; absent or empty: all. */
+  readMask: string[] | undefined;
 }
 
 /** Latest readings. */
@@ -289,12 +292,14 @@ export interface LogLedger {
   log: Uint8Array;
   /** What is stored, ascending. */
   held: FlushRange[];
-  /** How many readings that is. */
+  /** How many readings that is, those that have expired too. */
   readingCount: number;
   /** Highest durable tail that the hub announced: flushes below exist or existed. */
   announcedNext: number;
   /** Known gaps, minus what is held. */
   lost: LostRange[];
+  /** Of what is stored: what has expired (inventory.v1.Customer.raw_retention_ms), and is known in sums only. Ascending. */
+  expired: FlushRange[];
 }
 
 /** Flushes that are gone for good, unless they turn up. */
@@ -719,7 +724,7 @@ export const ReadingId: MessageFns<ReadingId> = {
 };
 
 function createBaseGetLatestRequest(): GetLatestRequest {
-  return { customerId: "", machineId: "", pageSize: 0, pageToken: "", sensorIds: [] };
+  return { customerId: "", machineId: "", pageSize: 0, pageToken: "", sensorIds: [], readMask: undefined };
 }
 
 export const GetLatestRequest: MessageFns<GetLatestRequest> = {
@@ -738,6 +743,9 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     }
     for (const v of message.sensorIds) {
       writer.uint32(42).string(v!);
+    }
+    if (message.readMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.readMask), writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -795,6 +803,14 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
             message.sensorIds.push(reader.string());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.readMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -834,6 +850,11 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
         : globalThis.Array.isArray(object?.sensor_ids)
         ? object.sensor_ids.map((e: any) => globalThis.String(e))
         : [],
+      readMask: isSet(object.readMask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.readMask))
+        : isSet(object.read_mask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.read_mask))
+        : undefined,
     };
   },
 
@@ -854,6 +875,9 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     if (message.sensorIds?.length) {
       obj.sensorIds = message.sensorIds;
     }
+    if (message.readMask !== undefined) {
+      obj.readMask = FieldMask.toJSON(FieldMask.wrap(message.readMask));
+    }
     return obj;
   },
 
@@ -867,6 +891,7 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
     message.sensorIds = object.sensorIds?.map((e) => e) || [];
+    message.readMask = object.readMask ?? undefined;
     return message;
   },
 };
@@ -2370,7 +2395,7 @@ export const GetLedgerResponse: MessageFns<GetLedgerResponse> = {
 };
 
 function createBaseLogLedger(): LogLedger {
-  return { log: new Uint8Array(0), held: [], readingCount: 0, announcedNext: 0, lost: [] };
+  return { log: new Uint8Array(0), held: [], readingCount: 0, announcedNext: 0, lost: [], expired: [] };
 }
 
 export const LogLedger: MessageFns<LogLedger> = {
@@ -2389,6 +2414,9 @@ export const LogLedger: MessageFns<LogLedger> = {
     }
     for (const v of message.lost) {
       LostRange.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.expired) {
+      FlushRange.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -2446,6 +2474,14 @@ export const LogLedger: MessageFns<LogLedger> = {
             message.lost.push(LostRange.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.expired.push(FlushRange.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2473,6 +2509,7 @@ export const LogLedger: MessageFns<LogLedger> = {
         ? globalThis.Number(object.announced_next)
         : 0,
       lost: globalThis.Array.isArray(object?.lost) ? object.lost.map((e: any) => LostRange.fromJSON(e)) : [],
+      expired: globalThis.Array.isArray(object?.expired) ? object.expired.map((e: any) => FlushRange.fromJSON(e)) : [],
     };
   },
 
@@ -2493,6 +2530,9 @@ export const LogLedger: MessageFns<LogLedger> = {
     if (message.lost?.length) {
       obj.lost = message.lost.map((e) => LostRange.toJSON(e));
     }
+    if (message.expired?.length) {
+      obj.expired = message.expired.map((e) => FlushRange.toJSON(e));
+    }
     return obj;
   },
 
@@ -2506,6 +2546,7 @@ export const LogLedger: MessageFns<LogLedger> = {
     message.readingCount = object.readingCount ?? 0;
     message.announcedNext = object.announcedNext ?? 0;
     message.lost = object.lost?.map((e) => LostRange.fromPartial(e)) || [];
+    message.expired = object.expired?.map((e) => FlushRange.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2922,8 +2963,9 @@ export const ReadingServiceService = {
     responseDeserialize: (value: Buffer): GetLatestResponse => GetLatestResponse.decode(value),
   },
   /**
-   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
-   * particular order between the pages of one, and says what is known to be missing. Retry: safe.
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range, as far as they have not expired
+   * (inventory.v1.Customer.raw_retention_ms). Streams pages, hub by hub, in no particular order between the pages of one, and
+   * says what is known to be missing. Retry: safe.
    */
   queryReadings: {
     path: "/occmesh.readings.v1.ReadingService/QueryReadings" as const,
@@ -2939,8 +2981,10 @@ export const ReadingServiceService = {
    * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
    * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
    * states and one for each metric; what has no reading in the range is left out, and what is known to be missing is said
-   * first. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than about 250,000; ask for
-   * fewer sensors, or for wider buckets.
+   * first. Readings that have expired are known in sums of five minutes (of the clock in UTC): each of these counts as a
+   * whole in the bucket in which it begins. So where from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is
+   * exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than
+   * about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings: {
     path: "/occmesh.readings.v1.ReadingService/AggregateReadings" as const,
@@ -2989,16 +3033,19 @@ export interface ReadingServiceServer extends UntypedServiceImplementation {
    */
   getLatest: handleUnaryCall<GetLatestRequest, GetLatestResponse>;
   /**
-   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
-   * particular order between the pages of one, and says what is known to be missing. Retry: safe.
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range, as far as they have not expired
+   * (inventory.v1.Customer.raw_retention_ms). Streams pages, hub by hub, in no particular order between the pages of one, and
+   * says what is known to be missing. Retry: safe.
    */
   queryReadings: handleServerStreamingCall<QueryReadingsRequest, QueryReadingsResponse>;
   /**
    * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
    * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
    * states and one for each metric; what has no reading in the range is left out, and what is known to be missing is said
-   * first. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than about 250,000; ask for
-   * fewer sensors, or for wider buckets.
+   * first. Readings that have expired are known in sums of five minutes (of the clock in UTC): each of these counts as a
+   * whole in the bucket in which it begins. So where from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is
+   * exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than
+   * about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings: handleServerStreamingCall<AggregateReadingsRequest, AggregateReadingsResponse>;
   /**
@@ -3034,8 +3081,9 @@ export interface ReadingServiceClient extends Client {
     callback: (error: ServiceError | null, response: GetLatestResponse) => void,
   ): ClientUnaryCall;
   /**
-   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
-   * particular order between the pages of one, and says what is known to be missing. Retry: safe.
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range, as far as they have not expired
+   * (inventory.v1.Customer.raw_retention_ms). Streams pages, hub by hub, in no particular order between the pages of one, and
+   * says what is known to be missing. Retry: safe.
    */
   queryReadings(
     request: QueryReadingsRequest,
@@ -3050,8 +3098,10 @@ export interface ReadingServiceClient extends Client {
    * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
    * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
    * states and one for each metric; what has no reading in the range is left out, and what is known to be missing is said
-   * first. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than about 250,000; ask for
-   * fewer sensors, or for wider buckets.
+   * first. Readings that have expired are known in sums of five minutes (of the clock in UTC): each of these counts as a
+   * whole in the bucket in which it begins. So where from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is
+   * exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than
+   * about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings(
     request: AggregateReadingsRequest,

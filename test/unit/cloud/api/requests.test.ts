@@ -260,6 +260,26 @@ describe('API: what is remembered of requests', () => {
       expect((await cloud.dump()).length).to.be.lessThan(left.length);
     }));
 
+  it('makes nobody wait whose caller is gone', async () => {
+    await using api = await TestApi.start();
+    await using scope = new Scope();
+    const { clock, store } = api.cloud;
+    const requests = await Requests.open({ store, clock, customers: () => [] }, scope);
+    const request = { id: 'x', requestId: 'r' };
+    let end: () => void = () => {};
+    const first = requests.once(method, request, context, () => new Promise<void>((resolve) => (end = resolve)));
+    const abort = new AbortController();
+    let ran = false;
+    const second = requests.once(method, request, { ...context, signal: abort.signal }, async () => {
+      ran = true;
+    });
+    abort.abort(new Error('gone'));
+    expect(await faultOf(second)).to.equal('Error: gone');
+    end();
+    await first;
+    expect(ran).to.equal(false);
+  });
+
   it('is bounded: the oldest go first', () =>
     withRequests(3, async (ask) => {
       for (const id of ['a', 'b', 'c', 'd']) await ask(id);

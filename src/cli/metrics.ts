@@ -3,13 +3,13 @@ import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import { type Meters, noMeters } from '../kernel/metrics.js';
 import type { Scope } from '../kernel/scope.js';
-import { PrometheusMeters } from '../metrics/prometheus.js';
-import { MetricsServer } from '../metrics/server.js';
 import type { Listening } from './values.js';
 
 /** Before the role starts, so that a port that is taken is known at once. Faults: metrics.* */
 export async function openMeters(at: Listening | undefined, scope: Scope, log: Logger): Promise<Meters> {
   if (!at) return noMeters;
+  const { PrometheusMeters } = await import('../metrics/prometheus.js');
+  const { MetricsServer } = await import('../metrics/server.js');
   const meters = new PrometheusMeters((metric, thrown) =>
     log.warn({ metric, cause: describe(thrown) }, 'a metric cannot be told now'),
   );

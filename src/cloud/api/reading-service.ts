@@ -13,11 +13,11 @@ import type {
 } from '../../../gen/occmesh/readings/v1/readings.js';
 import { ApiFault } from '../../contract/fault.js';
 import type { Store } from '../../storage/store.js';
-import { Aggregation } from '../telemetry/aggregate.js';
+import { sumUp } from '../telemetry/history.js';
 import type { LatestReadings } from '../telemetry/latest.js';
 import type { Ledger, LogState } from '../telemetry/ledger.js';
 import { lostIn } from '../telemetry/missing.js';
-import { queryReadings, querySeries } from '../telemetry/query.js';
+import { queryReadings } from '../telemetry/query.js';
 import { LatestPages } from './latest-page.js';
 import { MessageFiller } from './message-filler.js';
 import { page } from './paging.js';
@@ -95,15 +95,13 @@ export class ReadingService {
     const hubs = seriesOf(view, request, MOST_SERIES);
     const buckets = requireBuckets(request);
     for (const hub of hubs) {
-      const sums = new Aggregation(buckets);
-      const query = { sensor: onlySensor(hub), ...buckets, signal: call.signal };
       for await (const spans of missingSpans(hub.machine, buckets, this.modules)) {
         yield { machineId: hub.machine.id, sensor: 0, content: { $case: 'missing', value: { spans } } };
       }
-      for await (const some of querySeries(this.modules.store, hubKeyOf(hub.machine), query)) {
-        view.requireToken();
-        for (const series of some) if (hasSensor(hub, series.sensor)) sums.add(series);
-      }
+      const check = () => view.requireToken();
+      const wants = (sensor: number) => hasSensor(hub, sensor);
+      const query = { sensor: onlySensor(hub), ...buckets, wants, check, signal: call.signal };
+      const sums = await sumUp(this.modules, hubKeyOf(hub.machine), query);
       for (const sensor of sums.sensors) yield* bucketsToProto(hub.machine.id, sensor);
     }
   }.bind(this);

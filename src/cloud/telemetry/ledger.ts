@@ -16,6 +16,7 @@ import { rangeOf, readU64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
 import { RangeSet } from '../../telemetry/ranges.js';
 import { tableKey } from '../tables.js';
+import { HistoryGate } from './history-gate.js';
 
 /** A hub as the store's keys name it. */
 export interface HubKey {
@@ -188,6 +189,8 @@ const nameOf = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset,
 const LOG_BYTES = 16;
 
 export class Ledger {
+  /** For whoever reads readings and summaries, which move from one place to the other. */
+  readonly gate: HistoryGate = new HistoryGate();
   readonly #hubs = new Map<string, Promise<HubLedger>>();
 
   constructor(private readonly store: Store) {}

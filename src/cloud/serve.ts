@@ -17,6 +17,7 @@ import { ending } from '../link/pipe.js';
 import { addServices } from './api/add-services.js';
 import { Requests } from './api/requests.js';
 import { authenticator } from './authenticate.js';
+import { CallBudgets } from './call-budgets.js';
 import type { NodeKeys } from './cloud-files.js';
 import { EnrollmentService } from './enrollment/enrollment-service.js';
 import type { Inventory } from './inventory/inventory.js';
@@ -73,6 +74,7 @@ export async function serve(
     scopes: descriptors.scopes(),
     authenticate: authenticator({ trust, inventory, clock }),
     secrets: descriptors.secrets(),
+    enter: new CallBudgets(clock).enter,
   };
   const listener = new GrpcListener(
     { ...tls(), host: options.host, port: options.port, access },

@@ -88,6 +88,8 @@ export interface AccessOptions {
   readonly authenticate: Authenticate;
   /** Paths of methods whose requests are wiped when the call is over. Default: none. */
   readonly secrets?: ReadonlySet<string>;
+  /** Called when a call has been let in; throws when it is one too many. What it returns is called once, at the end. */
+  readonly enter?: (principal: Principal) => () => void;
 }
 
 /** Of messages: see limits.ts. */
@@ -133,18 +135,28 @@ export function accessInterceptor(
       if (isSecret) pieces.push(piece);
       arrival.piece(piece.length);
     });
-    const wipe = () => {
+    let ended = false;
+    let leave: () => void = () => undefined;
+    const end = () => {
       for (const piece of pieces.splice(0)) piece.fill(0);
+      ended = true;
+      leave();
+      leave = () => undefined;
     };
     return new ServerInterceptingCall(next, {
       sendStatus: (status, pass) => {
-        wipe();
+        end();
         pass(status);
       },
       start: (begin) =>
         begin({
           onReceiveMetadata: (metadata, pass) => {
-            admit(options, path, metadata, next, stream.encoding).then(
+            const entered = admit(options, path, metadata, next, stream.encoding).then((principal) => {
+              // Whoever has gone meanwhile takes up no room.
+              if (!ended) leave = options.enter?.(principal) ?? leave;
+              return principal;
+            });
+            entered.then(
               (principal) => {
                 admitted.set(metadata, { principal, peer: next.getPeer(), stream });
                 pass(metadata);
@@ -166,7 +178,7 @@ export function accessInterceptor(
           },
           onCancel: () => {
             arrival.end();
-            wipe();
+            end();
             const cause = endedByLibrary(stream);
             if (cause !== undefined) modules.onRefused({ peer: next.getPeer(), path, cause });
           },

@@ -1,6 +1,12 @@
 // A real listener and real channels on the loopback, for the tests beside this file.
 import { Scope as AccessScope, Caller } from '../../gen/occmesh/access/v1/access.js';
-import { ANONYMOUS, type Authenticate, type CallCredentials, type Principal } from '../../src/contract/access.js';
+import {
+  type AccessOptions,
+  ANONYMOUS,
+  type Authenticate,
+  type CallCredentials,
+  type Principal,
+} from '../../src/contract/access.js';
 import { GrpcChannel, type GrpcChannelOptions } from '../../src/contract/channel.js';
 import { loadDescriptors } from '../../src/contract/descriptors.js';
 import { GrpcListener, type ListenerModules, type ListenerOptions } from '../../src/contract/listener.js';
@@ -76,7 +82,13 @@ export class Edge implements AsyncDisposable {
   ) {}
 
   /** Not started: add services, then start(). */
-  static async make(options: Partial<ListenerOptions> = {}, modules: Partial<ListenerModules> = {}): Promise<Edge> {
+  static async make(
+    {
+      access,
+      ...options
+    }: Omit<Partial<ListenerOptions>, 'access'> & { readonly access?: Partial<AccessOptions> } = {},
+    modules: Partial<ListenerModules> = {},
+  ): Promise<Edge> {
     const pki = await testPki();
     const listener = new GrpcListener(
       {
@@ -89,6 +101,7 @@ export class Edge implements AsyncDisposable {
           rules: loadDescriptors().accessRules(),
           scopes: loadDescriptors().scopes(),
           authenticate: authenticator(pki),
+          ...access,
         },
         grace: milliseconds(50),
         ...options,

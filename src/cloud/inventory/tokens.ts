@@ -12,11 +12,14 @@ import type { EpochMs } from '../../kernel/duration.js';
 import type { Logger } from '../../kernel/log.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
 import type { Journal } from '../records/journal.js';
-import { notFound } from './faults.js';
+import { InventoryFault, notFound } from './faults.js';
 import type { ApiTokenRecord, EnrollmentTokenRecord, MachineRole, TokenRecord } from './records.js';
 import type { Revocations } from './revocations.js';
 import type { Tables } from './tables.js';
 import { TokenUses } from './token-uses.js';
+
+/** Of one customer, and of those who see all. */
+export const MOST_TOKENS = 1_000;
 
 /** Who a valid API token speaks for. */
 export type TokenBearer = Extract<Principal, { kind: 'user' }>;
@@ -183,6 +186,7 @@ export class Tokens {
     const recorded = await journal.change(() => {
       if (token.customerId !== undefined && !this.#tables.customers.latest(token.customerId))
         throw notFound('customer');
+      this.#makeRoom(token.customerId);
       this.#tables.tokens.put(token);
       return token;
     });
@@ -194,6 +198,19 @@ export class Tokens {
       this.#tables.tokens.put({ ...latest, secretHash });
     });
     return recorded;
+  }
+
+  /** Inside a transaction. Those that have ended give way. Faults: inventory.exhausted. */
+  #makeRoom(customerId: string | undefined): void {
+    const { tokens } = this.#tables;
+    const all = [...tokens.latestGroup(customerId ?? '')];
+    if (all.length < MOST_TOKENS) return;
+    const ended = all.filter((token) => !this.#isValid(token));
+    if (ended.length === 0) {
+      const message = `there are ${MOST_TOKENS} tokens already, and more are not possible`;
+      throw new InventoryFault('inventory.exhausted', message, { permanent: true, advice: 'Revoke one.' });
+    }
+    for (const { id } of ended) tokens.remove(id);
   }
 
   #isValid(token: TokenRecord): boolean {

@@ -59,7 +59,19 @@ export type Flaw =
   | 'any secret'
   | 'any CSR'
   | 'garbage is answered'
-  | 'renewed for anybody';
+  | 'renewed for anybody'
+  | 'two trunks'
+  | 'trunk garbage passed over'
+  | 'trunk without hello'
+  | 'any trunk version'
+  | 'all trunk capabilities'
+  | 'trunk heartbeats miscounted'
+  | 'channels open by themselves'
+  | 'crossing frames refused'
+  | 'channel numbers again'
+  | 'strangers are welcome'
+  | 'channels are silent'
+  | 'trunk ends with a channel';
 
 export interface HeldLog {
   readonly flushes: Map<number, { readonly chain: Buffer; readings: number }>;

@@ -13,6 +13,7 @@ import { epochMs, milliseconds } from '../../../src/kernel/duration.js';
 import { type Cast, cast } from '../link/fixtures.js';
 import { FakeEnrollment } from './fake-enrollment.js';
 import { FakeTarget, type Flaw } from './fake-target.js';
+import { fakeConnector } from './fake-trunk.js';
 
 /** Which rule is there to find it. */
 const FOUND_BY: Readonly<Record<Flaw, readonly string[]>> = {
@@ -67,6 +68,18 @@ const FOUND_BY: Readonly<Record<Flaw, readonly string[]>> = {
   'any CSR': ['enrollment.proof'],
   'garbage is answered': ['enrollment.garbage'],
   'renewed for anybody': ['enrollment.renew'],
+  'two trunks': ['trunk.newer'],
+  'trunk garbage passed over': ['trunk.garbage'],
+  'trunk without hello': ['trunk.hello'],
+  'any trunk version': ['trunk.version'],
+  'all trunk capabilities': ['trunk.welcome'],
+  'trunk heartbeats miscounted': ['trunk.heartbeat'],
+  'channels open by themselves': ['trunk.channel.unopened'],
+  'crossing frames refused': ['trunk.channel.crossing'],
+  'channel numbers again': ['trunk.channel.number'],
+  'strangers are welcome': ['trunk.open.stranger'],
+  'channels are silent': ['trunk.channel'],
+  'trunk ends with a channel': ['trunk.channel.fault'],
 };
 
 const clock = { ...systemClock, now: () => epochMs(Date.UTC(2026, 0, 1)) };
@@ -91,6 +104,7 @@ describe('conformance: rules', () => {
     const bench: Bench = {
       ...{ target, clock, api: target, token, seenBroken: new Map(), patience: milliseconds(flaw ? 60 : 5_000) },
       ...{ hub, witness: played(who.otherHub) },
+      connector: fakeConnector(target, played(who.hub), who.connector.certificate.der),
     };
     const rules =
       id === undefined

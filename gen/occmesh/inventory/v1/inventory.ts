@@ -43,7 +43,10 @@ export const protobufFileName = "occmesh/inventory/v1/inventory.proto";
  * Common to all services here: ids are UUIDs in text form. Errors: INVALID_ARGUMENT (a field breaks its limits; the
  * message names it), UNAUTHENTICATED (no valid token), PERMISSION_DENIED (the token's role does not allow it),
  * NOT_FOUND (it does not exist or belongs to somebody else: the same answer), ALREADY_EXISTS, RESOURCE_EXHAUSTED. All of
- * them carry google.rpc.ErrorInfo; INVALID_ARGUMENT google.rpc.BadRequest, too.
+ * them carry google.rpc.ErrorInfo; INVALID_ARGUMENT google.rpc.BadRequest, too. All who belong to a customer together may
+ * make 500 calls in a row, then 100 per second, and have 200 calls and streams at once; each token of those who see all
+ * customers ten times the calls and 1,000 at once. Beyond that any RPC is RESOURCE_EXHAUSTED with google.rpc.RetryInfo.
+ * A customer has at most 1,000 tokens, those that have ended give way to new ones.
  * Lists are paginated: page_size 1 to 1,000 (default 200), page_token from the answer before. It is good for the same list
  * only: with another filter it is INVALID_ARGUMENT. A read_mask says which fields are wanted; paths that there are not are
  * INVALID_ARGUMENT.

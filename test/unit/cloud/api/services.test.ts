@@ -8,6 +8,7 @@ import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { Principal } from '../../../../src/contract/access.js';
 import { parseEnrollmentToken } from '../../../../src/identity/token-text.js';
 import { uuidBytes, uuidText } from '../../../../src/identity/uuid.js';
+import { Fault } from '../../../../src/kernel/fault.js';
 import { CATALOGUE } from '../../../../src/sensors/catalogue.js';
 import { membership, TestMachine } from '../inventory/fixture.js';
 import { adminOf, faultOf, OPERATOR, type Rpc, SILENT, TestApi } from './fixture.js';
@@ -85,10 +86,12 @@ describe('inventory API: limits', () => {
       ];
       const before = await api.cloud.dump();
       for (const [rpc, request, field] of bad) {
-        const told = await faultOf(api.call(rpc, OPERATOR, request));
-        const code = told.split(':')[0] ?? '';
-        expect(['api.invalid', 'inventory.invalid'], `${rpc} ${field}: ${told}`).to.include(code);
-        expect(told.slice(code.length + 2), told).to.satisfy((text: string) => text.startsWith(field));
+        const fault: unknown = await api.call(rpc, OPERATOR, request).catch((thrown) => thrown);
+        if (!(fault instanceof Fault)) throw new Error(`${rpc} ${field}: ${String(fault)}`);
+        expect(['api.invalid', 'inventory.invalid'], `${rpc} ${field}: ${fault.message}`).to.include(fault.code);
+        expect(fault.field, fault.message)
+          .to.be.a('string')
+          .and.satisfy((text: string) => text.startsWith(field));
       }
       expect((await api.cloud.dump()).equals(before)).to.equal(true);
     }));

@@ -1,6 +1,7 @@
 // API tokens: who they speak for, until when, and that no secret is ever in the store.
 import { expect } from 'chai';
 import { Caller, Scope } from '../../../../gen/occmesh/access/v1/access.js';
+import { MOST_TOKENS } from '../../../../src/cloud/inventory/tokens.js';
 import { parseApiToken } from '../../../../src/identity/api-token.js';
 import { minutes } from '../../../../src/kernel/duration.js';
 import { Scope as Scope_ } from '../../../../src/kernel/scope.js';
@@ -78,6 +79,23 @@ describe('inventory: API tokens', () => {
     await cloud.restart();
     expect(lastUsed()).to.equal(at);
     expect(cloud.inventory.tokens.isInForce(token.id)).to.equal(false);
+  });
+
+  it('are a thousand of each customer at most; those that have ended give way', async () => {
+    await using cloud = await TestCloud.start();
+    const { tokens } = cloud.inventory;
+    const [one, two] = [await cloud.customer('one'), await cloud.customer('two')];
+    const wanted = (customerId: string) =>
+      ({ caller: Caller.CUSTOMER_READER, customerId, lifetimeMs: 0, name: '' }) as const;
+    const made = [];
+    for (let i = 0; i < MOST_TOKENS; i++) made.push((await tokens.createApi(wanted(one.id))).token.id);
+    expect(await codeOf(tokens.createApi(wanted(one.id)))).to.equal('inventory.exhausted');
+    await tokens.createApi(wanted(two.id));
+    await tokens.revoke(made[5] ?? '');
+    await tokens.createApi(wanted(one.id));
+    expect([...tokens.list(one.id)]).to.have.length(MOST_TOKENS);
+    expect(tokens.get(made[5] ?? '')).to.equal(undefined);
+    expect(tokens.isInForce(made[6] ?? '')).to.equal(true);
   });
 
   it('never have their secret in the store, and neither have enrolment tokens', async () => {

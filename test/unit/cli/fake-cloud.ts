@@ -202,6 +202,10 @@ export function content() {
             log: Buffer.alloc(16, 9),
             readingCount: 1_000,
             announcedNext: 80,
+            expired: [
+              { first: 0, count: 10 },
+              { first: 13, count: 7 },
+            ],
             lost: [
               {
                 range: { first: 10, count: 3 },

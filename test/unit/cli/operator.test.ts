@@ -390,7 +390,8 @@ describe('operators', () => {
       '│  └─ hub pc  online  seen 3s ago  direct  42 readings wait, for 1m 30s',
       '│     ├─ CPU               CRITICAL  12s ago     usage 99 % is over 98',
       '│     ├─ Shop              no such host',
-      '│     └─ lost: 17 readings (log full), noticed 1h ago',
+      '│     ├─ lost: 17 readings (log full), noticed 1h ago',
+      '│     └─ expired: 17 flushes, known in sums of five minutes',
       '└─ not connected',
       '   └─ hub laptop  shut down  seen 2h ago',
       '      └─ Disks             paused',
@@ -437,7 +438,7 @@ describe('operators', () => {
     });
 
     it('can be of one customer', async () => {
-      expect(await text('status', '--customer', 'birch & co')).to.equal(whole.slice(12).join('\n'));
+      expect(await text('status', '--customer', 'birch & co')).to.equal(whole.slice(13).join('\n'));
     });
 
     it('shows nothing of a name that a terminal would obey', async () => {

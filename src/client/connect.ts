@@ -1,4 +1,5 @@
 // A connection to the cloud for services and the command line.
+import { setMaxListeners } from 'node:events';
 import {
   AlarmServiceService,
   EventServiceService,
@@ -89,6 +90,8 @@ export function connect(options: ConnectOptions, modules: ConnectModules = {}): 
   const { cloud, ca, proxy, token } = options;
   const closing = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, closing.signal]) : closing.signal;
+  // As many as there are calls.
+  setMaxListeners(0, signal);
   const trust = trustOf(ca);
   const channel = new GrpcChannel(
     {

@@ -199,6 +199,19 @@ describe('client', () => {
     expect((await faultOf(client.customers.listCustomers())).code).to.equal('contract.cancelled');
   });
 
+  it('makes as many calls at once as anybody likes, without a word of warning', async () => {
+    const cloud = await FakeCloud.start(scope);
+    const client = clientOf(cloud, { signal: new AbortController().signal });
+    const warnings: Error[] = [];
+    const note = (warning: Error) => warnings.push(warning);
+    process.on('warning', note);
+    scope.defer(async () => void process.off('warning', note));
+    await Promise.all(Array.from({ length: 30 }, () => client.customers.listCustomers()));
+    // Warnings come at the next turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).to.deep.equal([]);
+  });
+
   it('ends its calls when it is closed, and may be closed twice', async () => {
     const cloud = await FakeCloud.start(scope);
     const client = clientOf(cloud);

@@ -1,6 +1,6 @@
 // An error as people read it: what happened, why, and what to do next.
 import { CommanderError } from 'commander';
-import { ContractFault } from '../client/index.js';
+import { ContractFault } from '../contract/fault.js';
 import { Fault, toError } from '../kernel/fault.js';
 import { EXIT, type ExitCode, exitCodeOf, isFileTrouble } from './exit-codes.js';
 import { inFlags } from './output/fields.js';

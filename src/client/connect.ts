@@ -90,7 +90,7 @@ export function connect(options: ConnectOptions, modules: ConnectModules = {}): 
   const { cloud, ca, proxy, token } = options;
   const closing = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, closing.signal]) : closing.signal;
-  // As many as there are calls.
+  // Every call listens to it, and there may be many at a time.
   setMaxListeners(0, signal);
   const trust = trustOf(ca);
   const channel = new GrpcChannel(

@@ -1,10 +1,10 @@
 // Sealing the secrets of sensors to a hub, and opening them there: link.v1.SealedSecret says what is bound to what.
+// The cryptography comes with the first secret: most hubs never have one.
 import type { SealedSecret, TargetPart } from '../../gen/occmesh/link/v1/link.js';
 import type { EpochMs } from '../kernel/duration.js';
 import { type Random, systemRandom } from '../kernel/random.js';
 import type { TrustBundle } from './certificates.js';
 import { IdentityFault, malformed } from './fault.js';
-import { open, seal } from './sealing.js';
 import { type SealingKeyPair, sealingKeyId, verifySealingKey, X25519_LENGTH } from './sealing-keys.js';
 import { uuidBytes } from './uuid.js';
 
@@ -45,6 +45,7 @@ export async function sealSecret(
   }
   const { field, version, target } = place;
   const context = { info: INFO, aad: placeBytes(place) };
+  const { seal } = await import('./sealing.js');
   const { encapsulatedKey, ciphertext } = await seal(publicKey, context, plaintext, random);
   const parts = targetParts(target);
   return { field, version, target: parts, sealingKeyId: sealingKeyId(publicKey), encapsulatedKey, ciphertext };
@@ -63,6 +64,7 @@ export async function openSecret(
   if (!isSealed(encapsulatedKey, ciphertext)) {
     throw new IdentityFault('identity.cannot-open', 'this has not the length of a sealed secret', { permanent: true });
   }
+  const { open } = await import('./sealing.js');
   const { plaintext } = await open(keyPair, context, { encapsulatedKey, ciphertext });
   return plaintext;
 }

@@ -16,7 +16,6 @@ import type { Random } from '../kernel/random.js';
 import { backoff } from '../kernel/retry.js';
 import { SOFTWARE } from '../kernel/software.js';
 import { type CarrierAddress, carrierCall } from './carrier.js';
-import { enrol } from './enrol.js';
 import { MembershipFault } from './fault.js';
 import { loadMembership } from './machine-files.js';
 
@@ -83,6 +82,8 @@ export async function join(options: JoinOptions, modules: JoinModules): Promise<
     },
     modules,
   );
+  // Once in the life of a machine: what makes requests for certificates is large.
+  const { enrol } = await import('./enrol.js');
   for (const wait of backoff({ first: seconds(2), factor: 1.6, cap: minutes(1) }, random)) {
     try {
       await enrol({ token, directories: options.directories, info, now: clock.now() }, call);

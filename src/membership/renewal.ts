@@ -2,8 +2,6 @@
 // over whatever path answers. Until then the old one stays.
 import { EnrollmentFailureCode, RenewAnswer, RenewRequest } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 import type { MeshCertificate } from '../identity/certificates.js';
-import { createCsr } from '../identity/csr.js';
-import { sealRequest } from '../identity/enrollment-envelope.js';
 import { uuidBytes } from '../identity/uuid.js';
 import { type Clock, sleep } from '../kernel/clock.js';
 import { days, hours, milliseconds, minutes } from '../kernel/duration.js';
@@ -60,6 +58,9 @@ export async function renew(
   current: MeshCertificate,
   modules: Pick<RenewalModules, 'call' | 'clock'>,
 ): Promise<MeshCertificate> {
+  // What makes requests for certificates is large, and needed every few weeks.
+  const { createCsr } = await import('../identity/csr.js');
+  const { sealRequest } = await import('../identity/enrollment-envelope.js');
   const request = RenewRequest.encode({
     csr: await createCsr(membership.identity),
     machineId: uuidBytes(current.identity.machineId),

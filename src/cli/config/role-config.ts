@@ -5,7 +5,6 @@ import { createLogger, type Logger } from '../../kernel/log.js';
 import type { RoleName } from '../places.js';
 import type { Terminal } from '../terminal.js';
 import { path } from '../values.js';
-import { loadYaml } from './load.js';
 import { addFlags, fileSchema, flagReader, flagValues, type Settings, type ValuesOf } from './settings.js';
 
 /** Gives a command its flags, `--config` first. */
@@ -20,6 +19,8 @@ export async function roleValues<S extends Settings>(command: Command, settings:
   const file: unknown = command.getOptionValue('config');
   const flags = flagValues(command, settings);
   if (typeof file !== 'string') return flags;
+  // Many run without a file; what reads YAML is large.
+  const { loadYaml } = await import('./load.js');
   const inFile = await loadYaml(file, fileSchema(settings, dirname(file)), Object.keys(settings));
   return { ...(inFile as ValuesOf<S>), ...flags };
 }

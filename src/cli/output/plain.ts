@@ -139,6 +139,16 @@ export const plainReading = (reading: Reading, names: Names) => ({
   },
 });
 
+/** What is known of a hub in sums only. */
+export const plainExpired = (logs: readonly LogLedger[]) =>
+  logs.flatMap(({ log, expired }) =>
+    expired.map(({ first, count }) => ({
+      log: Buffer.from(log).toString('hex'),
+      firstFlush: first,
+      flushCount: count,
+    })),
+  );
+
 /** The known gaps of a hub. */
 export const plainGaps = (logs: readonly LogLedger[]) =>
   logs.flatMap(({ log, lost }) =>

@@ -31,6 +31,7 @@ import { OperationsServiceService } from '../../../gen/occmesh/operations/v1/ope
 import {
   AggregateReadingsResponse,
   LogLedger,
+  type MissingSpan,
   Reading,
   ReadingServiceService,
 } from '../../../gen/occmesh/readings/v1/readings.js';
@@ -171,6 +172,7 @@ export function content() {
         values: [{ name: 'usage', unit: '%', value: 99 }],
       }),
     ],
+    missing: [] as MissingSpan[],
     buckets: [
       AggregateReadingsResponse.fromPartial({
         machineId: PC,
@@ -200,6 +202,10 @@ export function content() {
             log: Buffer.alloc(16, 9),
             readingCount: 1_000,
             announcedNext: 80,
+            expired: [
+              { first: 0, count: 10 },
+              { first: 13, count: 7 },
+            ],
             lost: [
               {
                 range: { first: 10, count: 3 },
@@ -521,11 +527,15 @@ export class FakeCloud implements Stoppable {
   /** One message per reading, the newest first. */
   async *#query(request: unknown) {
     this.#seen('queryReadings', request);
-    for (const found of [...this.content.readings].reverse()) yield { readings: [found] };
+    if (this.content.missing.length > 0) yield { readings: [], missing: this.content.missing };
+    for (const found of [...this.content.readings].reverse()) yield { readings: [found], missing: [] };
   }
 
   async *#aggregate(request: unknown) {
     this.#seen('aggregateReadings', request);
+    const { missing } = this.content;
+    if (missing.length > 0)
+      yield { machineId: PC, sensor: 0, content: { $case: 'missing', value: { spans: missing } } } as const;
     yield* this.content.buckets;
   }
 

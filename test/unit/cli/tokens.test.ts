@@ -166,8 +166,8 @@ describe('secrets and arguments', () => {
     for (const child of command.commands) yield* commands(child);
   }
 
-  it('has no option and no argument that carries the text of a secret', () => {
-    const options = [...commands(buildProgram(testTerminal()))].flatMap((command) =>
+  it('has no option and no argument that carries the text of a secret', async () => {
+    const options = [...commands(await buildProgram(testTerminal()))].flatMap((command) =>
       command.options.map((option) => ({ command: command.name(), flags: option.flags })),
     );
     const secret = options.filter(({ flags }) => /token|secret|password|key\b/i.test(flags));

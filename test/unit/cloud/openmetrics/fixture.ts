@@ -1,4 +1,5 @@
 // A cloud with latest readings, and with hubs that are there or not, as a test says.
+import type { Scope } from '../../../../gen/occmesh/access/v1/access.js';
 import { MachineState, SensorState } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Path } from '../../../../gen/occmesh/link/v1/link.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
@@ -43,9 +44,14 @@ export class ScrapedCloud implements AsyncDisposable {
   }
 
   /** An API token. */
-  async token(caller: UserCaller, customerId?: string): Promise<{ text: string; id: string }> {
+  async token(
+    caller: UserCaller,
+    customerId?: string,
+    scopes?: readonly Scope[],
+  ): Promise<{ text: string; id: string }> {
     const { token, text } = await this.cloud.inventory.tokens.createApi({
       caller,
+      scopes,
       customerId,
       lifetimeMs: 0,
       name: '',

@@ -5,25 +5,25 @@ import { connect as connectTcp } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { gunzipSync } from 'node:zlib';
 import { expect } from 'chai';
-import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import { Caller, Scope } from '../../../../gen/occmesh/access/v1/access.js';
 import { authenticator } from '../../../../src/cloud/authenticate.js';
 import { OpenMetricsPort } from '../../../../src/cloud/openmetrics/port.js';
 import { loadDescriptors } from '../../../../src/contract/descriptors.js';
 import { minutes } from '../../../../src/kernel/duration.js';
 import { silentLogger } from '../../../../src/kernel/log.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
-import { Scope } from '../../../../src/kernel/scope.js';
+import { Scope as Lifetime } from '../../../../src/kernel/scope.js';
 import { turn } from '../../../../src/kernel/turn.js';
 import { parseOpenMetrics } from '../../../support/openmetrics-text.js';
 import { testAuthority } from '../../../support/throwaway-certificates.js';
 import { ScrapedCloud } from './fixture.js';
 
 /** Each with 1 MB of text. */
-const HUBS = 24;
+const HUBS = 16;
 const LOAD = [{ name: 'load', unit: '%', value: 12.5 }];
 
 describe('the OpenMetrics port', () => {
-  const scope = new Scope();
+  const scope = new Lifetime();
   let scraped: ScrapedCloud;
   let port: OpenMetricsPort;
   let trusted: ConnectionOptions;
@@ -37,6 +37,7 @@ describe('the OpenMetrics port', () => {
     const { key, cert } = await authority.issue('cloud', { ip: ['127.0.0.1'] });
     const access = {
       rules: loadDescriptors().accessRules(),
+      scopes: loadDescriptors().scopes(),
       authenticate: authenticator({ trust: scraped.cloud.authority.bundle, inventory, clock }),
     };
     port = await OpenMetricsPort.start(
@@ -121,6 +122,16 @@ describe('the OpenMetrics port', () => {
       expect(response.statusCode, JSON.stringify(headers)).to.equal(401);
       expect(response.headers['www-authenticate']).to.equal('Bearer');
       expect((await bytesOf(response)).toString()).to.not.contain('occ_');
+    }
+  });
+
+  it('answers a service if its scopes let it read readings', async () => {
+    for (const [scope, status] of [
+      [Scope.READINGS_READ, 200],
+      [Scope.INVENTORY_READ, 403],
+    ] as const) {
+      const { text } = await scraped.token(Caller.SERVICE, ours, [scope]);
+      expect((await scrape(text)).statusCode, Scope[scope]).to.equal(status);
     }
   });
 

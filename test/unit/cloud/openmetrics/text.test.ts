@@ -3,11 +3,12 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { END, gauge, labelled, sample } from '../../../../src/cloud/openmetrics/text.js';
 import { parseOpenMetrics } from '../../../support/openmetrics-text.js';
+import { testSeed } from '../../../support/seeded-random.js';
 
 const read = (labels: Record<string, string>, value: number) =>
   parseOpenMetrics(gauge('g', 'Help') + sample('g', labelled(labels), value) + END).get('g')?.samples[0];
 
-describe('OpenMetrics text', () => {
+describe(`OpenMetrics text (seed ${testSeed})`, () => {
   it('brings every text and every number to the reader', () => {
     const text = fc.oneof(
       fc.string(),
@@ -21,6 +22,7 @@ describe('OpenMetrics text', () => {
         // Minus nought is nought.
         expect(found?.value).to.satisfy((read: number) => read === value || Object.is(read, value));
       }),
+      { seed: testSeed },
     );
   });
 

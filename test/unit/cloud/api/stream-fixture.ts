@@ -8,7 +8,7 @@ import { Ledger } from '../../../../src/cloud/telemetry/ledger.js';
 import { Watchers } from '../../../../src/cloud/telemetry/watch.js';
 import type { Principal } from '../../../../src/contract/access.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
-import type { TestApi } from './fixture.js';
+import { SILENT, type TestApi } from './fixture.js';
 
 const { watchEvents } = EventServiceService;
 export const STREAM_DEFINITIONS = { ...ReadingServiceService, watchEvents };
@@ -20,7 +20,8 @@ type Run = (request: unknown, call: object) => Promise<unknown> | AsyncGenerator
 export function firstAnswers({ cloud, monitoring }: TestApi) {
   const { store, inventory, clock } = cloud;
   const watching = { latest: new LatestReadings(), ledger: new Ledger(store), watchers: new Watchers(store, 8) };
-  const readings = new ReadingService({ inventory, store, clock, random: systemRandom, ...watching });
+  const presence = { of: () => SILENT };
+  const readings = new ReadingService({ inventory, store, presence, clock, random: systemRandom, ...watching });
   const events = new EventService({ inventory, events: monitoring.events });
   return async (rpc: StreamRpc, principal: Principal, request: object): Promise<unknown> => {
     const definition = STREAM_DEFINITIONS[rpc];

@@ -147,20 +147,6 @@ describe('client', () => {
     expect((await faultOf(impatient.customers.listCustomers())).code).to.equal('contract.unavailable');
   });
 
-  it('takes many calls at a time without a warning', async () => {
-    const cloud = await FakeCloud.start(scope);
-    const client = clientOf(cloud);
-    const warnings: string[] = [];
-    const note = ({ message }: Error) => warnings.push(message);
-    process.on('warning', note);
-    try {
-      await Promise.all(Array.from({ length: 30 }, () => client.customers.listCustomers()));
-    } finally {
-      process.off('warning', note);
-    }
-    expect(warnings).to.deep.equal([]);
-  });
-
   it('gives up after 15 seconds, or what was said instead, and streams only when told', async () => {
     const cloud = await FakeCloud.start(scope);
     for (const [options, limit] of [

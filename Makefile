@@ -46,15 +46,24 @@ token: dist/.built ## Make an enrolment token: ARGS="--customer NAME --role hub 
 status: dist/.built ## Show the whole mesh: customers, connectors, hubs, sensors
 	@$(OCC) status --client $(DATA)/cloud/client.yaml $(ARGS)
 
+.PHONY: example
+example: dist/.built ## What a service does with the cloud's API (src/examples), with the data of `make cloud`
+	@node dist/src/examples/main.js $(DATA)/cloud/client.yaml $(ARGS)
+
 ## Build it
 
-.PHONY: build gen
+.PHONY: build gen docs
 build: dist/.built ## Compile to dist/
 gen: node_modules/.installed ## Generate gen/ from proto/
 	$(BIN)/buf format -w
 	rm -rf gen
 	$(BIN)/buf generate
 	$(BIN)/buf build -o gen/descriptors.binpb --as-file-descriptor-set --exclude-source-info
+
+docs: node_modules/.installed ## Write the API reference, from the comments of proto/, to dist/docs
+	@mkdir -p dist/docs
+	@$(BIN)/buf build -o dist/docs/contract.binpb --as-file-descriptor-set
+	@node --import tsx test/docs/main.ts dist/docs/contract.binpb dist/docs
 
 ## Check it
 

@@ -43,6 +43,8 @@ export async function openClient(named: string | undefined, terminal: Terminal):
       ca: await readText(ca),
       token,
       signal: terminal.interrupted,
+      // Whoever sits before it decides.
+      tries: 1,
       ...defined({ proxy: way }),
     },
     { clock: terminal.clock },

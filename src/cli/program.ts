@@ -42,7 +42,10 @@ const GROUPS: readonly Group[] = [
   },
   {
     heading: 'On a machine:',
-    commands: { doctor: async () => (await import('./commands/doctor.js')).addDoctor },
+    commands: {
+      doctor: async () => (await import('./commands/doctor.js')).addDoctor,
+      service: async () => (await import('./commands/service.js')).addService,
+    },
   },
 ];
 

@@ -8,10 +8,10 @@ export interface SystemUser {
 }
 
 /** From /etc/passwd; names from a directory service have to be given as uid:gid. Faults: cli.config. */
-export async function systemUser(name: string): Promise<SystemUser> {
+export async function systemUser(name: string, file = '/etc/passwd'): Promise<SystemUser> {
   const numeric = /^(\d+):(\d+)$/.exec(name);
   if (numeric) return notRoot(name, { uid: Number(numeric[1]), gid: Number(numeric[2]) });
-  const passwd = await readFile('/etc/passwd', 'utf8').catch(() => '');
+  const passwd = await readFile(file, 'utf8').catch(() => '');
   for (const line of passwd.split('\n')) {
     const [user, , uid, gid] = line.split(':');
     if (user === name) return notRoot(name, { uid: Number(uid), gid: Number(gid) });

@@ -1,4 +1,5 @@
 // A connection to the cloud for services and the command line.
+import { setMaxListeners } from 'node:events';
 import {
   AlarmServiceService,
   EventServiceService,
@@ -38,6 +39,11 @@ export interface ConnectOptions {
   readonly within?: number;
   /** Cancels every call. */
   readonly signal?: AbortSignal;
+  /**
+   * How often a call with one answer is made at most, when the cloud cannot be reached or asks to come back: those that
+   * change nothing, and those that have a requestId, which they get here. Default 4; 1: nothing is retried.
+   */
+  readonly tries?: number;
 }
 
 /** For tests and for programs that keep their own log. */
@@ -71,15 +77,21 @@ export interface MeshClient extends AsyncDisposable {
 }
 
 const WITHIN = seconds(15);
+const TRIES = 4;
 
 /**
- * A client of the cloud. It connects at the first call, and again at the next one after a loss; nothing is retried.
- * Whoever retries a change gives it a `requestId` of his own, the same each time.
+ * A client of the cloud. It connects at the first call, and again at the next one after a loss. Calls are retried as `tries`
+ * says, within the time that the call has; streams are not. A change that has no `requestId` gets one; whoever calls once
+ * more himself gives his own, the same each time.
  * Faults: contract.bad-setting (the address, the proxy), identity.malformed (the CA).
  */
 export function connect(options: ConnectOptions, modules: ConnectModules = {}): MeshClient {
   const { clock = systemClock, log = silentLogger, random = systemRandom } = modules;
-  const { cloud, ca, proxy, token, signal } = options;
+  const { cloud, ca, proxy, token } = options;
+  const closing = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, closing.signal]) : closing.signal;
+  // Every call listens to it, and there may be many at a time.
+  setMaxListeners(0, signal);
   const trust = trustOf(ca);
   const channel = new GrpcChannel(
     {
@@ -93,10 +105,14 @@ export function connect(options: ConnectOptions, modules: ConnectModules = {}): 
     channel,
     token: typeof token === 'string' ? () => token : token,
     within: (options.within as Duration | undefined) ?? WITHIN,
+    signal,
     newRequestId: () => random.bytes(16).toString('hex'),
-    ...defined({ signal }),
+    retries: { clock, random, tries: options.tries ?? TRIES },
   };
-  const close = () => channel.stop();
+  const close = () => {
+    closing.abort();
+    return channel.stop();
+  };
   const secrets = serviceCalls(SecretServiceService, settings);
   return {
     customers: serviceCalls(CustomerServiceService, settings),

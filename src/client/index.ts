@@ -1,5 +1,5 @@
 // The package's export `occ-mesh/client`: what a service needs to talk to the cloud.
-export { Caller } from '../../gen/occmesh/access/v1/access.js';
+export { Caller, Scope } from '../../gen/occmesh/access/v1/access.js';
 export { type MachineInfo, Role } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 export {
   type AcknowledgeAlarmRequest,
@@ -80,24 +80,27 @@ export {
   type TargetPart,
   type Threshold,
 } from '../../gen/occmesh/link/v1/link.js';
-export type {
-  AggregateReadingsRequest,
-  AggregateReadingsResponse,
-  GetLatestRequest,
-  GetLatestResponse,
-  GetLedgerRequest,
-  GetLedgerResponse,
-  LogLedger,
-  LostRange,
-  MetricBuckets,
-  QueryReadingsRequest,
-  QueryReadingsResponse,
-  Reading,
-  ReadingId,
-  StateBuckets,
-  Value,
-  WatchReadingsRequest,
-  WatchReadingsResponse,
+export {
+  type AggregateReadingsRequest,
+  type AggregateReadingsResponse,
+  type GetLatestRequest,
+  type GetLatestResponse,
+  type GetLedgerRequest,
+  type GetLedgerResponse,
+  type LogLedger,
+  type LostRange,
+  type MetricBuckets,
+  MissingReason,
+  type MissingSpan,
+  type MissingSpans,
+  type QueryReadingsRequest,
+  type QueryReadingsResponse,
+  type Reading,
+  type ReadingId,
+  type StateBuckets,
+  type Value,
+  type WatchReadingsRequest,
+  type WatchReadingsResponse,
 } from '../../gen/occmesh/readings/v1/readings.js';
 export {
   type DeleteSecretRequest,

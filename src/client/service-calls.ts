@@ -7,6 +7,7 @@ import type { GrpcChannel } from '../contract/channel.js';
 import type { AnyMethod, AnyService, RequestOf, ResponseOf } from '../contract/service.js';
 import { defined } from '../kernel/defined.js';
 import type { Duration } from '../kernel/duration.js';
+import { isRepeatable, persistently, type RetrySettings } from './retries.js';
 
 /** For one call. */
 export interface MeshCallOptions {
@@ -36,6 +37,8 @@ export interface ServiceCallSettings {
   readonly signal?: AbortSignal;
   /** An id for a request that changes something. */
   readonly newRequestId: () => string;
+  /** For calls with one answer. */
+  readonly retries: RetrySettings;
 }
 
 export function serviceCalls<S extends AnyService>(service: S, settings: ServiceCallSettings): ServiceCalls<S> {
@@ -49,8 +52,15 @@ function callOf(method: AnyMethod, settings: ServiceCallSettings): unknown {
     return (request?: Sparse<unknown>, options: MeshCallOptions = {}) =>
       channel.serverStream(method, complete(method, request, newRequestId), optionsOf(options, settings, undefined));
   }
-  return async (request?: Sparse<unknown>, options: MeshCallOptions = {}) =>
-    channel.unary(method, complete(method, request, newRequestId), optionsOf(options, settings, settings.within));
+  return async (sparse?: Sparse<unknown>, options: MeshCallOptions = {}) => {
+    const request = complete(method, sparse, newRequestId);
+    const limits = optionsOf(options, settings, settings.within);
+    if (!isRepeatable(method.path, request)) return channel.unary(method, request, limits);
+    // A token that is renewed is asked for once more.
+    const once = (within: Duration) =>
+      channel.unary(method, request, { ...optionsOf(options, settings, undefined), within });
+    return persistently(once, { within: settings.within, ...limits }, settings.retries);
+  };
 }
 
 /** The defaults of the contract are what decoding nothing gives; a change that has no id gets one. */

@@ -2,10 +2,10 @@
 // reverse order; what they do stands in their folders.
 import { DesiredState } from '../../gen/occmesh/link/v1/link.js';
 import type { GrpcListener } from '../contract/listener.js';
+import type { FinishedCall } from '../contract/timing.js';
 import { openAuthority } from '../identity/authority-folder.js';
 import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
-import { uuidBytes } from '../identity/uuid.js';
 import type { Clock } from '../kernel/clock.js';
 import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
@@ -13,6 +13,7 @@ import type { Logger } from '../kernel/log.js';
 import { type Meters, noMeters, timed } from '../kernel/metrics.js';
 import type { Random } from '../kernel/random.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
+import { Serial } from '../kernel/serial.js';
 import { SOFTWARE } from '../kernel/software.js';
 import { LevelStore } from '../storage/level.js';
 import { StorageFault, type Store } from '../storage/store.js';
@@ -22,6 +23,7 @@ import { cloudPaths, openNodeKeys } from './cloud-files.js';
 import { HubTrust } from './hub-trust.js';
 import { Inventory } from './inventory/inventory.js';
 import { SessionPort } from './inventory/session-port.js';
+import { keepings } from './keepings.js';
 import { measure } from './measure.js';
 import { CLOUD_METRICS } from './metrics.js';
 import { Monitoring } from './monitoring.js';
@@ -38,8 +40,9 @@ import { TrunkRegistry } from './sessions/trunk-registry.js';
 import { afterRestore, recall, writeOperatorFiles } from './startup.js';
 import { Ingest } from './telemetry/ingest.js';
 import { LatestReadings } from './telemetry/latest.js';
-import { type HubKey, Ledger } from './telemetry/ledger.js';
+import { Ledger } from './telemetry/ledger.js';
 import { BackgroundMerging } from './telemetry/merging/background.js';
+import { BackgroundRetention } from './telemetry/retention/background.js';
 import { Watchers } from './telemetry/watch.js';
 
 /**
@@ -109,6 +112,7 @@ export class Cloud implements Stoppable {
     const inventory = scope.own(
       await Inventory.open({ directory, defaultSensors: defaultSensors(), secretsOf }, { store, clock, random, log }),
     );
+    inventory.tokens.uses.keep(scope);
     await afterRestore(directory, inventory, log);
 
     const certificate = await NodeCertificate.issued(authority, keys, names, modules);
@@ -119,7 +123,8 @@ export class Cloud implements Stoppable {
     const latest = new LatestReadings();
     const watchers = new Watchers(store);
     const ingest = new Ingest(store);
-    const merging = new BackgroundMerging({ store, clock, log, isBusy: () => ingest.isBusy });
+    const upkeep = { store, clock, log, turns: new Serial(), isBusy: () => ingest.isBusy };
+    const merging = new BackgroundMerging(upkeep);
     ingest.onStored((hub, log, batch) => {
       latest.stored(hub, log, batch);
       monitoring.states.stored(hub, log, batch);
@@ -159,17 +164,29 @@ export class Cloud implements Stoppable {
     await recall(inventory, services, { latest, states: monitoring.states }, scope);
     monitoring.begin(scope);
     scope.run(
-      (signal) => merging.run(hubsOf(inventory), signal),
+      (signal) =>
+        merging.run(
+          [...keepings(inventory)].map(({ hub }) => hub),
+          signal,
+        ),
       (error) => log.error({ cause: describe(error) }, 'merging has ended: readings stay as they were stored'),
+    );
+    const retention = new BackgroundRetention({ ...upkeep, ledger: services.ledger });
+    scope.run(
+      (signal) => retention.run(() => [...keepings(inventory)], signal),
+      (error) => log.error({ cause: describe(error) }, 'retention has ended: readings stay longer than they are to'),
     );
     const { journal, events } = monitoring;
     const telling = { ...options.notify, keyFile: paths.notifyKey };
     const onDelivery = (accepted: boolean) => metrics.deliveries.add(1, { outcome: accepted ? 'accepted' : 'failed' });
     const about = { journal, events, inventory, onDelivery, clock, random, log };
     const notifications = await Notifications.open(telling, about, scope);
+    const onCall = ({ path: method, code, took }: FinishedCall) =>
+      metrics.calls.observe(took / 1_000, { method, code });
     const parts = {
       ...{ services, inventory, authority, keys, certificate },
       ...{ latest, watchers, monitoring, notifications },
+      ...(modules.meters ? { onCall } : {}),
     };
     const { listener, publicAddress } = await serve(options, parts, scope);
     measure({ services, inventory, monitoring, watchers, listener });
@@ -178,12 +195,6 @@ export class Cloud implements Stoppable {
     return new Cloud(scope, listener, publicAddress);
   }
 }
-
-/** All there have ever been. */
-const hubsOf = (inventory: Inventory): HubKey[] =>
-  [...inventory.machines.all()]
-    .filter(({ role }) => role === 'hub')
-    .map(({ customerId, id }) => ({ customer: uuidBytes(customerId), machine: uuidBytes(id) }));
 
 /** Never repaired unasked: what is lost may be customers and machines, which only a backup has. */
 const damaged = (directory: string, cause: StorageFault): StorageFault =>

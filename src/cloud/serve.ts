@@ -4,23 +4,27 @@ import { LinkServiceService, type Result } from '../../gen/occmesh/link/v1/link.
 import { CloseCode, TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { loadDescriptors } from '../contract/descriptors.js';
 import { ApiFault } from '../contract/fault.js';
+import { aborted } from '../contract/handlers.js';
 import { HealthService } from '../contract/health.js';
 import { GrpcListener } from '../contract/listener.js';
 import { reflectionImplementation } from '../contract/reflection.js';
 import type { FinishedCall } from '../contract/timing.js';
 import type { MeshAuthority } from '../identity/authority.js';
+import { defined } from '../kernel/defined.js';
 import type { Duration } from '../kernel/duration.js';
 import type { Scope } from '../kernel/scope.js';
 import { ending } from '../link/pipe.js';
 import { addServices } from './api/add-services.js';
 import { Requests } from './api/requests.js';
 import { authenticator } from './authenticate.js';
+import { CallBudgets } from './call-budgets.js';
 import type { NodeKeys } from './cloud-files.js';
 import { EnrollmentService } from './enrollment/enrollment-service.js';
 import type { Inventory } from './inventory/inventory.js';
 import type { Monitoring } from './monitoring.js';
 import type { NodeCertificate } from './node-certificate.js';
 import type { Notifications } from './notify/notifications.js';
+import { OpenMetricsPort } from './openmetrics/port.js';
 import { serveLink, serveTrunk } from './sessions/link-service.js';
 import type { SessionRegistry } from './sessions/registry.js';
 import type { SessionServices } from './sessions/services.js';
@@ -35,6 +39,8 @@ export interface ServeOptions {
   readonly publicAddress?: string;
   /** Of machines; default 90 days. */
   readonly certificateLifetime?: Duration;
+  /** Where Prometheus finds latest readings; by default nowhere. */
+  readonly openMetrics?: { readonly host: string; readonly port: number };
 }
 
 export interface ServeModules {
@@ -47,6 +53,8 @@ export interface ServeModules {
   readonly watchers: Watchers;
   readonly monitoring: Monitoring;
   readonly notifications: Notifications;
+  /** See the listener: it costs something for each message, and is left out where nobody looks. */
+  readonly onCall?: (call: FinishedCall) => void;
 }
 
 /** Resolves when it listens, with where machines and people reach it. Faults: contract.port-*. */
@@ -56,24 +64,21 @@ export async function serve(
   scope: Scope,
 ): Promise<{ readonly listener: GrpcListener; readonly publicAddress: string }> {
   const { services, inventory, authority, keys, certificate, latest, watchers, monitoring, notifications } = modules;
-  const { clock, random, log, sessions, metrics } = services;
+  const { clock, random, log, sessions } = services;
   const { directory } = options;
   const trust = authority.bundle;
   const descriptors = loadDescriptors();
-  const onCall = ({ path: method, code, took }: FinishedCall) => metrics.calls.observe(took / 1_000, { method, code });
   const tls = () => ({ key: keys.key.toPem(), cert: certificate.current.pem, ca: trust.pems.join('') });
+  const access = {
+    rules: descriptors.accessRules(),
+    scopes: descriptors.scopes(),
+    authenticate: authenticator({ trust, inventory, clock }),
+    secrets: descriptors.secrets(),
+    enter: new CallBudgets(clock).enter,
+  };
   const listener = new GrpcListener(
-    {
-      ...tls(),
-      host: options.host,
-      port: options.port,
-      access: {
-        rules: descriptors.accessRules(),
-        authenticate: authenticator({ trust, inventory, clock }),
-        secrets: descriptors.secrets(),
-      },
-    },
-    { clock, log, random, onCall },
+    { ...tls(), host: options.host, port: options.port, access },
+    { clock, log, random, ...defined({ onCall: modules.onCall }) },
   );
   const mesh = {
     /** Known only once it listens, where any free port was asked for. */
@@ -105,7 +110,20 @@ export async function serve(
 
   await listener.start();
   scope.own(listener);
-  certificate.keepFresh(scope, () => listener.setCertificate(tls()));
+  const { states } = monitoring;
+  const { presence } = services;
+  const openMetrics =
+    options.openMetrics &&
+    scope.own(
+      await OpenMetricsPort.start(
+        { ...options.openMetrics, ...tls(), access },
+        { inventory, presence, states, latest, clock, log, random },
+      ),
+    );
+  certificate.keepFresh(scope, () => {
+    listener.setCertificate(tls());
+    openMetrics?.setCertificate(tls());
+  });
   // Sessions are told before the listener closes, so that hubs come back at once and do not take it for silence.
   scope.defer(() => {
     health.shutDown();
@@ -123,9 +141,6 @@ const commandsOver = (sessions: SessionRegistry) => ({
       const advice = 'Try again when it is online.';
       throw new ApiFault('api.unavailable', 'the hub has no session now', { advice });
     }
-    const gone = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    });
-    return Promise.race([session.runSensor(sensor), gone]);
+    return Promise.race([session.runSensor(sensor), aborted(signal)]);
   },
 });

@@ -27,6 +27,8 @@ export const TABLES = {
   gap: 0x13,
   /** machine (16), log (16), first flush of the range (u64), sensor (u32) → SeriesBlock. Since 0.1. */
   series: 0x14,
+  /** machine (16), sensor (u32), day since 1970-01-01 (u64) → SummaryBlock. Since 0.1. */
+  summary: 0x15,
   /** alarm id (16) → AlarmRecord. Since 0.1. */
   alarm: 0x20,
   /** maintenance id (16) → MaintenanceRecord. Since 0.1. */

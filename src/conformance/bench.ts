@@ -7,7 +7,7 @@ import type { Duration } from '../kernel/duration.js';
 
 /** How a stream ended. */
 export interface End {
-  /** The name of the trunk.v1.CloseCode in `occ-reason`; empty where there was none. */
+  /** The name of the trunk.v1.CloseCode in the status (ErrorInfo.reason); empty where there was none. */
   readonly reason: string;
   readonly message: string;
   readonly retryAfterMs: number;
@@ -42,6 +42,14 @@ export interface PlayedHub {
   generation: number;
 }
 
+/** A connector that this program plays, with the hub of its own machine. */
+export interface PlayedConnector {
+  readonly certificate: Buffer;
+  readonly hub: PlayedHub;
+  /** One stream of TrunkService.Trunk, nothing interpreted. */
+  openTrunk(): Wire;
+}
+
 /** What the cloud's API says of a hub, to judge by something else than the stream. */
 export interface Judge {
   /** How many readings are held of a log; 0 when it is unknown. */
@@ -57,6 +65,7 @@ export interface Bench {
   readonly api: Judge | undefined;
   /** What the hub enrolled with. */
   readonly token: EnrollmentToken | undefined;
+  readonly connector: PlayedConnector | undefined;
   readonly clock: Clock;
   /** How long an answer may take. */
   readonly patience: Duration;

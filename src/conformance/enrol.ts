@@ -1,5 +1,11 @@
 // The hubs that are played: enrolled like any other, through the target, with keys that live as long as the run.
-import { EnrolAnswer, type EnrollmentToken, EnrolRequest, Role } from '../../gen/occmesh/enrollment/v1/enrollment.js';
+import {
+  EnrolAnswer,
+  type EnrollmentToken,
+  EnrolRequest,
+  type IssuedIdentity,
+  Role,
+} from '../../gen/occmesh/enrollment/v1/enrollment.js';
 import { TrustBundle } from '../identity/certificates.js';
 import { createCsr } from '../identity/csr.js';
 import { sealRequest } from '../identity/enrollment-envelope.js';
@@ -18,13 +24,12 @@ export const newKeys = (): Pick<PlayedHub, 'key' | 'sealingKey'> => ({
 export async function askEnrol(
   target: Pick<Target, 'enrol'>,
   token: EnrollmentToken,
-  { key, sealingKey }: Pick<PlayedHub, 'key' | 'sealingKey'>,
+  keys: Pick<PlayedHub, 'key' | 'sealingKey'>,
   change: Partial<EnrolRequest> = {},
 ): Promise<EnrolAnswer['result']> {
-  const proof = { sealingKey, sealingKeySignature: signSealingKey(key, sealingKey) };
   const request = EnrolRequest.fromPartial({
     ...{ tokenId: token.tokenId, secret: token.secret },
-    identities: [{ role: Role.HUB, csr: await createCsr(key), ...proof }],
+    identities: [await hubIdentity(keys)],
     info: { hostname: 'conformance', software: 'conformance' },
     ...change,
   });
@@ -39,10 +44,41 @@ export async function enrolHub(
   clock: Clock,
 ): Promise<PlayedHub> {
   const keys = newKeys();
-  const result = await askEnrol(target, token, keys);
+  const issued = identityOf(await askEnrol(target, token, keys), Role.HUB);
+  return hubOf(keys, issued, token, clock);
+}
+
+/** A connector, and the hub of its machine. */
+export async function enrolConnector(target: Pick<Target, 'enrol'>, token: EnrollmentToken, clock: Clock) {
+  const [own, hubs] = [newKeys(), newKeys()];
+  const none = new Uint8Array(0);
+  const identities = [
+    { role: Role.CONNECTOR, csr: await createCsr(own.key), sealingKey: none, sealingKeySignature: none },
+    await hubIdentity(hubs),
+  ];
+  const result = await askEnrol(target, token, hubs, { identities });
+  const certificate = Buffer.from(identityOf(result, Role.CONNECTOR).certificate);
+  return { key: own.key, certificate, hub: hubOf(hubs, identityOf(result, Role.HUB), token, clock) };
+}
+
+async function hubIdentity({ key, sealingKey }: Pick<PlayedHub, 'key' | 'sealingKey'>) {
+  const proof = { sealingKey, sealingKeySignature: signSealingKey(key, sealingKey) };
+  return { role: Role.HUB, csr: await createCsr(key), ...proof };
+}
+
+function identityOf(result: EnrolAnswer['result'], role: Role): IssuedIdentity {
   if (result?.$case === 'failure') throw new Broken(`the token was refused: ${result.value.message}`);
-  const [issued] = result?.value.identities ?? [];
-  if (!issued) throw new Broken('the answer to Enrol has no identity');
+  const issued = result?.value.identities.find((identity) => identity.role === role);
+  if (!issued) throw new Broken('the answer to Enrol lacks an identity');
+  return issued;
+}
+
+function hubOf(
+  keys: Pick<PlayedHub, 'key' | 'sealingKey'>,
+  issued: IssuedIdentity,
+  token: EnrollmentToken,
+  clock: Clock,
+): PlayedHub {
   const trust = new TrustBundle(token.caCertificates);
   const { der, identity } = trust.verify(issued.certificate, clock.now(), { role: 'hub' });
   const machineId = Buffer.from(issued.machineId);

@@ -6,8 +6,10 @@ import {
   type SealedAnswer,
 } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 import { LinkServiceService } from '../../gen/occmesh/link/v1/link.js';
+import { TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { GrpcChannel } from '../contract/channel.js';
 import { ContractFault } from '../contract/fault.js';
+import type { AnyMethod } from '../contract/service.js';
 import { MeshCertificate, TrustBundle } from '../identity/certificates.js';
 import { judgeServer, type PeerExpectation } from '../identity/tls.js';
 import { uuidText } from '../identity/uuid.js';
@@ -41,28 +43,11 @@ export class GrpcTarget implements Target {
   }
 
   open(hub: PlayedHub): Wire {
-    const certificate = MeshCertificate.parse(hub.certificate);
-    const credentials = { certificate, key: hub.key, trust: hub.trust };
-    const stream = openStream(
-      LinkServiceService.link,
-      { address: this.address, credentials, expected: this.#expected() },
-      { clock: this.clock, log },
-    );
-    const messages = stream[Symbol.asyncIterator]();
-    const ended = stream.closed.then(endOf);
-    return {
-      ended,
-      send: (envelope) => void stream.write(envelope),
-      receive: async () => {
-        try {
-          const { value, done } = await messages.next();
-          return done ? undefined : value;
-        } catch {
-          return undefined;
-        }
-      },
-      close: () => stream.close(new Error('cut')),
-    };
+    return this.#wire(LinkServiceService.link, hub);
+  }
+
+  openTrunk(connector: Pick<PlayedHub, 'key' | 'certificate' | 'trust'>): Wire {
+    return this.#wire(TrunkServiceService.trunk, connector);
   }
 
   /** Comes again where it is asked to wait. */
@@ -81,6 +66,29 @@ export class GrpcTarget implements Target {
         await channel.stop();
       }
     }
+  }
+
+  #wire(method: AnyMethod, { certificate, key, trust }: Pick<PlayedHub, 'key' | 'certificate' | 'trust'>): Wire {
+    const credentials = { certificate: MeshCertificate.parse(certificate), key, trust };
+    const stream = openStream(
+      method,
+      { address: this.address, credentials, expected: this.#expected() },
+      { clock: this.clock, log },
+    );
+    const messages = stream[Symbol.asyncIterator]();
+    return {
+      ended: stream.closed.then(endOf),
+      send: (message) => void stream.write(message),
+      receive: async () => {
+        try {
+          const { value, done } = await messages.next();
+          return done ? undefined : value;
+        } catch {
+          return undefined;
+        }
+      },
+      close: () => stream.close(new Error('cut')),
+    };
   }
 
   #expected(): PeerExpectation {

@@ -10,8 +10,8 @@ import { uuidText } from '../identity/uuid.js';
 import { seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import { silentLogger } from '../kernel/log.js';
-import type { Judge } from './bench.js';
-import { enrolHub } from './enrol.js';
+import type { Judge, PlayedConnector } from './bench.js';
+import { enrolConnector, enrolHub } from './enrol.js';
 import { GrpcTarget } from './grpc-target.js';
 import { asJson, asTable } from './report.js';
 import type { Finding } from './rule.js';
@@ -19,6 +19,7 @@ import { judge, RULES } from './run.js';
 
 const USAGE = `usage: make conformance TARGET=host:port ARGS="--token-file FILE [more]"
   --token-file FILE  an unused token for a hub, which is played; a second one for another hub, which does nothing wrong
+  --connector-token FILE  one for a connector, which is played, too, where the target is a cloud
   --client FILE      client.yaml of the cloud: its ledger is the judge, and the second hub is retired in the end
   --only PREFIX      these rules only: link.frame
   --patience SECONDS how long an answer may take; default 10
@@ -33,6 +34,7 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: {
       'token-file': { type: 'string', multiple: true, default: [] },
+      'connector-token': { type: 'string' },
       client: { type: 'string' },
       only: { type: 'string', default: '' },
       patience: { type: 'string', default: '10' },
@@ -60,6 +62,7 @@ async function main(): Promise<number> {
   const hub = await enrolHub(target, first, clock);
   const bench = {
     ...{ target, hub, token: first, clock, patience: seconds(patience), seenBroken: new Map<string, string>() },
+    connector: await connectorFor(target, values['connector-token']),
     witness: second && (await enrolHub(target, second, clock)),
     api: client && judgeBy(client),
   };
@@ -70,6 +73,14 @@ async function main(): Promise<number> {
   }
   terminal.stdout.write(values.json ? asJson(`${target.role} ${address}`, findings) : `\n${asTable(findings, paint)}`);
   return findings.some(({ outcome }) => outcome === 'broken') ? 1 : 0;
+}
+
+/** None where the target is a connector itself. */
+async function connectorFor(target: GrpcTarget, file: string | undefined): Promise<PlayedConnector | undefined> {
+  const token = await readTokenFile(file, terminal, silentLogger);
+  if (!token || target.role !== 'cloud') return undefined;
+  const { key, certificate, hub } = await enrolConnector(target, token, terminal.clock);
+  return { certificate, hub, openTrunk: () => target.openTrunk({ key, certificate, trust: hub.trust }) };
 }
 
 function judgeBy(client: MeshClient): Judge {

@@ -2,8 +2,8 @@
 // back; it is kept unless it throws Broken.
 import type { Bench } from './bench.js';
 
-/** What a rule needs besides one hub: a second hub, the cloud's API, the token that the hub enrolled with. */
-export type Need = 'witness' | 'api' | 'token';
+/** What a rule needs besides one hub: a second hub, the cloud's API, the hub's token, a connector (the target is a cloud). */
+export type Need = 'witness' | 'api' | 'token' | 'connector';
 
 export interface Rule {
   /** Stable: other programs branch on it. */

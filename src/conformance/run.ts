@@ -4,11 +4,13 @@ import { milliseconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Bench } from './bench.js';
 import { Broken, type Finding, type Need, type Rule } from './rule.js';
+import { BATCHES } from './rules/batches.js';
 import { ENROLLMENT } from './rules/enrollment.js';
 import { FRAMES, WATCHED } from './rules/frames.js';
 import { HANDSHAKE } from './rules/handshake.js';
 import { LAST, SESSIONS } from './rules/sessions.js';
 import { STORING } from './rules/storing.js';
+import { TRUNK } from './rules/trunk.js';
 import { Session } from './session.js';
 
 export const RULES: readonly Rule[] = [
@@ -16,7 +18,9 @@ export const RULES: readonly Rule[] = [
   ...HANDSHAKE,
   ...FRAMES,
   ...STORING,
+  ...BATCHES,
   ...SESSIONS,
+  ...TRUNK,
   ...WATCHED,
   ...LAST,
 ];
@@ -24,6 +28,7 @@ export const RULES: readonly Rule[] = [
 const MISSING: Readonly<Record<Need, string>> = {
   witness: 'needs a second hub (another --token-file)',
   api: 'needs the API (--client)',
+  connector: 'needs a connector (--connector-token), and a cloud to talk to',
   token: 'needs the token that the hub enrolled with',
 };
 

@@ -2,9 +2,10 @@
 // comes down keeps to what holds for every frame.
 import { Envelope, Hello, Lane, LinkDown, LinkUp, type Welcome } from '../../gen/occmesh/link/v1/link.js';
 import { sleep } from '../kernel/clock.js';
-import { type Duration, milliseconds } from '../kernel/duration.js';
+import { milliseconds } from '../kernel/duration.js';
 import { systemRandom } from '../kernel/random.js';
 import type { Bench, End, PlayedHub, Wire } from './bench.js';
+import { within } from './patience.js';
 import { Broken, require } from './rule.js';
 import { type FrameKeys, helloText, KeyAgreement, macOf, welcomeText } from './wire.js';
 
@@ -203,19 +204,4 @@ const told = (end: End): string => `${end.reason || 'no reason'}${end.message ==
 
 function envelope(parts: Partial<Envelope>): Uint8Array {
   return Envelope.encode(Envelope.fromPartial({ lane: Lane.CONTROL, ...parts })).finish();
-}
-
-/** Rejects with Broken when it takes too long. */
-async function within<T>(bench: Bench, promise: Promise<T>, what: string): Promise<T> {
-  const over = new AbortController();
-  const seconds = (bench.patience as Duration) / 1_000;
-  const late = sleep(bench.clock, bench.patience, over.signal).then(() => {
-    throw new Broken(`expected ${what}, nothing came within ${seconds} s`);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    over.abort();
-    late.catch(() => undefined);
-  }
 }

@@ -8,7 +8,7 @@ import {
   type ServerInterceptor,
   status as Status,
 } from '@grpc/grpc-js';
-import { Caller } from '../../gen/occmesh/access/v1/access.js';
+import { Caller, type Scope } from '../../gen/occmesh/access/v1/access.js';
 import type { Clock } from '../kernel/clock.js';
 import { defined } from '../kernel/defined.js';
 import { describe } from '../kernel/fault.js';
@@ -32,7 +32,7 @@ export interface CallCredentials {
   readonly peer: string;
 }
 
-export type UserCaller = Caller.OPERATOR | Caller.CUSTOMER_ADMIN | Caller.CUSTOMER_READER;
+export type UserCaller = Caller.OPERATOR | Caller.CUSTOMER_ADMIN | Caller.CUSTOMER_READER | Caller.SERVICE;
 
 /** Who is calling, as far as it has been proved. */
 export type Principal =
@@ -49,8 +49,10 @@ export type Principal =
   | {
       readonly kind: 'user';
       readonly caller: UserCaller;
-      /** Absent for operators, who see every customer. */
+      /** Absent for operators, and for services that they let see every customer. */
       readonly customerId?: string;
+      /** Of services. */
+      readonly scopes?: readonly Scope[];
       readonly tokenId: string;
     };
 
@@ -81,9 +83,13 @@ export function admissionOf(call: { readonly metadata: Metadata }): Admission {
 
 export interface AccessOptions {
   readonly rules: AccessRules;
+  /** What a service needs to call a method, by path. Default: no service may call anything. */
+  readonly scopes?: ReadonlyMap<string, Scope>;
   readonly authenticate: Authenticate;
   /** Paths of methods whose requests are wiped when the call is over. Default: none. */
   readonly secrets?: ReadonlySet<string>;
+  /** Called when a call has been let in; throws when it is one too many. What it returns is called once, at the end. */
+  readonly enter?: (principal: Principal) => () => void;
 }
 
 /** Of messages: see limits.ts. */
@@ -129,18 +135,28 @@ export function accessInterceptor(
       if (isSecret) pieces.push(piece);
       arrival.piece(piece.length);
     });
-    const wipe = () => {
+    let ended = false;
+    let leave: () => void = () => undefined;
+    const end = () => {
       for (const piece of pieces.splice(0)) piece.fill(0);
+      ended = true;
+      leave();
+      leave = () => undefined;
     };
     return new ServerInterceptingCall(next, {
       sendStatus: (status, pass) => {
-        wipe();
+        end();
         pass(status);
       },
       start: (begin) =>
         begin({
           onReceiveMetadata: (metadata, pass) => {
-            admit(options, path, metadata, next, stream.encoding).then(
+            const entered = admit(options, path, metadata, next, stream.encoding).then((principal) => {
+              // Whoever has gone meanwhile takes up no room.
+              if (!ended) leave = options.enter?.(principal) ?? leave;
+              return principal;
+            });
+            entered.then(
               (principal) => {
                 admitted.set(metadata, { principal, peer: next.getPeer(), stream });
                 pass(metadata);
@@ -162,7 +178,7 @@ export function accessInterceptor(
           },
           onCancel: () => {
             arrival.end();
-            wipe();
+            end();
             const cause = endedByLibrary(stream);
             if (cause !== undefined) modules.onRefused({ peer: next.getPeer(), path, cause });
           },
@@ -200,16 +216,29 @@ async function admit(
   // No look at credentials here: enrolment and renewal must work with a certificate that is expired or refused elsewhere.
   if (allowed.includes(Caller.ANYONE)) return ANONYMOUS;
   const certificate = certificateOf(call);
-  const bearer = bearerIn(metadata);
-  const principal = await options.authenticate({
-    path,
-    peer: call.getPeer(),
-    ...defined({ certificate, bearer }),
-  });
+  const bearer = bearerIn(metadata.get('authorization'));
+  return permitted(options, { path, peer: call.getPeer(), ...defined({ certificate, bearer }) });
+}
+
+/** Who is calling, if the rule of the method lets them: also of what is served under its rule besides gRPC. */
+export async function permitted(
+  options: Pick<AccessOptions, 'rules' | 'scopes' | 'authenticate'>,
+  credentials: CallCredentials,
+): Promise<Principal> {
+  const { path } = credentials;
+  const allowed = options.rules.get(path) ?? [];
+  const principal = await options.authenticate(credentials);
   const caller = callerOf(principal);
   if (caller === undefined) throw missingCredential(allowed);
-  if (!allowed.includes(caller)) {
+  const scope = options.scopes?.get(path);
+  if (caller === Caller.SERVICE ? scope === undefined : !allowed.includes(caller)) {
     throw new ContractFault('contract.denied', `${path} is not for ${nameOf(caller)}`, { permanent: true });
+  }
+  if (principal.kind === 'user' && caller === Caller.SERVICE && !principal.scopes?.some((own) => own === scope)) {
+    throw new ContractFault('contract.denied', `the scopes of this token do not let it call ${path}`, {
+      permanent: true,
+      advice: 'Ask for a token with the scope that the contract names.',
+    });
   }
   return principal;
 }
@@ -219,8 +248,8 @@ function certificateOf(call: ServerInterceptingCallInterface): Buffer | undefine
   return call.getAuthContext().sslPeerCertificate?.raw;
 }
 
-function bearerIn(metadata: Metadata): string | undefined {
-  const values = metadata.get('authorization');
+/** The API token in values of `authorization`; undefined for none at all. Faults: contract.unauthenticated. */
+export function bearerIn(values: readonly unknown[]): string | undefined {
   if (values.length === 0) return undefined;
   const match = values.length === 1 ? /^bearer +(\S+)$/i.exec(String(values[0])) : null;
   if (!match?.[1] || match[1].length > MAX_BEARER) {
@@ -262,6 +291,7 @@ const NAMES: { readonly [caller: number]: string } = {
   [Caller.OPERATOR]: 'operators',
   [Caller.CUSTOMER_ADMIN]: 'administrators of a customer',
   [Caller.CUSTOMER_READER]: 'readers of a customer',
+  [Caller.SERVICE]: 'services',
 };
 
 const nameOf = (caller: Caller): string => NAMES[caller] ?? 'this caller';

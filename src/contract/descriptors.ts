@@ -11,7 +11,7 @@ import {
   hasOption,
 } from '@bufbuild/protobuf';
 import { type FileDescriptorSet, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt';
-import { Caller } from '../../gen/occmesh/access/v1/access.js';
+import { Caller, Scope } from '../../gen/occmesh/access/v1/access.js';
 import { ContractFault } from './fault.js';
 
 /** Full method path, `/occmesh.link.v1.LinkService/Link`, to whoever may call it. Absent or empty: nobody. */
@@ -75,6 +75,17 @@ export class Descriptors {
     return rules;
   }
 
+  /** What a service needs to call a method, by path. */
+  scopes(): ReadonlyMap<string, Scope> {
+    const option = this.registry.getExtension(ACCESS_OPTION);
+    const scopes = new Map<string, Scope>();
+    for (const method of this.services().flatMap((service) => service.methods)) {
+      const scope = option && hasOption(method, option) ? scopeIn(getOption(method, option)) : undefined;
+      if (scope !== undefined) scopes.set(infoOf(method).path, scope);
+    }
+    return scopes;
+  }
+
   /** Paths of the methods that change something, as the access option says. */
   changes(): ReadonlySet<string> {
     return this.#flagged('changes');
@@ -115,6 +126,12 @@ function callersIn(access: unknown): Caller[] {
   const callers = access !== null && typeof access === 'object' && 'callers' in access ? access.callers : undefined;
   if (!Array.isArray(callers)) return [];
   return callers.filter((caller) => typeof caller === 'number' && caller in Caller && caller !== Caller.UNSPECIFIED);
+}
+
+/** As callersIn. */
+function scopeIn(access: unknown): Scope | undefined {
+  const scope: unknown = access !== null && typeof access === 'object' ? Reflect.get(access, 'scope') : undefined;
+  return typeof scope === 'number' && scope in Scope && scope !== Scope.UNSPECIFIED ? scope : undefined;
 }
 
 let loaded: Descriptors | undefined;

@@ -52,6 +52,17 @@ export interface HandlerModules {
   readonly translator: StatusTranslator;
 }
 
+/** Rejects with the signal's reason as soon as it is aborted; whoever races with it need not care for it otherwise. */
+export function aborted(signal: AbortSignal): Promise<never> {
+  const end = new Promise<never>((_, reject) => {
+    const give = () => reject(signal.reason);
+    if (signal.aborted) give();
+    else signal.addEventListener('abort', give, { once: true });
+  });
+  end.catch(() => undefined);
+  return end;
+}
+
 interface AnyCall {
   readonly metadata: Metadata;
   getDeadline(): Date | number;

@@ -25,7 +25,7 @@ import { Oddities } from './oddities.js';
 import { type AnyMethod, type AnyService, rawMethod } from './service.js';
 import { StatusTranslator } from './status.js';
 import { type FinishedCall, timingInterceptor } from './timing.js';
-import { type CertificateOptions, type PortCounters, TlsPort } from './tls-port.js';
+import { type CertificateOptions, type PortCounters, peerOf, TlsPort } from './tls-port.js';
 import { createInjector, type Injector } from './windows.js';
 
 export interface ListenerOptions extends CertificateOptions {
@@ -93,7 +93,10 @@ export class GrpcListener implements Stoppable {
       { ...options, limits: this.#limits },
       {
         h2: (socket) => this.#injector.connections.injectConnection(socket),
-        http1: (socket) => signpost.answer(socket),
+        http1: (socket) => {
+          this.#oddities.note({ peer: peerOf(socket) }, 'HTTP/1.1 where gRPC is spoken');
+          signpost.answer(socket);
+        },
       },
       modules.log,
       this.#oddities,

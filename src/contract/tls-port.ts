@@ -25,7 +25,9 @@ export interface TlsPortOptions extends CertificateOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly limits: ListenerLimits;
+  readonly limits: Pick<ListenerLimits, 'connections' | 'connectionsPerAddress' | 'handshake'>;
+  /** What chooses the port, for advice; default `--listen`. */
+  readonly flag?: string;
 }
 
 export interface TlsPortHandlers {
@@ -76,7 +78,6 @@ export class TlsPort implements Stoppable {
       socket.on('error', (error) => this.log.debug({ err: error }, 'a connection broke'));
       if (socket.alpnProtocol === 'h2') return handlers.h2(socket);
       this.counters.http1 += 1;
-      oddities.note({ peer: peerOf(socket) }, 'HTTP/1.1 where gRPC is spoken');
       handlers.http1(socket);
     });
     this.#tls.on('tlsClientError', (error, socket) => {
@@ -101,9 +102,9 @@ export class TlsPort implements Stoppable {
 
   /** Faults: contract.port-in-use, contract.port-forbidden, contract.cannot-listen. */
   start(): Promise<void> {
-    const { host, port } = this.options;
+    const { host, port, flag = '--listen' } = this.options;
     return new Promise((resolve, reject) => {
-      const onError = (error: NodeJS.ErrnoException) => reject(cannotListen(host, port, error));
+      const onError = (error: NodeJS.ErrnoException) => reject(cannotListen(host, port, flag, error));
       this.#tcp.once('error', onError);
       this.#tcp.listen({ host, port, backlog: 1_024 }, () => {
         this.#tcp.off('error', onError);
@@ -161,7 +162,8 @@ export class TlsPort implements Stoppable {
   }
 }
 
-const peerOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress ?? 'gone'}:${remotePort ?? 0}`;
+export const peerOf = ({ remoteAddress, remotePort }: Socket): string =>
+  `${remoteAddress ?? 'gone'}:${remotePort ?? 0}`;
 
 /** OpenSSL's own words, without the numbers and file names around them. */
 const reasonOf = (error: Error & { reason?: unknown }): string =>
@@ -192,12 +194,12 @@ function usable<T>(make: () => T): T {
   }
 }
 
-function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException): ContractFault {
+function cannotListen(host: string, port: number, flag: string, cause: NodeJS.ErrnoException): ContractFault {
   const where = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   if (cause.code === 'EADDRINUSE') {
     return new ContractFault('contract.port-in-use', `another program listens on ${where}`, {
       cause,
-      advice: 'Stop it, or choose another port with --listen.',
+      advice: `Stop it, or choose another port with ${flag}.`,
     });
   }
   if (cause.code === 'EACCES' || cause.code === 'EPERM') {
@@ -205,7 +207,7 @@ function cannotListen(host: string, port: number, cause: NodeJS.ErrnoException):
       cause,
       permanent: true,
       advice:
-        'Choose another port with --listen, or allow it: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, ' +
+        `Choose another port with ${flag}, or allow it: AmbientCapabilities=CAP_NET_BIND_SERVICE in the systemd unit, ` +
         'or setcap cap_net_bind_service=+ep on the node program.',
     });
   }

@@ -2,6 +2,7 @@
 // nothing of how either came about.
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
+import type { FlushRange } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import { every, type LogLedger, type MeshClient } from '../client/index.js';
 
 export interface Verdict {
@@ -9,10 +10,12 @@ export interface Verdict {
   readonly durable: number;
   /** Readings that the cloud holds. */
   readonly stored: number;
-  /** Durable, not held, and not inside a gap. */
+  /** Durable, not held, neither inside a gap nor expired. */
   readonly lost: number;
   /** Durable, not held, but inside a gap on record. */
   readonly inGaps: number;
+  /** Durable, not held any more: it was older than the customer keeps readings. */
+  readonly expired: number;
   /** Held more than once: the same identity twice, or the same measurement under two identities. */
   readonly duplicated: number;
   /** Held with other content than the hub recorded. */
@@ -77,20 +80,28 @@ export async function judge(client: MeshClient, machineId: string, journals: rea
     }
   }
   for (const [what, count] of contents) duplicated += Math.max(0, count - Math.max(1, recorded.get(what) ?? 1));
-  const gaps = await gapsOf(client, machineId);
-  const inGaps = missing.filter(({ log, flush }) => gaps(log, flush)).length;
-  return { durable: lines.length, stored, lost: missing.length - inGaps, inGaps, duplicated, altered };
+  const fates = await fatesOf(client, machineId);
+  const count = (fate: Fate) => missing.filter(({ log, flush }) => fates(log, flush) === fate).length;
+  const [lost, inGaps, expired] = [count('lost'), count('in a gap'), count('expired')];
+  return { durable: lines.length, stored, lost, inGaps, expired, duplicated, altered };
 }
 
 const MIN_TIME = -8_640_000_000_000;
 
-async function gapsOf(client: MeshClient, machineId: string): Promise<(log: string, flush: number) => boolean> {
-  const lost = new Map<string, LogLedger['lost']>();
+/** Of a flush that is not there. */
+type Fate = 'expired' | 'in a gap' | 'lost';
+
+async function fatesOf(client: MeshClient, machineId: string): Promise<(log: string, flush: number) => Fate> {
+  const ledgers = new Map<string, LogLedger>();
   for await (const log of every(client.readings.getLedger, 'logs', { machineId })) {
-    lost.set(Buffer.from(log.log).toString('hex'), log.lost);
+    ledgers.set(Buffer.from(log.log).toString('hex'), log);
   }
-  return (log, flush) =>
-    (lost.get(log) ?? []).some(({ range }) => range && flush >= range.first && flush < range.first + range.count);
+  return (log, flush) => {
+    const has = (range?: FlushRange) => range && flush >= range.first && flush < range.first + range.count;
+    const { expired = [], lost = [] } = ledgers.get(log) ?? {};
+    if (expired.some(has)) return 'expired';
+    return lost.some(({ range }) => has(range)) ? 'in a gap' : 'lost';
+  };
 }
 
 /** A journal's lines; the last one may be cut by a kill, and then was never reported. */
@@ -105,7 +116,7 @@ async function* linesOf(journal: string): AsyncGenerator<Line> {
 }
 
 export function sum(verdicts: readonly Verdict[]): Verdict {
-  const total = { durable: 0, stored: 0, lost: 0, inGaps: 0, duplicated: 0, altered: 0 };
+  const total = { durable: 0, stored: 0, lost: 0, inGaps: 0, expired: 0, duplicated: 0, altered: 0 };
   for (const verdict of verdicts) for (const key of Object.keys(total) as (keyof Verdict)[]) total[key] += verdict[key];
   return total;
 }

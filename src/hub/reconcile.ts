@@ -80,9 +80,11 @@ export class Reconciler {
     await this.wal.reappend(log, partedAt);
   }
 
-  async #isSame(log: Buffer, { flush, chain }: FlushDigest): Promise<boolean> {
-    if (chain.length !== FLUSH_DIGEST_BYTES) return (await this.wal.chainAt(log, flush))?.equals(chain) ?? false;
+  async #isSame(log: Buffer, { flush, chain, expiredUntilMs }: FlushDigest): Promise<boolean> {
+    if (chain.length !== FLUSH_DIGEST_BYTES && chain.length > 0)
+      return (await this.wal.chainAt(log, flush))?.equals(chain) ?? false;
     const [own] = await this.wal.read(log, flush, { maxReadings: 1, maxBytes: 1, until: flush + 1 });
+    if (own && chain.length === 0) return own.readings.every(({ takenAt }) => takenAt <= expiredUntilMs);
     return own !== undefined && flushDigest(own.readings).equals(chain);
   }
 

@@ -45,20 +45,13 @@ export class PrometheusMeters implements Meters {
       }
       case 'counter': {
         const metric = new Counter({ ...options, collect: () => look() });
-        // From the start, so that the first one is seen as an increase.
-        const begin = () => {
-          metric.reset();
-          for (const values of combinations(line)) metric.inc(values, 0);
-        };
-        begin();
         let look = (): void | Promise<void> => undefined;
+        // From the start, so that the first one is seen as an increase.
+        begin(metric, line);
         return {
           add: (amount: number, values?: Values) => metric.inc(bounded(values), amount),
           read: (source: Source) => {
-            look = this.#looker(line, source, (found) => {
-              begin();
-              for (const [values, amount] of found) metric.inc(values, amount);
-            });
+            look = this.#looker(line, metric, source);
           },
         };
       }
@@ -67,29 +60,41 @@ export class PrometheusMeters implements Meters {
         let look = (): void | Promise<void> => undefined;
         return {
           read: (source: Source) => {
-            look = this.#looker(line, source, (found) => {
-              metric.reset();
-              for (const values of combinations(line)) metric.set(values, 0);
-              for (const [values, amount] of found) metric.inc(values, amount);
-            });
+            look = this.#looker(line, metric, source);
           },
         };
       }
     }
   }
 
-  #looker(line: MetricLine, source: Source, take: (found: readonly (readonly [Values, number])[]) => void) {
-    return async (): Promise<void> => {
+  #looker(line: MetricLine, metric: Settable, source: Source): () => Promise<void> {
+    return async () => {
       try {
         const found: unknown = await source();
-        const all = typeof found === 'number' ? [[{}, found] as const] : [...(found as Iterable<[Values, number]>)];
-        take(all.map(([values, amount]) => [boundedBy(line, values), amount]));
+        begin(metric, line);
+        const all = typeof found === 'number' ? [[{}, found] as const] : (found as Iterable<[Values, number]>);
+        for (const [values, amount] of all) metric.inc(boundedBy(line, values), amount);
       } catch (thrown) {
-        take([]);
+        metric.reset();
+        // Without labels it would be nought now, which is not true either.
+        if (Object.keys(line.labels).length === 0) metric.remove();
         this.#onFailure(line.name, thrown);
       }
     };
   }
+}
+
+/** What a counter and a gauge have in common. */
+interface Settable {
+  reset(): void;
+  remove(): void;
+  inc(labels: Values, amount: number): void;
+}
+
+/** Everything that may be is nought. */
+function begin(metric: Settable, line: MetricLine): void {
+  metric.reset();
+  for (const values of combinations(line)) metric.inc(values, 0);
 }
 
 /** Whatever somebody says, there are only as many series as the table allows. */

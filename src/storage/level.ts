@@ -121,6 +121,10 @@ export class LevelStore implements Store {
     return this.#group.onReset(listener);
   }
 
+  async reclaim({ from, until }: Pick<Range, 'from' | 'until'>): Promise<void> {
+    await this.#read((level) => level.compactRange(view(from), view(until)));
+  }
+
   async size(): Promise<number> {
     let bytes = 0;
     for (const name of await readdir(this.options.directory)) {

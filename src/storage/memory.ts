@@ -80,6 +80,10 @@ export class MemoryStore implements Store {
     return this.#group.onReset(listener);
   }
 
+  async reclaim(): Promise<void> {
+    if (this.#stopped) throw closed();
+  }
+
   async size(): Promise<number> {
     let bytes = 0;
     for (const [key, value] of this.#content) bytes += key.length + value.length;

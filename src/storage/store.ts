@@ -60,6 +60,12 @@ export interface Store extends Stoppable {
   /** Registers a listener for the moment after a failed write; returns its removal. */
   onReset(listener: () => Promise<void>): () => void;
 
+  /**
+   * Gives back what was deleted in a range, as far as that can be done at once; reads and writes go on meanwhile. Faults as
+   * for get.
+   */
+  reclaim(range: Pick<Range, 'from' | 'until'>): Promise<void>;
+
   /** Bytes on disk, roughly. */
   size(): Promise<number>;
 }

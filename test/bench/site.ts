@@ -134,6 +134,16 @@ export class Site implements Stoppable {
     return this.#client;
   }
 
+  /** Likewise, with a connection of its own; closed by whoever asked for it. */
+  async anotherClient(): Promise<MeshClient> {
+    const { caBundle, operatorToken } = cloudPaths(this.#here(this.plan.cloud));
+    return connect({
+      cloud: `127.0.0.1:${this.plan.ports.cloud}`,
+      ca: await readFile(caBundle, 'utf8'),
+      token: await readFile(operatorToken, 'utf8'),
+    });
+  }
+
   get store(): string {
     return cloudPaths(this.#here(this.plan.cloud)).store;
   }
@@ -182,19 +192,14 @@ export class Site implements Stoppable {
     const { clock } = this.context;
     const { ports } = this.plan;
     const { delay = milliseconds(0) } = this.options;
-    const { caBundle, operatorToken } = cloudPaths(this.#here(this.plan.cloud));
     this.#internet = await Internet.start(() => ports.cloud, { port: ports.internet, delay }, clock);
     this.#scope.own(this.#internet);
     this.#scope.own(this.cloud);
     this.#scope.own(this.connector);
     this.cloud.start();
     await this.cloud.untilLog(/cloud is up/, seconds(60));
-    this.#client = connect({
-      cloud: `127.0.0.1:${ports.cloud}`,
-      ca: await readFile(caBundle, 'utf8'),
-      token: await readFile(operatorToken, 'utf8'),
-    });
-    const client = this.#client;
+    const client = await this.anotherClient();
+    this.#client = client;
     this.#scope.defer(() => client.close());
   }
 

@@ -2,9 +2,15 @@
 // handler runs.
 import { Metadata } from '@grpc/grpc-js';
 import { expect } from 'chai';
-import { Caller } from '../../gen/occmesh/access/v1/access.js';
+import { Caller, Scope } from '../../gen/occmesh/access/v1/access.js';
 import { LinkServiceService } from '../../gen/occmesh/link/v1/link.js';
-import { GetLedgerRequest, ReadingServiceService } from '../../gen/occmesh/readings/v1/readings.js';
+import {
+  AggregateReadingsRequest,
+  GetLedgerRequest,
+  QueryReadingsRequest,
+  ReadingServiceService,
+  WatchReadingsRequest,
+} from '../../gen/occmesh/readings/v1/readings.js';
 import { SecretServiceService } from '../../gen/occmesh/secrets/v1/secrets.js';
 import { TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { ANONYMOUS, accessInterceptor, type Principal } from '../../src/contract/access.js';
@@ -18,6 +24,7 @@ import { silentLogger } from '../../src/kernel/log.js';
 import { systemRandom } from '../../src/kernel/random.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { testAuthority } from '../support/throwaway-certificates.js';
+import { until } from '../support/until.js';
 import { authenticator, Edge, testPki } from './edge.js';
 import { faultOf } from './expect-fault.js';
 
@@ -118,6 +125,100 @@ describe('access rules', () => {
       const fault = await faultOf(link(edge.channel(undefined, { tls: { ca: authority.ca, cert, key } })));
       expect(fault.code).to.equal('contract.unauthenticated');
     }
+  });
+
+  it('let a service call what the scopes of its token say, and nothing else', async () => {
+    await using edge = await linkEdge();
+    const channel = edge.channel();
+    const ledger = (token: string) =>
+      channel.unary(ReadingServiceService.getLedger, NOTHING, { metadata: bearer(`Bearer ${token}`) });
+    expect(await ledger('service')).to.be.an('object');
+    const fault = await faultOf(ledger('other-service'));
+    expect(fault.code).to.equal('contract.denied');
+    expect(fault.message).to.contain('scopes');
+  });
+
+  it('have a scope for every method that people may call, but for what is for people only', () => {
+    const FOR_PEOPLE: { readonly [path: string]: string } = {
+      '/occmesh.inventory.v1.TokenService/CreateApiToken': 'it could give itself other rights',
+      '/occmesh.inventory.v1.TokenService/ListTokens': 'belongs to making them',
+      '/occmesh.inventory.v1.TokenService/RevokeToken': 'it could lock others out',
+      '/occmesh.events.v1.NotificationService/CreateChannel': 'it could have everything sent elsewhere',
+      '/occmesh.events.v1.NotificationService/ListChannels': 'shows who is told',
+      '/occmesh.events.v1.NotificationService/DeleteChannel': 'nobody would be told any more',
+      '/occmesh.events.v1.NotificationService/TestChannel': 'sends messages to people',
+    };
+    const descriptors = loadDescriptors();
+    const scopes = descriptors.scopes();
+    const forPeople = [...descriptors.accessRules()].filter(([, callers]) =>
+      callers.some((caller) => caller === Caller.CUSTOMER_ADMIN || caller === Caller.CUSTOMER_READER),
+    );
+    expect(forPeople.length).to.be.greaterThan(20);
+    for (const [path, callers] of forPeople) {
+      expect(scopes.has(path), path).to.equal(FOR_PEOPLE[path] === undefined);
+      expect(callers, 'services are let in by their scope').to.not.include(Caller.SERVICE);
+    }
+    // Whoever only reads changes nothing.
+    for (const path of descriptors.changes()) expect(Scope[scopes.get(path) ?? 0], path).to.not.match(/_READ$/);
+    for (const [path, callers] of descriptors.accessRules())
+      if (!callers.includes(Caller.OPERATOR)) expect(scopes.has(path), path).to.equal(false);
+  });
+
+  it('count calls from their beginning to their end, however they end', async () => {
+    let [entered, inside, most] = [0, 0, 2];
+    const enter = (principal: Principal) => {
+      expect(principal.kind).to.equal('user');
+      if (inside >= most) throw new ContractFault('contract.exhausted', 'too many', { retryAfter: seconds(7) });
+      entered += 1;
+      inside += 1;
+      return () => {
+        inside -= 1;
+      };
+    };
+    await using edge = await Edge.make({ access: { enter } });
+    let begin: () => void = () => undefined;
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve;
+    });
+    edge.listener.add(ReadingServiceService, {
+      getLatest: async () => ({ readings: [], nextPageToken: '' }),
+      queryReadings: async function* () {},
+      aggregateReadings: async function* () {
+        yield { machineId: '', sensor: 1, content: undefined };
+        throw new ContractFault('contract.invalid', 'no');
+      },
+      watchReadings: async function* (_, { signal }) {
+        begin();
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+      },
+      getLedger: async () => ({ logs: [], nextPageToken: '' }),
+    });
+    await edge.listener.start();
+    const channel = edge.channel();
+    const options = { metadata: bearer('Bearer reader') };
+    const drained = async (stream: AsyncIterable<unknown>) => {
+      for await (const _ of stream);
+    };
+    await channel.unary(ReadingServiceService.getLedger, NOTHING, options);
+    await drained(
+      channel.serverStream(ReadingServiceService.queryReadings, QueryReadingsRequest.fromPartial({}), options),
+    );
+    const failing = AggregateReadingsRequest.fromPartial({});
+    await faultOf(drained(channel.serverStream(ReadingServiceService.aggregateReadings, failing, options)));
+    expect([entered, inside]).to.deep.equal([3, 0]);
+    const stop = new AbortController();
+    const request = WatchReadingsRequest.fromPartial({});
+    const watching = drained(
+      channel.serverStream(ReadingServiceService.watchReadings, request, { ...options, signal: stop.signal }),
+    ).catch(() => undefined);
+    await begun;
+    expect(inside).to.equal(1);
+    most = 1;
+    const fault = await faultOf(channel.unary(ReadingServiceService.getLedger, NOTHING, options));
+    expect([fault.code, fault.retryAfter]).to.deep.equal(['contract.exhausted', seconds(7)]);
+    stop.abort();
+    await watching;
+    await until(() => inside === 0, 'the call that was given up counts no more');
   });
 
   it('tell tokens from one another', async () => {

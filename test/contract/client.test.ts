@@ -1,7 +1,7 @@
 // The package's client, as a service uses it: whom it believes, what it sends, how its calls end.
 import { expect } from 'chai';
-import { type ConnectOptions, connect, every, type MeshClient, Outcome, State } from '../../src/client/index.js';
-import { ApiFault } from '../../src/contract/fault.js';
+import { type ConnectOptions, connect, every, type MeshClient, Outcome, Role, State } from '../../src/client/index.js';
+import { ApiFault, ContractFault } from '../../src/contract/fault.js';
 import { IdentityFault } from '../../src/identity/fault.js';
 import type { MeshRole } from '../../src/identity/spiffe.js';
 import { milliseconds } from '../../src/kernel/duration.js';
@@ -37,12 +37,18 @@ describe('client', () => {
     expect((await client.readings.getLatest()).readings[1]?.state).to.equal(State.CRITICAL);
     expect((await client.tokens.listTokens({})).tokens).to.have.length(2);
     // What is absent has the contract's default; what is undefined counts as absent.
-    expect(cloud.asked('listMachines')).to.deep.equal([
-      { customerId: ACME, pageSize: 0, pageToken: '', includeRetired: false },
-    ]);
+    const filter = { includeRetired: false, states: [], role: Role.UNSPECIFIED, nameContains: '', readMask: undefined };
+    expect(cloud.asked('listMachines')).to.deep.equal([{ customerId: ACME, pageSize: 0, pageToken: '', ...filter }]);
     await client.customers.updateCustomer({ id: ACME, name: undefined, directAllowed: false });
     expect(cloud.asked('updateCustomer')).to.deep.equal([
-      { id: ACME, name: undefined, directAllowed: false, fallbackAfterMs: undefined },
+      {
+        id: ACME,
+        name: undefined,
+        directAllowed: false,
+        fallbackAfterMs: undefined,
+        rawRetentionMs: undefined,
+        summaryRetentionMs: undefined,
+      },
     ]);
   });
 
@@ -119,6 +125,42 @@ describe('client', () => {
     expect(fault.permanent).to.equal(true);
   });
 
+  it('calls once more when the cloud was away, unless that could do something twice', async () => {
+    const cloud = await FakeCloud.start(scope);
+    const away = () => new ContractFault('contract.unavailable', 'away');
+    const client = clientOf(cloud);
+    cloud.failNext = away();
+    expect((await client.customers.listCustomers()).customers).to.have.length(1);
+    expect(cloud.calls).to.have.length(2);
+    cloud.failNext = away();
+    expect((await faultOf(client.sensors.runSensor({ id: `${PC}/1` }))).code).to.equal('contract.unavailable');
+    expect(cloud.asked('runSensor')).to.have.length(1);
+    cloud.failNext = away();
+    await client.customers.createCustomer({ name: 'x' });
+    cloud.failNext = away();
+    await client.customers.createCustomer({ name: 'x', requestId: 'mine' });
+    const [first, again, ...mine] = cloud.requestIds;
+    expect(first).to.equal(again).and.not.equal('');
+    expect(mine).to.deep.equal(['mine', 'mine']);
+    cloud.failNext = away();
+    const impatient = clientOf(cloud, { tries: 1 });
+    expect((await faultOf(impatient.customers.listCustomers())).code).to.equal('contract.unavailable');
+  });
+
+  it('takes many calls at a time without a warning', async () => {
+    const cloud = await FakeCloud.start(scope);
+    const client = clientOf(cloud);
+    const warnings: string[] = [];
+    const note = ({ message }: Error) => warnings.push(message);
+    process.on('warning', note);
+    try {
+      await Promise.all(Array.from({ length: 30 }, () => client.customers.listCustomers()));
+    } finally {
+      process.off('warning', note);
+    }
+    expect(warnings).to.deep.equal([]);
+  });
+
   it('gives up after 15 seconds, or what was said instead, and streams only when told', async () => {
     const cloud = await FakeCloud.start(scope);
     for (const [options, limit] of [
@@ -155,6 +197,19 @@ describe('client', () => {
     all.abort();
     expect((await stream).code).to.equal('contract.cancelled');
     expect((await faultOf(client.customers.listCustomers())).code).to.equal('contract.cancelled');
+  });
+
+  it('makes as many calls at once as anybody likes, without a word of warning', async () => {
+    const cloud = await FakeCloud.start(scope);
+    const client = clientOf(cloud, { signal: new AbortController().signal });
+    const warnings: Error[] = [];
+    const note = (warning: Error) => warnings.push(warning);
+    process.on('warning', note);
+    scope.defer(async () => void process.off('warning', note));
+    await Promise.all(Array.from({ length: 30 }, () => client.customers.listCustomers()));
+    // Warnings come at the next turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(warnings).to.deep.equal([]);
   });
 
   it('ends its calls when it is closed, and may be closed twice', async () => {

@@ -1,6 +1,12 @@
 // A real listener and real channels on the loopback, for the tests beside this file.
-import { Caller } from '../../gen/occmesh/access/v1/access.js';
-import { ANONYMOUS, type Authenticate, type CallCredentials, type Principal } from '../../src/contract/access.js';
+import { Scope as AccessScope, Caller } from '../../gen/occmesh/access/v1/access.js';
+import {
+  type AccessOptions,
+  ANONYMOUS,
+  type Authenticate,
+  type CallCredentials,
+  type Principal,
+} from '../../src/contract/access.js';
 import { GrpcChannel, type GrpcChannelOptions } from '../../src/contract/channel.js';
 import { loadDescriptors } from '../../src/contract/descriptors.js';
 import { GrpcListener, type ListenerModules, type ListenerOptions } from '../../src/contract/listener.js';
@@ -46,6 +52,21 @@ export function authenticator({ hub, connector }: Pki): Authenticate {
     if (certificate?.equals(connector.der)) return machine('connector', certificate);
     if (bearer === 'operator') return { kind: 'user', caller: Caller.OPERATOR, tokenId: 't1' };
     if (bearer === 'admin') return { kind: 'user', caller: Caller.CUSTOMER_ADMIN, customerId: 'c', tokenId: 't2' };
+    if (bearer === 'service')
+      return {
+        kind: 'user',
+        caller: Caller.SERVICE,
+        scopes: [AccessScope.READINGS_READ],
+        customerId: 'c',
+        tokenId: 't4',
+      };
+    if (bearer === 'other-service')
+      return {
+        kind: 'user',
+        caller: Caller.SERVICE,
+        scopes: [AccessScope.EVENTS_READ, AccessScope.INVENTORY_WRITE],
+        tokenId: 't5',
+      };
     if (bearer === 'reader') return { kind: 'user', caller: Caller.CUSTOMER_READER, customerId: 'c', tokenId: 't3' };
     return ANONYMOUS;
   };
@@ -61,7 +82,13 @@ export class Edge implements AsyncDisposable {
   ) {}
 
   /** Not started: add services, then start(). */
-  static async make(options: Partial<ListenerOptions> = {}, modules: Partial<ListenerModules> = {}): Promise<Edge> {
+  static async make(
+    {
+      access,
+      ...options
+    }: Omit<Partial<ListenerOptions>, 'access'> & { readonly access?: Partial<AccessOptions> } = {},
+    modules: Partial<ListenerModules> = {},
+  ): Promise<Edge> {
     const pki = await testPki();
     const listener = new GrpcListener(
       {
@@ -70,7 +97,12 @@ export class Edge implements AsyncDisposable {
         key: pki.server.key,
         cert: pki.server.cert,
         ca: pki.authority.ca,
-        access: { rules: loadDescriptors().accessRules(), authenticate: authenticator(pki) },
+        access: {
+          rules: loadDescriptors().accessRules(),
+          scopes: loadDescriptors().scopes(),
+          authenticate: authenticator(pki),
+          ...access,
+        },
         grace: milliseconds(50),
         ...options,
       },

@@ -113,6 +113,32 @@ describe('reflection', () => {
     }
   });
 
+  it('gives of every service of the contract files that are complete with all imports, and so is its health', async () => {
+    const edge = await Edge.make();
+    await using _ = edge;
+    const all = loadDescriptors().services();
+    const names = all.map(({ typeName }) => typeName);
+    new Reflection(loadDescriptors(), names).addTo(edge.listener);
+    new HealthService(names).addTo(edge.listener);
+    await edge.listener.start();
+    const channel = edge.channel();
+    const answers = await ask(
+      channel,
+      names.map((value) => ({ $case: 'fileContainingSymbol', value })),
+    );
+    expect(answers.length).to.be.greaterThan(10);
+    for (const [i, answer] of answers.entries()) {
+      const files = filesIn(answer);
+      const there = new Set(files.map(({ name }) => name));
+      const missing = files.flatMap(({ dependency }) => dependency).filter((name) => !there.has(name));
+      expect(missing, names[i]).to.deep.equal([]);
+      const service = files[0]?.service.find(({ name }) => `${files[0]?.package}.${name}` === names[i]);
+      expect(service?.method.map(({ name }) => name)).to.deep.equal(all[i]?.methods.map(({ name }) => name));
+      const health = await channel.unary(HealthDefinition.check, { service: names[i] ?? '' });
+      expect(health.status, names[i]).to.equal(ServingStatus.SERVING);
+    }
+  });
+
   it('knows extensions', async () => {
     await using edge = await reflectionEdge();
     const containingType = 'google.protobuf.MethodOptions';

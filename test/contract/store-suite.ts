@@ -206,6 +206,21 @@ export function storeSuite(name: string, make: () => Promise<StoreUnderTest>): v
         expect((await store.get(bytes('b')))?.equals(large)).to.equal(true);
         expect(await store.size()).to.be.greaterThan(18 * 1024 * 1024);
       });
+
+      it('gives back what was deleted in a range, and leaves everything else as it is', async () => {
+        const random = seededRandom(testSeed);
+        for (let i = 0; i < 8; i++) {
+          await store.commit(() => [
+            { put: bytes(`gone${i}`), value: random.bytes(1024 * 1024) },
+            put(`kept${i}`, `${i}`),
+          ]);
+        }
+        const kept = await collect(store.entries({ from: bytes('kept'), until: bytes('l') }));
+        await store.commit(() => Array.from({ length: 8 }, (_, i) => del(`gone${i}`)));
+        await store.reclaim({ from: bytes('gone'), until: bytes('h') });
+        expect(await store.size()).to.be.lessThan(2 * 1024 * 1024);
+        expect(await collect(store.entries(ALL))).to.deep.equal(kept);
+      });
     });
 
     describe('a failed write', () => {

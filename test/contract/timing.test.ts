@@ -57,6 +57,16 @@ describe('the times of calls', () => {
     expect(told()).to.deep.equal(['ListCustomers UNAUTHENTICATED']);
   });
 
+  it('are of methods that are served: nobody fills a memory with names that he makes up', async () => {
+    const channel = edge.channel();
+    for (const path of ['/no.such.Service/Method', '/occmesh.enrollment.v1.EnrollmentService/MadeUp']) {
+      const method = { ...EnrollmentServiceService.enrol, path } as unknown as typeof EnrollmentServiceService.enrol;
+      const thrown: unknown = await channel.unary(method, REQUEST).catch((fault: unknown) => fault);
+      expect(thrown).to.include({ code: 'contract.unimplemented' });
+    }
+    expect(told()).to.deep.equal([]);
+  });
+
   it('of streams are told when they end, one way or the other', async () => {
     const hub = edge.channel('hub');
     const ended = hub.byteStream(LinkServiceService.link);

@@ -1,5 +1,6 @@
 // `buf curl`: an operator's tool that knows nothing but the address, and learns everything else by reflection. Built
 // on connect-go and Go's HTTP/2, so one more independent peer.
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -11,6 +12,8 @@ const MACHINES = 'occmesh.inventory.v1.MachineService/ListMachines';
 const CUSTOMERS = 'occmesh.inventory.v1.CustomerService';
 /** buf shifts the gRPC status by three bits. */
 const UNAUTHENTICATED = 16 << 3;
+const NOT_FOUND = 5 << 3;
+const INVALID_ARGUMENT = 3 << 3;
 
 describe('buf curl', function () {
   this.timeout(60_000);
@@ -24,11 +27,14 @@ describe('buf curl', function () {
   after(() => running?.[Symbol.asyncDispose]());
 
   /** `input` holds the headers, a blank line, and the request: nothing secret is in the arguments. */
-  const curl = (path: string, flags: readonly string[], input = '') => {
+  const curl = (path: string, flags: readonly string[], input = '', { program = BUF, patience = 30_000 } = {}) => {
     if (!running) throw new Error('no mesh');
     // Without prior knowledge it offers HTTP/1.1 as well, which is answered in words for people.
     const trust = ['--cacert', running.caFile, '--protocol', 'grpc', '--http2-prior-knowledge'];
-    return run(BUF, ['curl', ...trust, ...flags, `https://${running.cloud}${path}`], { input });
+    return run(program, ['curl', ...trust, ...flags, `https://${running.cloud}${path}`], {
+      input,
+      patience,
+    });
   };
   const FROM_STDIN = ['--header', '@-', '--data', '@-'];
 
@@ -65,6 +71,32 @@ describe('buf curl', function () {
   it('asks for health without any credential', async () => {
     const { stdout, stderr } = await curl('/grpc.health.v1.Health/Check', ['--data', '{}']);
     expect(stdout.trim() === '' ? stderr : JSON.parse(stdout)).to.deep.equal({ status: 'SERVING' });
+  });
+
+  it('asks for the health of one service, and is told when there is none of that name', async () => {
+    const check = (service: string) => curl('/grpc.health.v1.Health/Check', ['--data', JSON.stringify({ service })]);
+    expect(JSON.parse((await check('occmesh.readings.v1.ReadingService')).stdout)).to.deep.equal({ status: 'SERVING' });
+    expect((await check('occmesh.readings.v1.NoService')).code).to.equal(NOT_FOUND);
+  });
+
+  it('reads a stream', async function () {
+    // Its own program: a stream has no end, and the one that npm starts it by cannot be ended with it.
+    const own = join(ROOT, `node_modules/@bufbuild/buf-${process.platform}-${process.arch}/bin/buf`);
+    if (!existsSync(own)) this.skip();
+    const { stdout, stderr } = await curl(
+      '/occmesh.events.v1.EventService/WatchEvents',
+      FROM_STDIN,
+      `${authorization}\n{"afterPosition": 0}`,
+      { program: own, patience: 3_000 },
+    );
+    // What has happened so far: a customer was made.
+    expect(stdout, stderr).to.contain('"audit"').and.contain('CreateCustomer');
+  });
+
+  it('is told which field is wrong', async () => {
+    const { code, stdout, stderr } = await curl(`/${CUSTOMERS}/CreateCustomer`, FROM_STDIN, `${authorization}\n{}`);
+    expect(code).to.equal(INVALID_ARGUMENT);
+    expect(`${stdout}${stderr}`).to.contain('google.rpc.BadRequest').and.contain('name');
   });
 
   it('is refused without a token, and told why', async () => {

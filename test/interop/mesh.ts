@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LocalMesh } from '../../src/demo/mesh.js';
+import { LocalMesh, type MeshOptions } from '../../src/demo/mesh.js';
 import { systemClock } from '../../src/kernel/clock.js';
 import { seconds } from '../../src/kernel/duration.js';
 
@@ -19,7 +19,7 @@ export interface InteropMesh extends AsyncDisposable {
 }
 
 /** A cloud on a free port of 127.0.0.1, and no machines yet. SSDP is on loopback, on the port that strangers know. */
-export async function startMesh(): Promise<InteropMesh> {
+export async function startMesh(more: Partial<MeshOptions> = {}): Promise<InteropMesh> {
   const directory = await mkdtemp(join(tmpdir(), 'interop-'));
   const mesh = await LocalMesh.start(
     {
@@ -29,6 +29,7 @@ export async function startMesh(): Promise<InteropMesh> {
       ssdpPort: 1900,
       fallbackAfter: seconds(60),
       heartbeat: seconds(1),
+      ...more,
     },
     systemClock,
   );

@@ -36,6 +36,11 @@ interface Told<T> {
   readonly answer?: T;
   readonly code?: string;
   readonly details?: string;
+  /** The google.rpc details, as Python has understood them. */
+  readonly explained?: {
+    readonly ErrorInfo?: { readonly reason: string; readonly domain: string };
+    readonly BadRequest?: { readonly fieldViolations: readonly { readonly field: string }[] };
+  };
   /** Trailers that are bytes, in base64. */
   readonly binary?: Readonly<Record<string, string>>;
 }
@@ -61,6 +66,7 @@ async function generate(to: string): Promise<void> {
   const { code, stderr } = await run('protoc', [
     ...['-I', protos, `--python_out=${to}`, `--plugin=protoc-gen-grpc=${PLUGIN}`, `--grpc_out=${to}`],
     ...files.map((name) => join(protos, 'occmesh', name)),
+    ...['error_details', 'status'].map((name) => join(protos, `google/rpc/${name}.proto`)),
   ]);
   expect(code, stderr).to.equal(0);
 }
@@ -163,6 +169,9 @@ describe('a client in Python', function () {
     const told = await python(['create_sensor', companion, '70000']);
     expect(told.code).to.equal('INVALID_ARGUMENT');
     expect(told.details).to.contain('port');
+    expect(told.explained?.ErrorInfo?.domain).to.equal('occ-mesh');
+    expect(told.explained?.ErrorInfo?.reason).to.match(/^[A-Z][A-Z_]+$/);
+    expect(told.explained?.BadRequest?.fieldViolations.map(({ field }) => field)).to.deep.equal(['settings']);
   });
 
   it('does not see more than its token allows', async () => {

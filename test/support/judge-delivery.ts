@@ -1,16 +1,18 @@
-// Promise 1, as a judge: every reading that was reported durable is in the cloud exactly once, or inside a gap.
+// Promise 1, as a judge: every reading that was reported durable is in the cloud exactly once, or inside a gap, or expired.
 import { expect } from 'chai';
 import type { Member } from '../unit/identity/fixtures.js';
 import { keyOf, type SmallCloud } from './small-cloud.js';
 import { type History, idsOf } from './small-hub.js';
 
 export interface Verdict {
-  /** Numbers of readings that are neither stored nor inside a gap. */
+  /** Numbers of readings that are neither stored nor inside a gap, and have not expired. */
   readonly lost: number[];
   /** Stored more than once. */
   readonly doubled: number[];
   /** Not stored, but inside a gap. */
   readonly inGaps: number[];
+  /** Not stored any more, because it has expired. */
+  readonly expired: number[];
   /** Stored, and never reported durable. */
   readonly invented: number[];
 }
@@ -22,12 +24,14 @@ export async function judge(cloud: SmallCloud, hub: Member, history: History): P
   }
   const logs = await cloud.logs(keyOf(hub));
   const durable = new Set<number>();
-  const [lost, inGaps]: [number[], number[]] = [[], []];
+  const [lost, inGaps, expired]: [number[], number[], number[]] = [[], [], []];
   for (const { log, flush, readings } of history) {
     for (const id of idsOf(readings)) {
       durable.add(id);
       if (stored.has(id)) continue;
-      if (logs.get(log.toString('hex'))?.lost.has(flush)) inGaps.push(id);
+      const known = logs.get(log.toString('hex'));
+      if (known?.expired.has(flush)) expired.push(id);
+      else if (known?.lost.has(flush)) inGaps.push(id);
       else lost.push(id);
     }
   }
@@ -35,6 +39,7 @@ export async function judge(cloud: SmallCloud, hub: Member, history: History): P
     lost,
     doubled: [...stored].filter(([, count]) => count > 1).map(([id]) => id),
     inGaps,
+    expired,
     invented: [...stored.keys()].filter((id) => !durable.has(id)),
   };
 }
@@ -47,5 +52,5 @@ export async function expectExactlyOnce(
   inGaps: readonly number[] = [],
 ): Promise<void> {
   const verdict = await judge(cloud, hub, history);
-  expect(verdict).to.deep.equal({ lost: [], doubled: [], inGaps: [...inGaps], invented: [] });
+  expect(verdict).to.deep.equal({ lost: [], doubled: [], inGaps: [...inGaps], expired: [], invented: [] });
 }

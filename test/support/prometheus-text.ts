@@ -54,7 +54,12 @@ export function parsePrometheus(text: string): Map<string, Family> {
   return families;
 }
 
-function sampleOf(line: string): Sample {
+const INFINITIES: Readonly<Record<string, number>> = {
+  '+Inf': Number.POSITIVE_INFINITY,
+  '-Inf': Number.NEGATIVE_INFINITY,
+};
+
+export function sampleOf(line: string): Sample {
   const [, name, inBraces = '', number = ''] = LINE.exec(line) ?? [];
   if (name === undefined) throw new Error(`no sample: ${line}`);
   const labels: Record<string, string> = {};
@@ -66,7 +71,7 @@ function sampleOf(line: string): Sample {
     rest = rest.slice(whole.length);
   }
   // As Go's ParseFloat reads it: NaN in any letter case.
-  const value = number === '+Inf' ? Number.POSITIVE_INFINITY : Number(number);
+  const value = INFINITIES[number] ?? Number(number);
   if (Number.isNaN(value) && number.toLowerCase() !== 'nan') throw new Error(`no number: ${line}`);
   return { name, labels, value };
 }

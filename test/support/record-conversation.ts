@@ -74,7 +74,13 @@ export async function recordConversation(): Promise<Conversation> {
     ['hub', { $case: 'gap', value: signedGap }, Lane.CONTROL],
     ['cloud', { $case: 'gapAck', value: { log, range: gone } }],
     ['hub', { $case: 'digestRequest', value: { log, range } }],
-    ['cloud', { $case: 'digestAnswer', value: { log, range, digests: [{ flush: 0, chain: chains[0] ?? log }] } }],
+    [
+      'cloud',
+      {
+        $case: 'digestAnswer',
+        value: { log, range, digests: [{ flush: 0, chain: chains[0] ?? log, expiredUntilMs: 0 }] },
+      },
+    ],
     ['cloud', { $case: 'desiredState', value: desiredState(who, 7) }],
     [
       'hub',

@@ -42,6 +42,8 @@ export interface SmallHubModules {
   readonly seed: number;
   readonly history?: History;
   readonly wal?: Partial<WalOptions>;
+  /** Hears of every stall of the window. */
+  readonly onStall?: () => void;
 }
 
 interface Disk {
@@ -134,6 +136,7 @@ export class SmallHub implements AsyncDisposable {
         return reading(sensor, 0, clock);
       },
       droppedBeforeLog: () => 0,
+      onStall: () => modules.onStall?.(),
       onRevoked: () => undefined,
       onReturnToConnector: () => {
         calledBack.times += 1;

@@ -27,6 +27,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   client: ['kernel', 'identity', 'contract'],
   cli: ['*'],
   demo: ['*'],
+  examples: ['client'],
   conformance: ['kernel', 'identity', 'contract', 'telemetry', 'link', 'client', 'cli'],
 };
 
@@ -34,7 +35,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const RESERVED: readonly (readonly [RegExp, string, readonly string[]])[] = [
   [/\bDate\.now\(\)|\bsetTimeout\(|\bsetInterval\(|\bperformance\.now\(/, 'raw time', ['kernel', 'demo']],
   [/\bMath\.random\(/, 'raw randomness', ['kernel']],
-  [/\bprocess\.(env|argv|exit)\b/, 'environment, arguments, exit', ['cli', 'demo', 'conformance']],
+  [/\bprocess\.(env|argv|exit)\b/, 'environment, arguments, exit', ['cli', 'demo', 'conformance', 'examples']],
 ];
 
 function files(directory: string): string[] {

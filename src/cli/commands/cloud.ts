@@ -39,13 +39,14 @@ export function addCloud(program: Command, terminal: Terminal): void {
         publicAddress: values.public,
         certificateLifetime: values.certificateLifetime,
         heartbeat: values.heartbeat,
+        openMetrics: values.openmetricsPort,
       }),
     };
     await runRole(terminal, log, async (scope) => {
       await openDataDirectory(options.directory);
       const { clock, random } = terminal;
-      const meters = await openMeters(values.metricsPort, scope, log);
-      scope.own(await Cloud.start(options, { clock, random, log, meters }));
+      const measured = await openMeters(values.metricsPort, scope, log);
+      scope.own(await Cloud.start(options, { clock, random, log, ...measured }));
     });
   });
   addCloudBackup(command, terminal);

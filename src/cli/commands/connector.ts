@@ -34,14 +34,14 @@ export function addConnector(program: Command, terminal: Terminal): void {
       await openDataDirectory(data);
       // Otherwise a second process would take over the trunk before it finds the store of its hub taken.
       await holdDataDirectory(data, scope);
-      const meters = await openMeters(values.metricsPort, scope, log);
+      const measured = await openMeters(values.metricsPort, scope, log);
       const plan = { directories, connectors: [], multicast: false, directAllowed: true };
       const way = await becomeMember(plan, values, terminal, log);
       const { host, port } = values.listen ?? LISTEN;
       const connector = scope.own(
         await Connector.start(
           { directory: directories.connector, host, port, ...discoveryOf(values), ...way },
-          { clock, random, log, meters },
+          { clock, random, log, ...measured },
         ),
       );
       const options = {
@@ -52,7 +52,7 @@ export function addConnector(program: Command, terminal: Terminal): void {
         ...way,
         ...(await hubOptionsOf(values)),
       };
-      scope.own(await Hub.start(options, { clock, random, log: await roleLog('hub', values, terminal), meters }));
+      scope.own(await Hub.start(options, { clock, random, log: await roleLog('hub', values, terminal), ...measured }));
     });
   });
 }

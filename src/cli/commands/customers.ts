@@ -11,6 +11,14 @@ import { span } from '../output/times.js';
 import type { Terminal } from '../terminal.js';
 import { duration, oneOf } from '../values.js';
 
+interface UpdateOptions {
+  readonly name?: string;
+  readonly direct?: 'allow' | 'deny';
+  readonly fallbackAfter?: Duration;
+  readonly rawRetention?: Duration;
+  readonly summaryRetention?: Duration;
+}
+
 export function addCustomers(program: Command, terminal: Terminal): void {
   const group = program.command('customers').description('Whose machines are looked after');
 
@@ -43,11 +51,24 @@ export function addCustomers(program: Command, terminal: Terminal): void {
       '--fallback-after <duration>',
       'how long every connector must be gone before they do',
       flagReader((text) => duration(text, '')),
+    )
+    .option(
+      '--raw-retention <duration>',
+      'how long readings are kept as they were measured, like 30d',
+      flagReader((text) => duration(text, '')),
+    )
+    .option(
+      '--summary-retention <duration>',
+      'how long their sums of five minutes are kept, like 400d',
+      flagReader((text) => duration(text, '')),
     );
-  update.action((wanted: string, options: { name?: string; direct?: 'allow' | 'deny'; fallbackAfter?: Duration }) => {
-    const { name, direct, fallbackAfter } = options;
-    if (name === undefined && direct === undefined && fallbackAfter === undefined) {
-      throw usage('nothing was said that should change', 'Give --name, --direct or --fallback-after.');
+  update.action((wanted: string, options: UpdateOptions) => {
+    const { name, direct, fallbackAfter, rawRetention, summaryRetention } = options;
+    if (
+      Object.values({ name, direct, fallbackAfter, rawRetention, summaryRetention }).every((of) => of === undefined)
+    ) {
+      const advice = 'Give --name, --direct, --fallback-after, --raw-retention or --summary-retention.';
+      throw usage('nothing was said that should change', advice);
     }
     return operate(update, terminal, async (session) => {
       const { id } = await session.customer(wanted);
@@ -56,6 +77,8 @@ export function addCustomers(program: Command, terminal: Terminal): void {
         name,
         directAllowed: direct === undefined ? undefined : direct === 'allow',
         fallbackAfterMs: fallbackAfter,
+        rawRetentionMs: rawRetention,
+        summaryRetentionMs: summaryRetention,
       });
       return answer([changed], plainCustomer(changed));
     });
@@ -66,11 +89,13 @@ const answer = (customers: readonly Customer[], json: unknown): Answer => ({
   json,
   text: (paint) =>
     table(
-      ['NAME', 'DIRECT', 'FALLBACK', 'ID'],
-      customers.map(({ name, directAllowed, fallbackAfterMs, id }) => [
+      ['NAME', 'DIRECT', 'FALLBACK', 'READINGS', 'SUMMARIES', 'ID'],
+      customers.map(({ name, directAllowed, fallbackAfterMs, rawRetentionMs, summaryRetentionMs, id }) => [
         { text: name, tone: 'strong' },
         directAllowed ? 'allowed' : 'no',
         span(fallbackAfterMs),
+        span(rawRetentionMs),
+        span(summaryRetentionMs),
         id,
       ]),
       paint,

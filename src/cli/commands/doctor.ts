@@ -3,8 +3,9 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { seconds } from '../../kernel/duration.js';
-import { MEMBER_PLACES } from '../config/role-settings.js';
-import { addFlags, flagReader, flagValues } from '../config/settings.js';
+import { addRoleFlags, roleValues } from '../config/role-config.js';
+import { CONNECTOR_SETTINGS, HUB_SETTINGS, MEMBER_PLACES } from '../config/role-settings.js';
+import { flagReader } from '../config/settings.js';
 import { nameChecks, serviceChecks, wayChecks } from '../doctor/cloud-checks.js';
 import { type Finding, inTime, type Verdict } from '../doctor/finding.js';
 import { certificateChecks, diskChecks, keyFileChecks } from '../doctor/machine-checks.js';
@@ -19,6 +20,8 @@ import { type Terminal, wantsColour } from '../terminal.js';
 import { address, oneOf } from '../values.js';
 
 const WITHIN = seconds(10);
+/** A service's file may say more than the doctor asks for. */
+const SETTINGS = { ...CONNECTOR_SETTINGS, ...HUB_SETTINGS };
 
 interface Options {
   readonly role?: 'hub' | 'connector';
@@ -43,7 +46,7 @@ export function addDoctor(program: Command, terminal: Terminal): void {
       flagReader((text) => address(text, '')),
     )
     .option('--json', 'print JSON instead of text');
-  addFlags(command, MEMBER_PLACES, terminal.cwd);
+  addRoleFlags(command, MEMBER_PLACES, terminal);
   command.action(async () => {
     const { role: wanted, cloud, json = false } = command.opts<Options>();
     const {
@@ -53,7 +56,7 @@ export function addDoctor(program: Command, terminal: Terminal): void {
       interfaces,
       ssdpPort,
       proxy: configured,
-    } = flagValues(command, MEMBER_PLACES);
+    } = await roleValues(command, SETTINGS);
     const role = wanted ?? (await roleIn(named ?? defaultDataDirectory('connector', terminal)));
     const data = named ?? defaultDataDirectory(role, terminal);
     const { patient, findings } = await admit({ role, data, cloud, tokenFile, connectors }, terminal);

@@ -30,7 +30,7 @@ export function addHub(program: Command, terminal: Terminal): void {
     const { connectors = [], multicast = true, direct = true } = values;
     await runRole(terminal, log, async (scope) => {
       await openDataDirectory(directory);
-      const meters = await openMeters(values.metricsPort, scope, log);
+      const measured = await openMeters(values.metricsPort, scope, log);
       const ways = { connectors, multicast, directAllowed: direct };
       const way = await becomeMember({ directories: { hub: directory }, ...ways }, values, terminal, log);
       const options = {
@@ -41,7 +41,7 @@ export function addHub(program: Command, terminal: Terminal): void {
         ...(await hubOptionsOf(values)),
       };
       const { clock, random } = terminal;
-      scope.own(await Hub.start(options, { clock, random, log, meters }));
+      scope.own(await Hub.start(options, { clock, random, log, ...measured }));
     });
   });
   addResetIdentity(command, terminal);

@@ -84,7 +84,11 @@ function drawHub(view: HubView, options: DrawOptions): Branch {
       : sensors.map((sensor) => leaf(sensorText(sensor, hub, options)));
   return {
     text: [machineText(hub, options), ...details].filter((text) => text !== '').join('  '),
-    children: [...drawn, ...gapLines(logs, now).map((text) => leaf(paint('bad', text)))],
+    children: [
+      ...drawn,
+      ...gapLines(logs, now).map((text) => leaf(paint('bad', text))),
+      ...(compact ? [] : expiredLines(logs).map((text) => leaf(paint('quiet', text)))),
+    ],
   };
 }
 
@@ -113,6 +117,14 @@ function sensorText({ sensor, latest }: SensorView, hub: Machine, { paint, now }
   return `${name}  ${state}  ${paint('quiet', ago(Math.min(taken, now), now).padEnd(10))}  ${what}`.trimEnd();
 }
 
+/** A line, or none. */
+function expiredLines(logs: readonly LogLedger[]): string[] {
+  const flushes = logs.flatMap(({ expired }) => expired).reduce((sum, { count }) => sum + count, 0);
+  return flushes === 0 ? [] : [`expired: ${manyFlushes(flushes)}, known in sums of five minutes`];
+}
+
+const manyFlushes = (n: number): string => many(n, 'flush').replace(/flushs$/, 'flushes');
+
 /** One line per reason. */
 function gapLines(logs: readonly LogLedger[], now: EpochMs): string[] {
   const byReason = new Map<number, { flushes: number; readings: number; noticedMs: number }>();
@@ -124,7 +136,7 @@ function gapLines(logs: readonly LogLedger[], now: EpochMs): string[] {
     byReason.set(gap.reason, sum);
   }
   return [...byReason].map(([reason, { flushes, readings, noticedMs }]) => {
-    const what = readings > 0 ? many(readings, 'reading') : many(flushes, 'flush').replace(/flushs$/, 'flushes');
+    const what = readings > 0 ? many(readings, 'reading') : manyFlushes(flushes);
     return `lost: ${what} (${gapReasonWord(reason)}), noticed ${ago(noticedMs, now)}`;
   });
 }

@@ -20,7 +20,7 @@ export interface SensorView {
 export interface HubView {
   readonly hub: Machine;
   readonly sensors: readonly SensorView[];
-  /** Logs with known gaps. */
+  /** Logs with known gaps, or of which something has expired. */
   readonly logs: readonly LogLedger[];
 }
 
@@ -78,7 +78,7 @@ async function ledgersOf(session: Session, hubs: readonly Machine[]): Promise<Ma
       const logs = await session.ledger(hub.id);
       found.set(
         hub.id,
-        logs.filter(({ lost }) => lost.length > 0),
+        logs.filter(({ lost, expired }) => lost.length + expired.length > 0),
       );
     }
   };

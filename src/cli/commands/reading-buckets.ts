@@ -1,7 +1,8 @@
 // A range summed up in buckets of time, as a table (`occ readings range --every`) and row by row.
-import type { AggregateReadingsRequest, Sparse, State } from '../../client/index.js';
+import type { AggregateReadingsRequest, MissingSpan, Sparse, State } from '../../client/index.js';
 import type { Names } from '../names.js';
 import type { Answer, Session } from '../operator.js';
+import { missingNote, noteOf } from '../output/missing.js';
 import { quantity } from '../output/reading.js';
 import { table } from '../output/table.js';
 import { iso } from '../output/times.js';
@@ -28,7 +29,9 @@ export interface BucketRow {
 
 export async function bucketsAnswer(request: BucketsRequest, names: Names, session: Session): Promise<Answer> {
   const rows: BucketRow[] = [];
-  for await (const row of bucketRows(request, session)) rows.push(row);
+  const spans: MissingSpan[] = [];
+  for await (const row of bucketRows(request, session, (missing) => spans.push(...missing))) rows.push(row);
+  const notes = [rows.length === 0 ? 'There is no value in this range.' : '', missingNote(spans)];
   return {
     json: rows.map((row) => plainBucket(row, names)),
     text: (paint) =>
@@ -39,15 +42,20 @@ export async function bucketsAnswer(request: BucketsRequest, names: Names, sessi
             rows.map((row) => cellsOf(row, names)),
             paint,
           ),
-    ...(rows.length === 0 ? { note: 'There is no value in this range.' } : {}),
+    ...noteOf(notes),
   };
 }
 
 /** Sensor by sensor, metric by metric, in the order of time. */
-export async function* bucketRows(request: BucketsRequest, { client }: Session): AsyncGenerator<BucketRow> {
+export async function* bucketRows(
+  request: BucketsRequest,
+  { client }: Session,
+  onMissing: (spans: readonly MissingSpan[]) => void = () => undefined,
+): AsyncGenerator<BucketRow> {
   let worst = new Map<number, State>();
   for await (const { machineId, sensor, content } of client.readings.aggregateReadings(request)) {
-    if (content?.$case === 'states') {
+    if (content?.$case === 'missing') onMissing(content.value.spans);
+    else if (content?.$case === 'states') {
       const { buckets, worst: states } = content.value;
       worst = new Map(buckets.map((bucket, i) => [bucket, states[i] ?? 0]));
     } else if (content?.$case === 'metric') {

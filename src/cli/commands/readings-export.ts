@@ -64,16 +64,19 @@ export function addExport(group: Command, terminal: Terminal): void {
     return operate(command, terminal, async (session) => {
       const { machines, names } = await known(session);
       const subjects = await subjectsOf(options, machines, session);
-      const count = await withSink(options.out, terminal, async (sink) => {
+      const { count, missing } = await withSink(options.out, terminal, async (sink) => {
         const writer = new Exporter(options, names, session, sink);
         await writer.head();
         for (const [i, subject] of subjects.entries())
           await writer.copy(subject, range, `${i + 1} of ${subjects.length}`);
-        return writer.count;
+        return writer;
       });
       terminal.stderr.write(
         `${count} ${options.every === undefined ? 'readings' : 'spans'} of ${subjects.length} hubs\n`,
       );
+      if (missing > 0) {
+        terminal.stderr.write(`Readings are known to be missing in ${missing} spans; see "occ readings range".\n`);
+      }
       return undefined;
     });
   });
@@ -110,6 +113,8 @@ async function subjectsOf(options: Options, machines: readonly Machine[], sessio
 
 class Exporter {
   count = 0;
+  /** Spans of time in which readings are known to be missing. */
+  missing = 0;
   #toldAt: number;
 
   constructor(
@@ -135,14 +140,18 @@ class Exporter {
     const { names, session } = this;
     const request = { ...subject, ...range };
     if (every === undefined) {
-      for await (const { readings } of session.client.readings.queryReadings(request)) {
+      for await (const { readings, missing } of session.client.readings.queryReadings(request)) {
+        this.missing += missing.length;
         const lines = readings.map((one) =>
           format === 'csv' ? readingLines(one, names) : jsonLine(plainReading(one, names)),
         );
         await this.#write(lines.join(''), readings.length, place);
       }
     } else {
-      for await (const row of bucketRows({ ...request, bucketMs: every }, session)) {
+      const onMissing = ({ length }: { readonly length: number }) => {
+        this.missing += length;
+      };
+      for await (const row of bucketRows({ ...request, bucketMs: every }, session, onMissing)) {
         await this.#write(format === 'csv' ? bucketLine(row, names) : jsonLine(plainBucket(row, names)), 1, place);
       }
     }

@@ -1,11 +1,12 @@
 // `occ readings …`: what was measured.
 import type { Command } from 'commander';
-import type { Reading } from '../../client/index.js';
+import type { MissingSpan, Reading } from '../../client/index.js';
 import type { Duration, EpochMs } from '../../kernel/duration.js';
 import { flagReader } from '../config/settings.js';
 import { usage } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
 import { type Answer, operate, operatorFlags, type Session } from '../operator.js';
+import { missingNote, noteOf } from '../output/missing.js';
 import { plainReading } from '../output/plain.js';
 import { readingCells } from '../output/reading.js';
 import { table } from '../output/table.js';
@@ -88,11 +89,17 @@ function addRange(group: Command, terminal: Terminal): void {
       }
       const newest = new Newest(limit);
       const request = { machineId, sensor, fromMs: from, untilMs: until };
-      for await (const { readings } of session.client.readings.queryReadings(request)) newest.add(readings);
+      const spans: MissingSpan[] = [];
+      for await (const { readings, missing } of session.client.readings.queryReadings(request)) {
+        newest.add(readings);
+        spans.push(...missing);
+      }
       const found = answer(newest.sorted(), names, session, 'There is no reading in this range.');
-      return newest.dropped === 0
-        ? found
-        : { ...found, note: `${newest.dropped} older readings are not shown; see --limit.` };
+      const notes = [
+        newest.dropped === 0 ? found.note : `${newest.dropped} older readings are not shown; see --limit.`,
+        missingNote(spans),
+      ];
+      return { ...found, ...noteOf(notes) };
     });
   });
 }

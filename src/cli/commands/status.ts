@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { type Names, namesOf } from '../names.js';
 import { operate, operatorFlags } from '../operator.js';
 import type { Paint } from '../output/colour.js';
-import { plainCustomer, plainGaps, plainMachine, plainReading, plainSensor } from '../output/plain.js';
+import { plainCustomer, plainExpired, plainGaps, plainMachine, plainReading, plainSensor } from '../output/plain.js';
 import { countLines, tree } from '../output/tree.js';
 import type { Terminal } from '../terminal.js';
 import { drawMesh } from './mesh-tree.js';
@@ -68,5 +68,6 @@ function plainHub({ hub, sensors, logs }: HubView, names: Names) {
       latest: latest && plainReading(latest, names),
     })),
     gaps: plainGaps(logs),
+    expired: plainExpired(logs),
   };
 }

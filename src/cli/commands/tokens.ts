@@ -10,7 +10,7 @@ import type { Paint } from '../output/colour.js';
 import { plainToken } from '../output/plain.js';
 import { table } from '../output/table.js';
 import { ago, span } from '../output/times.js';
-import { callerWord, roleWord, tokenKindWord } from '../output/words.js';
+import { callerWord, roleWord, SCOPES, tokenKindWord } from '../output/words.js';
 import type { Terminal } from '../terminal.js';
 import { writeNewSecret } from '../token-file.js';
 import { address, duration, oneOf, path, wholeNumber } from '../values.js';
@@ -20,6 +20,7 @@ const CALLERS = {
   operator: Caller.OPERATOR,
   admin: Caller.CUSTOMER_ADMIN,
   reader: Caller.CUSTOMER_READER,
+  service: Caller.SERVICE,
 } as const;
 
 const lifetime = flagReader((text: string) => duration(text, ''));
@@ -28,6 +29,8 @@ interface NewToken {
   readonly token: Token | undefined;
   readonly text: string;
 }
+
+type ScopeName = keyof typeof SCOPES;
 
 export function addTokens(program: Command, terminal: Terminal): void {
   const group = program.command('tokens').description('What lets machines, people and services in');
@@ -105,10 +108,16 @@ function addCreateApi(group: Command, terminal: Terminal): void {
     .description('Make a token for the API; it is printed, or written to a file, this once only')
     .requiredOption(
       '--caller <who>',
-      'operator, admin (of one customer) or reader (of one customer)',
-      flagReader((text) => oneOf('operator', 'admin', 'reader')(text, '')),
+      'operator, admin (of one customer), reader (of one customer) or service (what its scopes say)',
+      flagReader((text) => oneOf('operator', 'admin', 'reader', 'service')(text, '')),
     )
-    .option('--customer <customer>', 'for admin and reader: whose (name or id)')
+    .option('--customer <customer>', 'for admin, reader and service: whose (name or id)')
+    .option('--all-customers', 'for service: not of one customer')
+    .option(
+      '--scope <scope>',
+      `for service: what it may do (repeatable): ${Object.keys(SCOPES).join(', ')}`,
+      (text: string, before: readonly ScopeName[] = []) => [...before, readScope(text)],
+    )
     .option('--lifetime <duration>', 'how long it is good (default for ever)', lifetime)
     .option('--name <name>', 'for people')
     .option(
@@ -119,19 +128,34 @@ function addCreateApi(group: Command, terminal: Terminal): void {
   type Options = {
     readonly caller: keyof typeof CALLERS;
     readonly customer?: string;
+    readonly allCustomers?: boolean;
+    readonly scope?: readonly ScopeName[];
     readonly lifetime?: Duration;
     readonly name?: string;
     readonly out?: string;
   };
   command.action((options: Options) => {
-    const { caller, lifetime: lifetimeMs, name, out } = options;
+    const { caller, lifetime: lifetimeMs, name, out, allCustomers = false, scope = [] } = options;
     if (caller === 'operator' && options.customer !== undefined) {
       throw usage('an operator has no customer', 'Leave --customer out, or say --caller admin.');
     }
+    if ((caller === 'service') !== scope.length > 0) {
+      throw usage('a service needs --scope, and nobody else has one', `Say for example --scope readings-read.`);
+    }
+    if (allCustomers && (caller !== 'service' || options.customer !== undefined))
+      throw usage('--all-customers is for services, and instead of --customer');
     return operate(command, terminal, async (session) => {
-      const customer = caller === 'operator' ? undefined : await session.customer(options.customer);
+      const forAll = caller === 'operator' || allCustomers;
+      const customer = forAll ? undefined : await session.customer(options.customer);
+      const scopes = scope.map((one) => SCOPES[one]);
       const make = () =>
-        session.client.tokens.createApiToken({ caller: CALLERS[caller], customerId: customer?.id, lifetimeMs, name });
+        session.client.tokens.createApiToken({
+          caller: CALLERS[caller],
+          customerId: customer?.id,
+          scopes,
+          lifetimeMs,
+          name,
+        });
       return await newToken(make, out, namesOf(customer ? { customers: [customer] } : {}), session);
     });
   });
@@ -161,6 +185,8 @@ function describeToken(token: Token, names: Names, { terminal }: Session): strin
   const uses = token.uses === 1 ? 'one machine' : `${token.uses} machines`;
   return `Token for ${article(roleWord(token.role))}${whose}, ${uses}, good ${ends}`;
 }
+
+const readScope = flagReader((text) => oneOf(...(Object.keys(SCOPES) as ScopeName[]))(text, ''));
 
 const article = (word: string): string => `${/^[aeiou]/.test(word) ? 'an' : 'a'} ${word}`;
 
@@ -216,9 +242,10 @@ function show(tokens: readonly Token[], names: Names, { terminal }: Session, pai
     condition(token, now),
     token.uses === 0 ? '' : `${token.used} of ${token.uses}`,
     token.expiresAtMs === 0 ? 'never' : ago(token.expiresAtMs, now),
+    token.role === Role.UNSPECIFIED ? ago(token.lastUsedAtMs, now) : '',
     token.id,
   ]);
-  return table(['NAME', 'KIND', 'FOR', 'CUSTOMER', 'STATE', 'USED', 'EXPIRES', 'ID'], rows, paint);
+  return table(['NAME', 'KIND', 'FOR', 'CUSTOMER', 'STATE', 'USED', 'EXPIRES', 'LAST USED', 'ID'], rows, paint);
 }
 
 function condition(token: Token, now: number) {

@@ -81,6 +81,12 @@ export const CLOUD_SETTINGS = {
     hidden: true,
   }),
   heartbeat: one('--heartbeat <duration>', 'how often hubs give a sign of life', duration, { hidden: true }),
+  openmetricsPort: one(
+    '--openmetrics-port <port>',
+    'serve latest readings for Prometheus there (https, GET /metrics, an API token), to this machine only; ' +
+      'host:port for others, too; default: off',
+    listeningHere,
+  ),
   privateWebhooks: toggle('--private-webhooks', 'webhooks may also be http, and in private networks'),
   smtpHost: one('--smtp-host <host>', 'mail server, for e-mails about alarms', anyText),
   smtpPort: one('--smtp-port <port>', 'its port (default 587, or 465 for implicit TLS)', port),

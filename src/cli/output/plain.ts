@@ -19,6 +19,7 @@ import {
   pathWord,
   roleWord,
   routeOf,
+  scopeWord,
   secretProblemWord,
   secretStateWord,
   sensorStateWord,
@@ -32,6 +33,8 @@ export const plainCustomer = (customer: Customer) => ({
   name: customer.name,
   directAllowed: customer.directAllowed,
   fallbackAfterMs: customer.fallbackAfterMs,
+  rawRetentionMs: customer.rawRetentionMs,
+  summaryRetentionMs: customer.summaryRetentionMs,
   createdAt: iso(customer.createdAtMs),
 });
 
@@ -116,6 +119,8 @@ export const plainToken = (token: Token, names: Names) => ({
   uses: token.uses,
   used: token.used,
   revoked: token.revoked,
+  scopes: token.scopes.length === 0 ? undefined : token.scopes.map(scopeWord),
+  lastUsedAt: iso(token.lastUsedAtMs),
 });
 
 export const plainReading = (reading: Reading, names: Names) => ({
@@ -133,6 +138,16 @@ export const plainReading = (reading: Reading, names: Names) => ({
     position: reading.id.position,
   },
 });
+
+/** What is known of a hub in sums only. */
+export const plainExpired = (logs: readonly LogLedger[]) =>
+  logs.flatMap(({ log, expired }) =>
+    expired.map(({ first, count }) => ({
+      log: Buffer.from(log).toString('hex'),
+      firstFlush: first,
+      flushCount: count,
+    })),
+  );
 
 /** The known gaps of a hub. */
 export const plainGaps = (logs: readonly LogLedger[]) =>

@@ -8,6 +8,7 @@ import {
   Outcome,
   Path,
   Role,
+  Scope,
   SecretProblem,
   SecretState,
   SensorState,
@@ -43,7 +44,21 @@ const CALLERS: { readonly [caller: number]: string | undefined } = {
   [Caller.OPERATOR]: 'operator',
   [Caller.CUSTOMER_ADMIN]: 'admin',
   [Caller.CUSTOMER_READER]: 'reader',
+  [Caller.SERVICE]: 'service',
 };
+/** As `--scope` takes them. */
+export const SCOPES = {
+  'inventory-read': Scope.INVENTORY_READ,
+  'inventory-write': Scope.INVENTORY_WRITE,
+  'readings-read': Scope.READINGS_READ,
+  'events-read': Scope.EVENTS_READ,
+  'events-write': Scope.EVENTS_WRITE,
+  'secrets-write': Scope.SECRETS_WRITE,
+  'enrollment-write': Scope.ENROLLMENT_WRITE,
+} as const;
+export const scopeWord = (scope: Scope): string =>
+  Object.entries(SCOPES).find(([, known]) => known === scope)?.[0] ?? 'unknown';
+
 export const callerWord = (caller: Caller): string => CALLERS[caller] ?? 'unknown';
 
 /** In capitals, as everywhere in monitoring. */

@@ -71,7 +71,7 @@ export function addServices(listener: GrpcListener, modules: ApiModules): void {
   add(TokenServiceService, new TokenService({ inventory, mesh }));
   const getLatest = encodedAnswers(ReadingServiceService.getLatest);
   const watchReadings = encodedAnswers(ReadingServiceService.watchReadings);
-  const reading = { inventory, store, ledger, latest, watchers, clock, random };
+  const reading = { inventory, store, ledger, presence, latest, watchers, clock, random };
   add({ ...ReadingServiceService, getLatest, watchReadings }, new ReadingService(reading));
   add(OperationsServiceService, new OperationsService({ directory, store, software, clock, log }));
   add(AlarmServiceService, new AlarmService({ inventory, alarms, maintenance, unreachableBehind, clock }));

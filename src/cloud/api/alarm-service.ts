@@ -1,24 +1,26 @@
 // events.v1.AlarmService.
-import type {
-  AcknowledgeAlarmRequest,
-  Alarm,
-  CommentAlarmRequest,
-  ListAlarmsRequest,
-  ListAlarmsResponse,
-  SilenceAlarmRequest,
+import {
+  type AcknowledgeAlarmRequest,
+  type Alarm,
+  AlarmCause,
+  type CommentAlarmRequest,
+  type ListAlarmsRequest,
+  type ListAlarmsResponse,
+  type SilenceAlarmRequest,
 } from '../../../gen/occmesh/events/v1/events.js';
 import { invalid } from '../../contract/status.js';
 import type { Clock } from '../../kernel/clock.js';
 import { days } from '../../kernel/duration.js';
 import type { Alarms } from '../alarms/alarms.js';
-import { alarmToProto } from '../alarms/messages.js';
+import { alarmToProto, CAUSES } from '../alarms/messages.js';
 import type { AlarmRecord, Remark } from '../alarms/records.js';
+import { atLeast } from '../alarms/telling.js';
 import { notFound } from '../inventory/faults.js';
 import type { Inventory } from '../inventory/inventory.js';
 import { newestFirst, page } from './paging.js';
 import type { InMaintenance } from './ports.js';
 import { type Call, View } from './tenancy.js';
-import { requireComment, requireId } from './validation.js';
+import { requireComment, requireEach, requireId, requireSeverity } from './validation.js';
 
 const LONGEST_SILENCE = days(366);
 
@@ -60,9 +62,13 @@ export class AlarmService {
     const view = View.of(this.modules.inventory, call.principal);
     const customerId = view.filter('customer_id', request.customerId);
     const machineId = request.machineId === '' ? undefined : view.machine('machine_id', request.machineId).id;
+    const causes = new Set(requireEach('causes', request.causes, AlarmCause));
+    const least = requireSeverity(request.minSeverity);
     const { alarms } = this.modules;
     for (const alarm of request.includeClosed ? alarms.all() : alarms.open()) {
       if (customerId !== undefined && alarm.customerId !== customerId) continue;
+      if (causes.size > 0 && !causes.has(CAUSES[alarm.cause])) continue;
+      if (!atLeast(alarm.severity, least)) continue;
       if (machineId === undefined || alarm.machineId === machineId) yield alarm;
     }
   }

@@ -6,8 +6,10 @@ import type {
   ListCustomersResponse,
   UpdateCustomerRequest,
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
+import { ApiFault } from '../../contract/fault.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { CustomerRecord } from '../inventory/records.js';
+import { LONGEST_RETENTION, retentionOf, SHORTEST_RETENTION } from '../inventory/retention.js';
 import { page } from './paging.js';
 import { type Call, View } from './tenancy.js';
 import { requireName, requireRange } from './validation.js';
@@ -16,7 +18,9 @@ export class CustomerService {
   constructor(private readonly inventory: Inventory) {}
 
   readonly createCustomer = async (request: CreateCustomerRequest, call: Call): Promise<Customer> => {
-    View.of(this.inventory, call.principal);
+    if (!View.of(this.inventory, call.principal).seesAll) {
+      throw new ApiFault('api.denied', 'only who sees all customers adds one');
+    }
     const name = requireName('name', request.name);
     return customerOf(await this.inventory.customers.create(name));
   };
@@ -30,13 +34,21 @@ export class CustomerService {
 
   readonly updateCustomer = async (request: UpdateCustomerRequest, call: Call): Promise<Customer> => {
     const { id } = View.of(this.inventory, call.principal).customer('id', request.id);
-    const { name, directAllowed, fallbackAfterMs } = request;
+    const { name, directAllowed, fallbackAfterMs, rawRetentionMs, summaryRetentionMs } = request;
     if (name !== undefined) requireName('name', name);
     if (fallbackAfterMs !== undefined) requireRange('fallback_after_ms', fallbackAfterMs, 1_000, 86_400_000);
-    return customerOf(await this.inventory.customers.update(id, { name, directAllowed, fallbackAfterMs }));
+    if (rawRetentionMs !== undefined) requireRetention('raw_retention_ms', rawRetentionMs);
+    if (summaryRetentionMs !== undefined) requireRetention('summary_retention_ms', summaryRetentionMs);
+    const change = { name, directAllowed, fallbackAfterMs, rawRetentionMs, summaryRetentionMs };
+    return customerOf(await this.inventory.customers.update(id, change));
   };
 }
 
-function customerOf({ id, name, directAllowed, fallbackAfterMs, createdAtMs }: CustomerRecord): Customer {
-  return { id, name, directAllowed, fallbackAfterMs, createdAtMs };
+const requireRetention = (field: string, ms: number): number =>
+  requireRange(field, ms, SHORTEST_RETENTION, LONGEST_RETENTION);
+
+function customerOf(customer: CustomerRecord): Customer {
+  const { id, name, directAllowed, fallbackAfterMs, createdAtMs } = customer;
+  const { raw: rawRetentionMs, summaries: summaryRetentionMs } = retentionOf(customer);
+  return { id, name, directAllowed, fallbackAfterMs, createdAtMs, rawRetentionMs, summaryRetentionMs };
 }

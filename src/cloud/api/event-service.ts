@@ -10,7 +10,7 @@ import { invalid } from '../../contract/status.js';
 import type { EventLog } from '../events/event-log.js';
 import type { Inventory } from '../inventory/inventory.js';
 import { MessageFiller } from './message-filler.js';
-import { keyOfToken, sizeOf, tokenOf } from './paging.js';
+import { nextPage, placeOf, sizeOf } from './paging.js';
 import { type Call, View } from './tenancy.js';
 
 const PAGE = { usual: 100, most: 1_000 };
@@ -54,7 +54,7 @@ export class EventService {
   readonly listEvents = async (request: ListEventsRequest, call: Call): Promise<ListEventsResponse> => {
     const customer = View.of(this.modules.inventory, call.principal).filter('customer_id', request.customerId);
     const size = sizeOf(request, PAGE);
-    const before = Number(keyOfToken(request.pageToken) ?? Number.MAX_SAFE_INTEGER);
+    const before = Number(placeOf(request) ?? Number.MAX_SAFE_INTEGER);
     if (!Number.isSafeInteger(before) || before < 0)
       throw invalid('page_token', 'is not one that this service has given out');
     const read = await this.modules.events.readBack(customer, before, size);
@@ -62,7 +62,7 @@ export class EventService {
     const last = fitting.at(-1);
     const more = fitting.length < read.length || read.length === size;
     const events = request.auditOnly ? fitting.filter(({ what }) => what?.$case === 'audit') : fitting;
-    return { events, nextPageToken: last && more ? tokenOf(String(last.position)) : '' };
+    return { events, nextPageToken: last && more ? nextPage(String(last.position), request) : '' };
   };
 }
 

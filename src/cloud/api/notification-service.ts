@@ -10,14 +10,13 @@ import type {
   TestChannelRequest,
   TestChannelResponse,
 } from '../../../gen/occmesh/events/v1/events.js';
-import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { ApiFault } from '../../contract/fault.js';
 import { invalid } from '../../contract/status.js';
 import type { Clock } from '../../kernel/clock.js';
 import { days, seconds } from '../../kernel/duration.js';
 import { TokenBucket } from '../../kernel/token-bucket.js';
 import { SEVERITIES } from '../alarms/messages.js';
-import type { ChannelRecord, Severity } from '../alarms/records.js';
+import type { ChannelRecord } from '../alarms/records.js';
 import { notFound } from '../inventory/faults.js';
 import type { Inventory } from '../inventory/inventory.js';
 import { isEmailAddress } from '../notify/email.js';
@@ -25,7 +24,7 @@ import type { Notifications } from '../notify/notifications.js';
 import { urlProblem } from '../notify/webhook.js';
 import { page } from './paging.js';
 import { type Call, View } from './tenancy.js';
-import { requireId, requireName, requireRange } from './validation.js';
+import { requireId, requireName, requireRange, requireSeverity } from './validation.js';
 
 const DEFAULT_DEFER = seconds(30);
 const LONGEST_DEFER = days(1);
@@ -132,13 +131,6 @@ export class NotificationService {
       waiting: this.modules.notifications.channels.waiting(id),
     };
   }
-}
-
-function requireSeverity(state: State): Severity {
-  const severities: readonly Severity[] = ['warning', 'unknown', 'critical'];
-  const found = severities.find((severity) => SEVERITIES[severity] === (state || State.WARNING));
-  if (!found) throw invalid('min_severity', 'must be STATE_WARNING, STATE_UNKNOWN or STATE_CRITICAL');
-  return found;
 }
 
 function requireRecipients(to: readonly string[]): string[] {

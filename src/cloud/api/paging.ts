@@ -1,5 +1,6 @@
 // Pages of lists. A page token is where the last page ended, not how far it was: what is added or removed in between
-// neither repeats nor hides anything else. It is opaque to callers and good for nothing but going on.
+// neither repeats nor hides anything else. It is opaque to callers and good for nothing but going on in the same list.
+import { createHash } from 'node:crypto';
 import { invalid } from '../../contract/status.js';
 
 const DEFAULT_SIZE = 200;
@@ -26,7 +27,7 @@ export interface Page<T> {
  */
 export function page<T>(items: Iterable<T>, keyOf: (item: T) => string, request: PageRequest): Page<T> {
   const size = sizeOf(request, { usual: DEFAULT_SIZE, most: MAX_SIZE });
-  const after = keyOfToken(request.pageToken);
+  const after = placeOf(request);
   const rest: { key: string; item: T }[] = [];
   for (const item of items) {
     const key = keyOf(item);
@@ -36,7 +37,7 @@ export function page<T>(items: Iterable<T>, keyOf: (item: T) => string, request:
   const taken = fitting(rest.slice(0, size));
   const last = taken.at(-1);
   const more = rest.length > taken.length && last !== undefined;
-  return { items: taken.map(({ item }) => item), nextPageToken: more ? tokenOf(last.key) : '' };
+  return { items: taken.map(({ item }) => item), nextPageToken: more ? nextPage(last.key, request) : '' };
 }
 
 /** A key for ids whose newest shall come first: they begin with their time. */
@@ -57,6 +58,24 @@ function fitting<T>(wanted: { key: string; item: T }[]): { key: string; item: T 
 export function sizeOf({ pageSize }: PageRequest, { usual, most }: { usual: number; most: number }): number {
   if (pageSize > most) throw invalid('page_size', `must be 1 to ${most}, is ${pageSize}`);
   return pageSize === 0 ? usual : pageSize;
+}
+
+/** The token of the page behind `key`, for whoever repeats this request with it. */
+export const nextPage = (key: string, request: PageRequest): string => tokenOf(`${filterOf(request)}/${key}`);
+
+/** Where the page before ended; undefined for the first one. Faults: api.invalid. */
+export function placeOf(request: PageRequest): string | undefined {
+  const place = keyOfToken(request.pageToken);
+  if (place === undefined) return undefined;
+  const [filter = ''] = place.split('/', 1);
+  if (filter !== filterOf(request)) throw invalid('page_token', 'belongs to a list with another filter');
+  return place.slice(filter.length + 1);
+}
+
+/** Everything in a request that decides what is in its list. */
+function filterOf(request: PageRequest & { readonly readMask?: unknown }): string {
+  const { pageSize: _, pageToken: __, readMask: ___, ...filter } = request;
+  return createHash('sha256').update(JSON.stringify(filter)).digest('base64url').slice(0, 8);
 }
 
 /** For whoever goes on behind `key`. The first character is the version of the form. */

@@ -13,16 +13,18 @@ import type {
 } from '../../../gen/occmesh/readings/v1/readings.js';
 import { ApiFault } from '../../contract/fault.js';
 import type { Store } from '../../storage/store.js';
-import { RangeSet } from '../../telemetry/ranges.js';
-import { Aggregation } from '../telemetry/aggregate.js';
+import { sumUp } from '../telemetry/history.js';
 import type { LatestReadings } from '../telemetry/latest.js';
 import type { Ledger, LogState } from '../telemetry/ledger.js';
-import { queryReadings, querySeries } from '../telemetry/query.js';
+import { lostIn } from '../telemetry/missing.js';
+import { queryReadings } from '../telemetry/query.js';
 import { LatestPages } from './latest-page.js';
 import { MessageFiller } from './message-filler.js';
 import { page } from './paging.js';
+import type { Presence } from './ports.js';
 import { bucketsToProto, requireBuckets } from './reading-buckets.js';
 import { mostBytesOf, toProto } from './reading-message.js';
+import { missingSpans } from './reading-missing.js';
 import { ReadingWatch, type ReadingWatchModules } from './reading-watch.js';
 import { type HubSeries, hasSensor, hubKeyOf, onlySensor, seriesNamed, seriesOf } from './series.js';
 import { type Call, View } from './tenancy.js';
@@ -35,6 +37,7 @@ export interface ReadingServiceModules extends ReadingWatchModules {
   readonly store: Store;
   readonly ledger: Ledger;
   readonly latest: LatestReadings;
+  readonly presence: Presence;
 }
 
 export class ReadingService {
@@ -63,19 +66,24 @@ export class ReadingService {
     if (until <= request.fromMs) throw new ApiFault('api.invalid', 'must be after from_ms', { field: 'until_ms' });
     const messages = new MessageFiller(mostBytesOf);
     for (const hub of hubs) {
-      const query = { sensor: onlySensor(hub), from: request.fromMs, until };
+      const query = { sensor: onlySensor(hub), from: request.fromMs, until, signal: call.signal };
+      for await (const missing of missingSpans(hub.machine, query, this.modules)) {
+        // Before its readings: what arrives in between is told twice rather than not at all.
+        const readings = messages.take();
+        if (readings) yield { readings, missing: [] };
+        yield { readings: [], missing };
+      }
       for await (const found of queryReadings(this.modules.store, hubKeyOf(hub.machine), query)) {
-        call.signal.throwIfAborted();
         view.requireToken();
         for (const placed of found) {
           if (!hasSensor(hub, placed.reading.sensor)) continue;
           const readings = messages.add(toProto(hub.machine.id, placed));
-          if (readings) yield { readings };
+          if (readings) yield { readings, missing: [] };
         }
       }
     }
     const readings = messages.take();
-    if (readings) yield { readings };
+    if (readings) yield { readings, missing: [] };
   }.bind(this);
 
   readonly aggregateReadings = async function* (
@@ -87,13 +95,13 @@ export class ReadingService {
     const hubs = seriesOf(view, request, MOST_SERIES);
     const buckets = requireBuckets(request);
     for (const hub of hubs) {
-      const sums = new Aggregation(buckets);
-      const query = { sensor: onlySensor(hub), ...buckets };
-      for await (const some of querySeries(this.modules.store, hubKeyOf(hub.machine), query)) {
-        call.signal.throwIfAborted();
-        view.requireToken();
-        for (const series of some) if (hasSensor(hub, series.sensor)) sums.add(series);
+      for await (const spans of missingSpans(hub.machine, buckets, this.modules)) {
+        yield { machineId: hub.machine.id, sensor: 0, content: { $case: 'missing', value: { spans } } };
       }
+      const check = () => view.requireToken();
+      const wants = (sensor: number) => hasSensor(hub, sensor);
+      const query = { sensor: onlySensor(hub), ...buckets, wants, check, signal: call.signal };
+      const sums = await sumUp(this.modules, hubKeyOf(hub.machine), query);
       for (const sensor of sums.sensors) yield* bucketsToProto(hub.machine.id, sensor);
     }
   }.bind(this);
@@ -124,28 +132,21 @@ export class ReadingService {
 const byId = (hubs: HubSeries[]): HubSeries[] => hubs.sort((a, b) => (a.machine.id < b.machine.id ? -1 : 1));
 
 export function ledgerOf(state: LogState): LogLedger {
-  const lost: LostRange[] = [];
-  const told = new RangeSet();
-  // Where several gaps speak of the same flushes, the first one recorded counts.
-  for (const gap of state.gaps) {
-    const range = RangeSet.from([gap]).subtract(state.held.within(gap)).subtract(told.within(gap));
-    for (const part of range.toProto()) {
-      const whole = part.count === gap.count;
-      lost.push({
-        range: part,
-        reason: gap.reason,
-        witness: gap.witness,
-        noticedAtMs: gap.noticedAtMs,
-        readingCount: whole ? gap.readingCount : 0,
-      });
-    }
-    told.addAll(range);
-  }
+  const lost = lostIn(state).map(
+    ({ gap, flushes: range }): LostRange => ({
+      range,
+      reason: gap.reason,
+      witness: gap.witness,
+      noticedAtMs: gap.noticedAtMs,
+      readingCount: range.count === gap.count ? gap.readingCount : 0,
+    }),
+  );
   return {
     log: state.id,
     held: state.held.toProto(),
     readingCount: state.readings,
     announcedNext: state.announced,
     lost,
+    expired: state.expired.toProto(),
   };
 }

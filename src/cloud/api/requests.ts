@@ -3,7 +3,7 @@
 // secret, and a digest of the request.
 import { createHash } from 'node:crypto';
 import { ApiFault } from '../../contract/fault.js';
-import type { CallContext, Implementation } from '../../contract/handlers.js';
+import { aborted, type CallContext, type Implementation } from '../../contract/handlers.js';
 import type { AnyMethod, AnyService } from '../../contract/service.js';
 import { invalid } from '../../contract/status.js';
 import type { Clock } from '../../kernel/clock.js';
@@ -80,8 +80,7 @@ export class Requests {
     const key = Buffer.concat([prefix, hash(principal.tokenId, method.path, request.requestId)]);
     const name = key.toString('hex');
     for (let other = this.#running.get(name); other; other = this.#running.get(name)) {
-      await other;
-      context.signal.throwIfAborted();
+      await Promise.race([other, aborted(context.signal)]);
     }
     const running = this.#run(method, { key, prefix, request }, run);
     this.#running.set(name, running.then(nothing, nothing));

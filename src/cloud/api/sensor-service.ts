@@ -1,16 +1,17 @@
 // inventory.v1.SensorService.
-import type {
-  CreateSensorRequest,
-  DeleteSensorRequest,
-  DeleteSensorResponse,
-  ListSensorKindsRequest,
-  ListSensorKindsResponse,
-  ListSensorsRequest,
-  ListSensorsResponse,
-  RunSensorRequest,
-  RunSensorResponse,
+import {
+  type CreateSensorRequest,
+  type DeleteSensorRequest,
+  type DeleteSensorResponse,
+  type ListSensorKindsRequest,
+  type ListSensorKindsResponse,
+  type ListSensorsRequest,
+  type ListSensorsResponse,
+  type RunSensorRequest,
+  type RunSensorResponse,
   Sensor,
-  UpdateSensorRequest,
+  SensorState,
+  type UpdateSensorRequest,
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
 import { defined } from '../../kernel/defined.js';
 import { InventoryFault } from '../inventory/faults.js';
@@ -19,6 +20,7 @@ import { DEFAULT_ATTEMPTS, type SensorRecord } from '../inventory/records.js';
 import { sensorId } from '../inventory/tables.js';
 import { page } from './paging.js';
 import type { Commands, InMaintenance, SensorStates } from './ports.js';
+import { readMask } from './read-mask.js';
 import { sensorKinds } from './sensor-kinds.js';
 import {
   requireAttempts,
@@ -30,7 +32,7 @@ import {
   requireTimes,
 } from './sensor-settings.js';
 import { type Call, View } from './tenancy.js';
-import { optionalName, requireName } from './validation.js';
+import { optionalName, requireEach, requireName } from './validation.js';
 
 export class SensorService {
   constructor(
@@ -68,8 +70,10 @@ export class SensorService {
   };
 
   readonly listSensors = async (request: ListSensorsRequest, call: Call): Promise<ListSensorsResponse> => {
-    const { items, nextPageToken } = page(this.#listed(request, this.#view(call)), keyOf, request);
-    return { sensors: items.map((sensor) => this.#sensorOf(sensor)), nextPageToken };
+    const mask = readMask('occmesh.inventory.v1.Sensor', Sensor, request.readMask) ?? ((sensor) => sensor);
+    const wanted = [...this.#listed(request, this.#view(call))].filter(this.#filter(request));
+    const { items, nextPageToken } = page(wanted, keyOf, request);
+    return { sensors: items.map((sensor) => mask(this.#sensorOf(sensor))), nextPageToken };
   };
 
   readonly updateSensor = async (request: UpdateSensorRequest, call: Call): Promise<Sensor> => {
@@ -120,6 +124,15 @@ export class SensorService {
     for (const machine of customerId === undefined ? machines.all() : machines.ofCustomer(customerId)) {
       if (machine.retiredAtMs === undefined) yield* sensors.of(machine.id);
     }
+  }
+
+  #filter({ states, kind }: ListSensorsRequest): (sensor: SensorRecord) => boolean {
+    const wanted = new Set(requireEach('states', states, SensorState));
+    if (kind !== '') requireKind(kind);
+    return (sensor) => {
+      if (kind !== '' && sensor.kind !== kind) return false;
+      return wanted.size === 0 || wanted.has(this.modules.states.of(sensor.machineId, sensor.number).state);
+    };
   }
 
   #sensorOf(sensor: SensorRecord): Sensor {

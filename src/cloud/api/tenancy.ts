@@ -9,6 +9,9 @@ import type { Inventory } from '../inventory/inventory.js';
 import type { CustomerRecord, MachineRecord, SensorRecord, TokenRecord } from '../inventory/records.js';
 import { requireId } from './validation.js';
 
+/** May be bound to no customer. */
+const UNBOUND: readonly Caller[] = [Caller.OPERATOR, Caller.SERVICE];
+
 export type UserPrincipal = Extract<Principal, { kind: 'user' }>;
 
 /** What handlers here use of a call. */
@@ -21,10 +24,10 @@ export class View {
     readonly user: UserPrincipal,
   ) {}
 
-  /** Faults: api.denied for anybody but people and services, and for a principal that is neither bound nor an operator. */
+  /** Faults: api.denied for anybody but people and services, and for one of a customer that is bound to none. */
   static of(inventory: Inventory, principal: Principal): View {
     // Whoever is bound to no customer sees everything: that must be said, not left out by mistake.
-    if (principal.kind !== 'user' || (principal.caller !== Caller.OPERATOR && !principal.customerId)) {
+    if (principal.kind !== 'user' || (!UNBOUND.includes(principal.caller) && !principal.customerId)) {
       throw new ApiFault('api.denied', 'this service is for people and services with a token');
     }
     return new View(inventory, principal);
@@ -34,13 +37,18 @@ export class View {
     return this.user.caller === Caller.OPERATOR;
   }
 
+  /** An operator, or a service that an operator has let see every customer. */
+  get seesAll(): boolean {
+    return this.isOperator || (this.user.caller === Caller.SERVICE && this.user.customerId === undefined);
+  }
+
   /** The only customer that this principal sees, or undefined for all. */
   get bound(): string | undefined {
-    return this.isOperator ? undefined : this.user.customerId;
+    return this.seesAll ? undefined : this.user.customerId;
   }
 
   sees(customerId: string | undefined): boolean {
-    return this.isOperator || (customerId !== undefined && customerId === this.user.customerId);
+    return this.seesAll || (customerId !== undefined && customerId === this.user.customerId);
   }
 
   customer(field: string, id: string): CustomerRecord {

@@ -1,5 +1,5 @@
 // inventory.v1.TokenService.
-import { Caller } from '../../../gen/occmesh/access/v1/access.js';
+import { Caller, Scope } from '../../../gen/occmesh/access/v1/access.js';
 import { Role } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
 import {
   type CreateApiTokenRequest,
@@ -15,7 +15,7 @@ import {
 import type { UserCaller } from '../../contract/access.js';
 import { ApiFault } from '../../contract/fault.js';
 import { invalid } from '../../contract/status.js';
-import { roleFromProto, roleToProto } from '../../identity/spiffe.js';
+import { roleToProto } from '../../identity/spiffe.js';
 import { formatEnrollmentToken } from '../../identity/token-text.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import { defined } from '../../kernel/defined.js';
@@ -25,7 +25,7 @@ import { callerOf } from '../inventory/tokens.js';
 import { page } from './paging.js';
 import type { MeshFacts } from './ports.js';
 import { type Call, View } from './tenancy.js';
-import { optionalName, requireAddress, requireRange } from './validation.js';
+import { optionalName, requireAddress, requireMachineRole, requireRange } from './validation.js';
 
 const DEFAULT_LIFETIME_MS = 3_600_000;
 const MIN_LIFETIME_MS = 60_000;
@@ -77,37 +77,39 @@ export class TokenService {
       connectors,
       machineId: machineId === undefined ? new Uint8Array(0) : uuidBytes(machineId),
     });
-    return { token: tokenOf(token), text };
+    return { token: this.#toProto(token), text };
   };
 
   readonly createApiToken = async (request: CreateApiTokenRequest, call: Call): Promise<CreateApiTokenResponse> => {
     const view = this.#view(call);
     const caller = requireUserCaller(request.caller);
-    const operator = caller === Caller.OPERATOR;
-    if (operator && !view.isOperator) {
-      throw new ApiFault('api.denied', 'only an operator makes tokens for operators');
-    }
-    if (operator && request.customerId !== '') throw invalid('customer_id', 'must be empty for an operator');
-    const customerId = operator ? undefined : view.customer('customer_id', request.customerId).id;
+    const scopes = requireScopes(caller, request.scopes);
+    const customerId = this.#customerOf(caller, request.customerId, view);
     const lifetimeMs =
       request.lifetimeMs === 0
         ? 0
         : requireRange('lifetime_ms', request.lifetimeMs, MIN_LIFETIME_MS, MAX_API_LIFETIME_MS);
     const name = optionalName('name', request.name);
-    const { token, text } = await this.modules.inventory.tokens.createApi({ caller, customerId, lifetimeMs, name });
-    return { token: tokenOf(token), text };
+    const { token, text } = await this.modules.inventory.tokens.createApi({
+      caller,
+      scopes,
+      customerId,
+      lifetimeMs,
+      name,
+    });
+    return { token: this.#toProto(token), text };
   };
 
   readonly listTokens = async (request: ListTokensRequest, call: Call): Promise<ListTokensResponse> => {
     const customerId = this.#view(call).filter('customer_id', request.customerId);
     const all = this.modules.inventory.tokens.list(customerId);
     const { items, nextPageToken } = page(all, (token) => token.id, request);
-    return { tokens: items.map(tokenOf), nextPageToken };
+    return { tokens: items.map((token) => this.#toProto(token)), nextPageToken };
   };
 
   readonly revokeToken = async (request: RevokeTokenRequest, call: Call): Promise<Token> => {
     const { id } = this.#view(call).token('id', request.id);
-    return tokenOf(await this.modules.inventory.tokens.revoke(id));
+    return this.#toProto(await this.modules.inventory.tokens.revoke(id));
   };
 
   /** For whom a token is: new machines of a customer, or one that there is. */
@@ -132,15 +134,39 @@ export class TokenService {
     return { customerId, role, machineId: id };
   }
 
+  /** Undefined for who sees all customers: such tokens only an operator makes. */
+  #customerOf(caller: UserCaller, customerId: string, view: View): string | undefined {
+    if (caller === Caller.OPERATOR && customerId !== '') throw invalid('customer_id', 'must be empty for an operator');
+    const forAll = caller === Caller.OPERATOR || (caller === Caller.SERVICE && customerId === '' && view.isOperator);
+    if (!forAll) return view.customer('customer_id', customerId).id;
+    if (!view.isOperator) throw new ApiFault('api.denied', 'only an operator makes tokens for operators');
+    return undefined;
+  }
+
   #view(call: Call): View {
     return View.of(this.modules.inventory, call.principal);
   }
-}
 
-function requireMachineRole(role: Role): MachineRole {
-  const name = roleFromProto(role);
-  if (name !== 'hub' && name !== 'connector') throw invalid('role', 'must be ROLE_HUB or ROLE_CONNECTOR');
-  return name;
+  /** Never with the secret's hash. */
+  #toProto(token: TokenRecord): Token {
+    const enrollment = token.kind === 'enrollment';
+    return {
+      id: token.id,
+      kind: enrollment ? TokenKind.ENROLLMENT : TokenKind.API,
+      customerId: token.customerId ?? '',
+      role: enrollment ? roleToProto(token.role) : Role.UNSPECIFIED,
+      caller: enrollment ? Caller.UNSPECIFIED : callerOf(token),
+      name: token.name,
+      createdAtMs: token.createdAtMs,
+      expiresAtMs: token.expiresAtMs,
+      uses: enrollment ? token.uses : 0,
+      used: enrollment ? token.used : 0,
+      revoked: token.revokedAtMs !== undefined,
+      machineId: enrollment ? (token.machineId ?? '') : '',
+      scopes: enrollment ? [] : [...(token.scopes ?? [])],
+      lastUsedAtMs: enrollment ? 0 : this.modules.inventory.tokens.uses.lastOf(token),
+    };
+  }
 }
 
 function requireUserCaller(caller: Caller): UserCaller {
@@ -148,27 +174,24 @@ function requireUserCaller(caller: Caller): UserCaller {
     case Caller.OPERATOR:
     case Caller.CUSTOMER_ADMIN:
     case Caller.CUSTOMER_READER:
+    case Caller.SERVICE:
       return caller;
     default:
-      throw invalid('caller', 'must be CALLER_OPERATOR, CALLER_CUSTOMER_ADMIN or CALLER_CUSTOMER_READER');
+      throw invalid(
+        'caller',
+        'must be CALLER_OPERATOR, CALLER_CUSTOMER_ADMIN, CALLER_CUSTOMER_READER or CALLER_SERVICE',
+      );
   }
 }
 
-/** Never with the secret's hash. */
-function tokenOf(token: TokenRecord): Token {
-  const enrollment = token.kind === 'enrollment';
-  return {
-    id: token.id,
-    kind: enrollment ? TokenKind.ENROLLMENT : TokenKind.API,
-    customerId: token.customerId ?? '',
-    role: enrollment ? roleToProto(token.role) : Role.UNSPECIFIED,
-    caller: enrollment ? Caller.UNSPECIFIED : callerOf(token),
-    name: token.name,
-    createdAtMs: token.createdAtMs,
-    expiresAtMs: token.expiresAtMs,
-    uses: enrollment ? token.uses : 0,
-    used: enrollment ? token.used : 0,
-    revoked: token.revokedAtMs !== undefined,
-    machineId: enrollment ? (token.machineId ?? '') : '',
-  };
+/** Ascending, each once; undefined for who has none. */
+function requireScopes(caller: UserCaller, scopes: readonly Scope[]): Scope[] | undefined {
+  if (caller !== Caller.SERVICE) {
+    if (scopes.length > 0) throw invalid('scopes', 'are for services only');
+    return undefined;
+  }
+  if (scopes.length === 0) throw invalid('scopes', 'must name at least one: without any it may do nothing');
+  const unknown = scopes.findIndex((scope) => !(scope in Scope) || scope <= Scope.UNSPECIFIED);
+  if (unknown >= 0) throw invalid(`scopes[${unknown}]`, 'is none that this service knows');
+  return [...new Set(scopes)].sort((a, b) => a - b);
 }

@@ -1,5 +1,11 @@
 // Checks of single fields of requests. Each fault is api.invalid and begins with the field's name in the contract.
+import type { Role } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
+import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { invalid } from '../../contract/status.js';
+import { roleFromProto } from '../../identity/spiffe.js';
+import { SEVERITIES } from '../alarms/messages.js';
+import type { Severity } from '../alarms/records.js';
+import type { MachineRole } from '../inventory/records.js';
 
 // Control characters, and those that change the direction of what follows, have no place in a name on a screen.
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
@@ -34,6 +40,31 @@ export function requireId(field: string, id: string): string {
 export function requireRange(field: string, n: number, min: number, max: number): number {
   if (!Number.isInteger(n) || n < min || n > max) throw invalid(field, `must be ${min} to ${max}, is ${n}`);
   return n;
+}
+
+export function requireMachineRole(role: Role): MachineRole {
+  const name = roleFromProto(role);
+  if (name !== 'hub' && name !== 'connector') throw invalid('role', 'must be ROLE_HUB or ROLE_CONNECTOR');
+  return name;
+}
+
+/** The least severity that counts; by default any. */
+export function requireSeverity(state: State): Severity {
+  const severities: readonly Severity[] = ['warning', 'unknown', 'critical'];
+  const found = severities.find((severity) => SEVERITIES[severity] === (state || State.WARNING));
+  if (!found) throw invalid('min_severity', 'must be STATE_WARNING, STATE_UNKNOWN or STATE_CRITICAL');
+  return found;
+}
+
+/** Values of an enumeration, each of which means something. */
+export function requireEach<V extends number>(
+  field: string,
+  values: readonly V[],
+  names: Readonly<Record<number, string>>,
+) {
+  const odd = values.findIndex((value) => value <= 0 || !(value in names));
+  if (odd >= 0) throw invalid(`${field}[${odd}]`, `must be one that there is, and not ${values[odd]}`);
+  return values;
 }
 
 const ADDRESS = /^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?):(\d{1,5})$/;

@@ -1,5 +1,5 @@
 // Customers: their names, which are unique, and the policy that their hubs follow.
-
+import { isDeepStrictEqual } from 'node:util';
 import { uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
@@ -7,9 +7,10 @@ import type { Journal } from '../records/journal.js';
 import { bumpHubs, DEFAULT_FALLBACK_AFTER } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
 import type { CustomerRecord } from './records.js';
+import { changedRetention, type RetentionChange } from './retention.js';
 import type { Tables } from './tables.js';
 
-export interface CustomerChange {
+export interface CustomerChange extends RetentionChange {
   readonly name?: string | undefined;
   readonly directAllowed?: boolean | undefined;
   readonly fallbackAfterMs?: number | undefined;
@@ -39,7 +40,7 @@ export class Customers {
     });
   }
 
-  /** Hubs whose desired state the change touches get a new version. Faults: inventory.not-found, inventory.exists. */
+  /** Hubs whose desired state the change touches get a new version. Faults: inventory.not-found, inventory.exists, inventory.invalid. */
   update(id: string, change: CustomerChange): Promise<CustomerRecord> {
     return this.modules.journal.change(() => {
       const old = found(this.#tables, id);
@@ -48,6 +49,7 @@ export class Customers {
         name: change.name ?? old.name,
         directAllowed: change.directAllowed ?? old.directAllowed,
         fallbackAfterMs: change.fallbackAfterMs ?? old.fallbackAfterMs,
+        ...changedRetention(old, change),
       };
       if (next.name !== old.name) requireFreeName(this.#tables, next.name);
       const direct = next.directAllowed !== old.directAllowed;
@@ -55,7 +57,7 @@ export class Customers {
       if (direct || fallback) {
         bumpHubs(this.#tables, id, (hub) => fallback || (direct && hub.directAllowed === undefined));
       }
-      return direct || fallback || next.name !== old.name ? this.#tables.customers.put(next) : old;
+      return isDeepStrictEqual(next, old) ? old : this.#tables.customers.put(next);
     });
   }
 }

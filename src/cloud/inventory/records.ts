@@ -15,6 +15,9 @@ export const customerSchema = z.object({
   directAllowed: z.boolean(),
   fallbackAfterMs: z.int().positive(),
   createdAtMs: time,
+  /** Absent: the default, also where that changes. */
+  rawRetentionMs: z.int().positive().optional(),
+  summaryRetentionMs: z.int().positive().optional(),
 });
 export type CustomerRecord = Readonly<z.infer<typeof customerSchema>>;
 
@@ -160,9 +163,12 @@ export const tokenSchema = z.discriminatedUnion('kind', [
   z.object({
     ...tokenBase,
     kind: z.literal('api'),
-    /** Absent for an operator. */
+    /** Absent for an operator, and for a service of all customers. */
     customerId: id.optional(),
-    caller: z.enum(['operator', 'customer-admin', 'customer-reader']),
+    caller: z.enum(['operator', 'customer-admin', 'customer-reader', 'service']),
+    /** Numbers of the contract; of services only. */
+    scopes: z.array(z.int().positive()).optional(),
+    lastUsedAtMs: time.optional(),
   }),
 ]);
 export type TokenRecord = Readonly<z.infer<typeof tokenSchema>>;

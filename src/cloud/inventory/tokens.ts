@@ -1,7 +1,7 @@
 // Tokens: for enrolment, and for people and services at the API. Of a secret only the SHA-256 is kept (secrets are 32
-// random bytes, so nothing slower is needed), and each is shown exactly once, to whoever made it; who repeats the request gets another. How an enrolment token
-// is used is in admission.ts.
-import { Caller } from '../../../gen/occmesh/access/v1/access.js';
+// random bytes, so nothing slower is needed), and each is shown exactly once, to whoever made it; who repeats the request
+// gets another. How an enrolment token is used is in admission.ts.
+import { Caller, type Scope } from '../../../gen/occmesh/access/v1/access.js';
 import type { Principal, UserCaller } from '../../contract/access.js';
 import { formatApiToken, parseApiToken } from '../../identity/api-token.js';
 import { hashSecret, secretMatches, TOKEN_SECRET_LENGTH } from '../../identity/secret-hash.js';
@@ -9,12 +9,17 @@ import { uuidBytes, uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
+import type { Logger } from '../../kernel/log.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
 import type { Journal } from '../records/journal.js';
-import { notFound } from './faults.js';
+import { InventoryFault, notFound } from './faults.js';
 import type { ApiTokenRecord, EnrollmentTokenRecord, MachineRole, TokenRecord } from './records.js';
 import type { Revocations } from './revocations.js';
 import type { Tables } from './tables.js';
+import { TokenUses } from './token-uses.js';
+
+/** Of one customer, and of those who see all. */
+export const MOST_TOKENS = 1_000;
 
 /** Who a valid API token speaks for. */
 export type TokenBearer = Extract<Principal, { kind: 'user' }>;
@@ -31,7 +36,9 @@ export interface NewEnrollmentToken {
 
 export interface NewApiToken {
   readonly caller: UserCaller;
-  /** Of everybody but operators. */
+  /** Of services. */
+  readonly scopes?: readonly Scope[] | undefined;
+  /** Of everybody but operators, and services of all customers. */
   readonly customerId: string | undefined;
   /** 0: for ever. */
   readonly lifetimeMs: number;
@@ -42,16 +49,25 @@ const CALLERS = {
   operator: Caller.OPERATOR,
   'customer-admin': Caller.CUSTOMER_ADMIN,
   'customer-reader': Caller.CUSTOMER_READER,
+  service: Caller.SERVICE,
 } as const satisfies Record<ApiTokenRecord['caller'], UserCaller>;
 
 export const callerOf = (token: ApiTokenRecord): UserCaller => CALLERS[token.caller];
 
 export class Tokens {
   readonly #tables: Tables;
+  readonly uses: TokenUses;
 
   constructor(
-    private readonly modules: { journal: Journal<Tables>; revocations: Revocations; clock: Clock; random: Random },
+    private readonly modules: {
+      journal: Journal<Tables>;
+      revocations: Revocations;
+      clock: Clock;
+      random: Random;
+      log: Logger;
+    },
   ) {
+    this.uses = new TokenUses(modules);
     this.#tables = modules.journal.tables;
   }
 
@@ -101,8 +117,9 @@ export class Tokens {
     if (token?.kind !== 'api' || !secretMatches(presented.secret, Buffer.from(token.secretHash, 'hex')))
       return undefined;
     if (!this.#isValid(token)) return undefined;
-    const bearer = { kind: 'user', tokenId: token.id, caller: callerOf(token) } as const;
-    return token.customerId === undefined ? bearer : { ...bearer, customerId: token.customerId };
+    this.uses.note(token.id);
+    const { customerId, scopes } = token;
+    return { kind: 'user', tokenId: token.id, caller: callerOf(token), ...defined({ customerId, scopes }) };
   }
 
   /** Whether a token is still good: for what goes on after it was presented. */
@@ -146,7 +163,7 @@ export class Tokens {
     });
   }
 
-  #newApi({ caller, customerId, lifetimeMs, name }: NewApiToken): { token: ApiTokenRecord; secret: Buffer } {
+  #newApi({ caller, scopes, customerId, lifetimeMs, name }: NewApiToken): { token: ApiTokenRecord; secret: Buffer } {
     const now = this.modules.clock.now();
     const secret = this.modules.random.bytes(TOKEN_SECRET_LENGTH);
     const token: ApiTokenRecord = {
@@ -154,7 +171,7 @@ export class Tokens {
       kind: 'api',
       id: uuidText(uuid7(this.modules.random, now)),
       caller: nameOf(caller),
-      ...defined({ customerId }),
+      ...defined({ customerId, scopes: scopes && [...scopes] }),
       name,
       secretHash: hashSecret(secret).toString('hex'),
       createdAtMs: now,
@@ -169,6 +186,7 @@ export class Tokens {
     const recorded = await journal.change(() => {
       if (token.customerId !== undefined && !this.#tables.customers.latest(token.customerId))
         throw notFound('customer');
+      this.#makeRoom(token.customerId);
       this.#tables.tokens.put(token);
       return token;
     });
@@ -180,6 +198,19 @@ export class Tokens {
       this.#tables.tokens.put({ ...latest, secretHash });
     });
     return recorded;
+  }
+
+  /** Inside a transaction. Those that have ended give way. Faults: inventory.exhausted. */
+  #makeRoom(customerId: string | undefined): void {
+    const { tokens } = this.#tables;
+    const all = [...tokens.latestGroup(customerId ?? '')];
+    if (all.length < MOST_TOKENS) return;
+    const ended = all.filter((token) => !this.#isValid(token));
+    if (ended.length === 0) {
+      const message = `there are ${MOST_TOKENS} tokens already, and more are not possible`;
+      throw new InventoryFault('inventory.exhausted', message, { permanent: true, advice: 'Revoke one.' });
+    }
+    for (const { id } of ended) tokens.remove(id);
   }
 
   #isValid(token: TokenRecord): boolean {
@@ -195,6 +226,6 @@ export function revokeIn(tables: Tables, id: string, now: EpochMs): void {
 }
 
 function nameOf(caller: UserCaller): ApiTokenRecord['caller'] {
-  if (caller === Caller.OPERATOR) return 'operator';
-  return caller === Caller.CUSTOMER_ADMIN ? 'customer-admin' : 'customer-reader';
+  const names = Object.keys(CALLERS) as ApiTokenRecord['caller'][];
+  return names.find((name) => CALLERS[name] === caller) ?? 'customer-reader';
 }

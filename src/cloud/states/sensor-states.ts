@@ -24,7 +24,7 @@ const SHOWN: { readonly [C in SensorCondition]: ProtoState } = {
 const GRACE = seconds(60);
 
 /** How old a reading may be to be in time, and how long there may be none: a run may be missed. */
-const patienceWith = ({ intervalMs, timeoutMs }: Pick<SensorRecord, 'intervalMs' | 'timeoutMs'>): number =>
+export const patienceWith = ({ intervalMs, timeoutMs }: Pick<SensorRecord, 'intervalMs' | 'timeoutMs'>): number =>
   2 * intervalMs + timeoutMs + GRACE;
 
 export interface SensorStatesModules {

@@ -4,6 +4,7 @@ import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { ApiFault } from '../../contract/fault.js';
 import { worst } from '../../sensors/severity.js';
 import type { SeriesArrays } from '../../telemetry/columns-decode.js';
+import { mergeStates, mergeValues } from './merge-sums.js';
 
 /** Bucket number n has the readings from `from` + n × `width` on, before the next one and before `until`. */
 export interface Buckets {
@@ -53,7 +54,11 @@ export class Aggregation {
   #places = new Int32Array(0);
   #points = 0;
 
-  constructor(private readonly buckets: Buckets) {
+  /** Of each sensor only the first `mostMetrics` are summed up. */
+  constructor(
+    private readonly buckets: Buckets,
+    private readonly mostMetrics = Number.POSITIVE_INFINITY,
+  ) {
     this.#count = bucketCount(buckets);
   }
 
@@ -73,15 +78,33 @@ export class Aggregation {
     const sums = this.#of(sensor);
     addStates(sums.states, this.#places, state);
     for (const [i, { name, unit }] of metrics.entries()) {
-      // The length tells where the name ends.
-      const key = `${name.length} ${name}${unit}`;
-      let metric = sums.metrics.get(key);
-      if (!metric) {
-        metric = this.#newMetric(name, unit);
-        sums.metrics.set(key, metric);
-      }
-      addValues(metric, this.#places, takenAt, values[i] ?? NO_VALUES);
+      const metric = this.#metric(sums.metrics, name, unit);
+      if (metric) addValues(metric, this.#places, takenAt, values[i] ?? NO_VALUES);
     }
+  }
+
+  /** Adds what has been summed up before: each of those buckets as a whole, where it begins. Faults: api.exhausted. */
+  merge({ sensor, states, metrics }: SensorSums, { from, width }: Pick<Buckets, 'from' | 'width'>): void {
+    const startsOf = (counts: Uint32Array) =>
+      Float64Array.from(counts, (count, i) => (count === 0 ? Number.NaN : from + i * width));
+    if (!this.#place(startsOf(states.counts))) return;
+    const sums = this.#of(sensor);
+    mergeStates(sums.states, this.#places, states);
+    for (const other of metrics) {
+      if (!this.#place(startsOf(other.counts))) continue;
+      const metric = this.#metric(sums.metrics, other.name, other.unit);
+      if (metric) mergeValues(metric, this.#places, other);
+    }
+  }
+
+  #metric(metrics: Map<string, MetricSums>, name: string, unit: string): MetricSums | undefined {
+    // The length tells where the name ends.
+    const key = `${name.length} ${name}${unit}`;
+    const known = metrics.get(key);
+    if (known || metrics.size >= this.mostMetrics) return known;
+    const metric = this.#newMetric(name, unit);
+    metrics.set(key, metric);
+    return metric;
   }
 
   #of(sensor: number) {

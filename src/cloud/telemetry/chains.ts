@@ -5,7 +5,7 @@ import { turn } from '../../kernel/turn.js';
 import type { Store } from '../../storage/store.js';
 import { chainNext, chainStart, flushDigest } from '../../telemetry/chain.js';
 import type { Flush } from '../../telemetry/reading.js';
-import { flushesOf, type HeldRange, heldRanges, isMerged, openRange } from './held.js';
+import { ageOf, flushesOf, type HeldRange, heldRanges, isMerged, openRange } from './held.js';
 import type { HubKey } from './ledger.js';
 import type { Afford } from './unfolding.js';
 
@@ -14,7 +14,7 @@ const AT_ONCE = 2_048;
 
 /**
  * For each held flush of `first` … `end`-1: the chain after it (16 bytes), or where that is unknown the digest of the
- * flush alone (32 bytes). Whatever has to be unfolded for that is paid for first.
+ * flush alone (32 bytes); of what has expired, until when it was taken. Whatever has to be unfolded for that is paid for first.
  */
 export async function digestsOf(
   store: Store,
@@ -82,27 +82,36 @@ async function digestRange(
   { first, end, start, afford }: Asked,
 ): Promise<FlushDigest[] | undefined> {
   const { chain, chainBefore } = range.entry;
-  const last: FlushDigest = { flush: range.end - 1, chain: Buffer.from(chain) };
+  const last: FlushDigest = { flush: range.end - 1, chain: Buffer.from(chain), expiredUntilMs: 0 };
   if (first === last.flush) return [last];
+  const isAsked = ({ flush }: { flush: number }) => flush >= first && flush < end;
+  if (range.entry.expired) return [...expiredDigests(range, first, end), ...[last].filter(isAsked)];
   const tables = await openRange(store, hub, range, 0, afford);
   if (!tables || tables.length === 0) return tables && [];
   const placed = tables.flatMap((table) => [...table.placed()]);
   const flushes = flushesOf(range, placed);
-  const isAsked = ({ flush }: { flush: number }) => flush >= first && flush < end;
   const from = isMerged(range.entry) ? Buffer.from(chainBefore) : start;
   const chains = from && (await chainsAfter(from, flushes));
   // Where it does not lead to what the author says, somebody else has written what is held before this range.
   if (chains?.at(-1)?.equals(chain)) {
-    return flushes.map(({ number }, i) => ({ flush: number, chain: chains[i] as Buffer })).filter(isAsked);
+    return flushes.map(({ number }, i) => ({ ...last, flush: number, chain: chains[i] as Buffer })).filter(isAsked);
   }
   const alone = flushes.slice(0, -1).map(({ number }) => ({ flush: number }));
   return [
     ...alone.filter(isAsked).map(({ flush }) => ({
-      flush,
+      ...{ flush, expiredUntilMs: 0 },
       chain: flushDigest(flushes[flush - range.first]?.readings ?? []),
     })),
     ...[last].filter(isAsked),
   ];
+}
+
+/** Of all flushes asked for but the last one of the range. */
+function expiredDigests(range: HeldRange, first: number, end: number): FlushDigest[] {
+  const from = Math.max(first, range.first);
+  const count = Math.max(0, Math.min(end, range.end - 1) - from);
+  const expired = { chain: Buffer.alloc(0), expiredUntilMs: ageOf(range.entry) };
+  return Array.from({ length: count }, (_, i) => ({ flush: from + i, ...expired }));
 }
 
 /** The chain after each of the flushes. */

@@ -42,6 +42,13 @@ export function entryOf(batch: OpenBatch): LedgerEntry {
   });
 }
 
+/** When the latest of its readings was taken; of readings from the future, when that was noticed. */
+export const ageOf = ({ agesFromMs, latestMs }: LedgerEntry): number => (agesFromMs === 0 ? latestMs : agesFromMs);
+
+/** What agesFromMs is where these ranges become one. */
+export const agesFrom = (entries: readonly LedgerEntry[]): number =>
+  entries.some(({ agesFromMs }) => agesFromMs !== 0) ? Math.max(...entries.map(ageOf)) : 0;
+
 /** Whether the range is stored as series blocks. */
 export const isMerged = ({ chainBefore }: LedgerEntry): boolean => chainBefore.length > 0;
 
@@ -82,7 +89,7 @@ export async function* heldRanges(store: Store, hub: HubKey, stretch: Stretch = 
 
 /**
  * The readings of a range: one table of a batch, else one for each sensor, lowest first; of a single `sensor` (0: all of
- * them) no other blocks are read. Undefined when the range has been merged since: read the ledger again.
+ * them) no other blocks are read. Undefined when the range has been merged or has expired since: read the ledger again.
  */
 export async function openRange(
   store: Store,
@@ -91,6 +98,7 @@ export async function openRange(
   sensor = 0,
   afford: Afford = forNothing,
 ): Promise<ReadingTable[] | undefined> {
+  if (range.entry.expired) return [];
   const tables = isMerged(range.entry) ? await openBlocks() : await openBatch();
   if (tables) return tables;
   const record = await store.get(keyOfRange(hub, 'ledger', range.log, range.first));
@@ -153,7 +161,7 @@ export async function* readRanges(
     for await (const range of heldRanges(store, hub, { from: { log: done.log, first: 0 } })) {
       const order = Buffer.compare(range.log, done.log);
       if (order < 0 || (order === 0 && range.end <= done.end)) continue;
-      if (wanted(range)) {
+      if (!range.entry.expired && wanted(range)) {
         const tables = await openRange(store, hub, range, sensor);
         if (!tables) {
           merged = true;
@@ -172,3 +180,18 @@ export function flushesOf({ first, end }: HeldRange, placed: Iterable<PlacedInBa
   for (const { flush, reading } of placed) readings[flush - first]?.push(reading);
   return readings.map((of, i) => ({ number: first + i, readings: of }));
 }
+
+/** Keys of a range: its ledger entry first, then all of its data, which `tables` are. */
+export function keysOf(hub: HubKey, { log, first, entry }: HeldRange, tables: readonly ReadingTable[]): Buffer[] {
+  const ledger = keyOfRange(hub, 'ledger', log, first);
+  if (!isMerged(entry)) return [ledger, keyOfRange(hub, 'batch', log, first)];
+  const prefix = keyOfRange(hub, 'series', log, first);
+  const sensors = tables.flatMap((table) => table.sensors);
+  return [ledger, ...sensors.map((sensor) => Buffer.concat([prefix, u32be(sensor)]))];
+}
+
+export const rangeWith = (range: Pick<HeldRange, 'log' | 'first' | 'end'>, entry: LedgerEntry): HeldRange => ({
+  ...range,
+  entry,
+  record: Buffer.from(LedgerEntry.encode(entry).finish()),
+});

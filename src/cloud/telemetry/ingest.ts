@@ -90,7 +90,7 @@ export class Ingest {
     // What comes again, and be it that a carrier repeats it, is not unfolded.
     if (author.ledger.look(batch.log).overlaps(batch.first, batch.count)) {
       author.budget.unfold(VERIFYING_COST);
-      return this.#compare(author, batch);
+      return this.#compare(author, batch, opened);
     }
     author.budget.unfold(unfoldingCost(header));
     const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(header));
@@ -123,7 +123,7 @@ export class Ingest {
         { put: keyOfRange(author, 'ledger', log, first), value: LedgerEntry.encode(entry).finish() },
       ];
     });
-    if (overtaken) return this.#compare(author, batch);
+    if (overtaken) return this.#compare(author, batch, opened);
     // The ledger's own name of the log: whoever keeps it keeps nothing more by that.
     const { id } = ledger.log(log);
     for (const listener of this.#listeners) listener(author, id, opened);
@@ -175,7 +175,7 @@ export class Ingest {
   }
 
   /** The range is held at least in part: the very same batch, or one that contradicts it? */
-  async #compare(author: Author, batch: StoredBatch): Promise<Verdict> {
+  async #compare(author: Author, batch: StoredBatch, opened: OpenBatch): Promise<Verdict> {
     // What counts as held may still be on its way to the disk: the very same batch, delivered twice in a row.
     await this.store.commit(() => undefined);
     if (!author.isCurrent()) throw superseded();
@@ -186,6 +186,12 @@ export class Ingest {
     const afford = async (cost: number) => author.budget.unfold(cost);
     const [held] = await digestsOf(this.store, author, log, end - 1, end, afford);
     if (held && chain.equals(held.chain)) return { kind: 'held', batch };
+    if (held?.chain.length === 0) {
+      // Nobody can compare it any more. What is later than all that has expired there is something else for sure.
+      author.budget.unfold(unfoldingCost(opened.header));
+      const latest = parse('batch', () => opened.table().timeSpan()?.latest ?? 0);
+      if (latest <= held.expiredUntilMs) return { kind: 'held', batch };
+    }
     return { kind: 'conflict', batch };
   }
 }

@@ -3,13 +3,20 @@
 // when a write has failed.
 import type { Holding } from '../../../gen/occmesh/link/v1/link.js';
 import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
-import { Gap, type GapReason, Signed, type Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import {
+  type FlushRange,
+  Gap,
+  type GapReason,
+  Signed,
+  type Witness,
+} from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { keep } from '../../kernel/bytes.js';
 import { LazyMap } from '../../kernel/lazy-map.js';
 import { rangeOf, readU64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
 import { RangeSet } from '../../telemetry/ranges.js';
 import { tableKey } from '../tables.js';
+import { HistoryGate } from './history-gate.js';
 
 /** A hub as the store's keys name it. */
 export interface HubKey {
@@ -34,6 +41,8 @@ interface Tally {
 /** One log of one hub. */
 export class LogState {
   readonly held: RangeSet = new RangeSet();
+  /** Of what is held: what is only known in sums. */
+  readonly expired: RangeSet = new RangeSet();
   readings = 0;
   /** Chain after the last flush held; empty while nothing is. */
   chain: Buffer = Buffer.alloc(0);
@@ -62,12 +71,13 @@ export class LogState {
   }
 
   /** Records a stored batch. */
-  hold(first: number, entry: { flushCount: number; readingCount: number; chain: Uint8Array }): void {
+  hold(first: number, entry: Pick<LedgerEntry, 'flushCount' | 'readingCount' | 'chain'> & { expired?: boolean }): void {
     if (first + entry.flushCount >= this.held.end) this.chain = keep(entry.chain);
     const before = this.held.rangeCount;
     this.held.add({ first, count: entry.flushCount });
     this.tally.pieces += this.held.rangeCount - before;
     this.readings += entry.readingCount;
+    if (entry.expired) this.expired.add({ first, count: entry.flushCount });
   }
 
   /** Number of the flush after the last one that the hub is known to have had. */
@@ -179,6 +189,8 @@ const nameOf = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset,
 const LOG_BYTES = 16;
 
 export class Ledger {
+  /** For whoever reads readings and summaries, which move from one place to the other. */
+  readonly gate: HistoryGate = new HistoryGate();
   readonly #hubs = new Map<string, Promise<HubLedger>>();
 
   constructor(private readonly store: Store) {}
@@ -196,6 +208,13 @@ export class Ledger {
       });
     }
     return ledger;
+  }
+
+  /** Takes in that the readings of these flushes have expired. */
+  async expired(hub: HubKey, log: Buffer, range: FlushRange): Promise<void> {
+    // Whoever reads it from the store after this sees it there.
+    const known = await this.#hubs.get(hub.machine.toString('hex'));
+    known?.log(log).expired.add(range);
   }
 
   /** Forgets everything, to be read again: after a failed write, what was counted in may not be there. */

@@ -65,13 +65,16 @@ async function lookAt(store: Store, hub: HubKey, log: Buffer): Promise<Mending> 
   for await (const range of heldRanges(store, hub, { log })) entries.set(range.first, range);
   const remove: Buffer[] = [];
   const whole = [
+    ...[...entries.values()]
+      .filter(({ entry }) => entry.expired)
+      .map(({ first, entry }) => ({ first, entry, data: [] })),
     ...(await wholeBatches(store, hub, log, entries)),
     ...(await wholeBlocks(store, hub, log, entries, remove)),
   ].sort((a, b) => a.first - b.first || b.entry.flushCount - a.entry.flushCount);
   const enter: Mending['enter'] = [];
   let end = 0;
   for (const { first, entry, data } of whole) {
-    // Inside of what is there already: it had been merged.
+    // Inside of what is there already: it had been merged, or has expired.
     if (first < end) {
       remove.push(...data);
       continue;
@@ -90,7 +93,8 @@ async function wholeBatches(store: Store, hub: HubKey, log: Buffer, entries: Rea
     const first = readU64be(key, prefix.length);
     const known = entries.get(first)?.entry;
     // As it was written with the batch, whose signature and checksum have been verified.
-    const entry = known && !isMerged(known) ? known : entryOf(unpackBatch(Signed.decode(value).content));
+    const entry =
+      known && !isMerged(known) && !known.expired ? known : entryOf(unpackBatch(Signed.decode(value).content));
     found.push({ first, entry, data: [key] });
   }
   return found;

@@ -14,6 +14,8 @@ export interface ReadingsQuery {
   readonly from: number;
   /** Not included. */
   readonly until: number;
+  /** Ends the search with its reason, also while nothing is found. */
+  readonly signal?: AbortSignal;
 }
 
 /** Readings handed out at once. */
@@ -21,7 +23,7 @@ const AT_ONCE = 1_000;
 
 /** The readings of a hub in a range of time, some at a time, in log order. */
 export async function* queryReadings(store: Store, hub: HubKey, query: ReadingsQuery): AsyncGenerator<PlacedReading[]> {
-  for await (const open of readRanges(store, hub, query.sensor, (range) => canHold(range, query))) {
+  for await (const open of readRanges(store, hub, query.sensor, (range) => isWanted(range, query))) {
     const found = await matching(open, query);
     for (let at = 0; at < found.length; at += AT_ONCE) yield found.slice(at, at + AT_ONCE);
   }
@@ -29,13 +31,15 @@ export async function* queryReadings(store: Store, hub: HubKey, query: ReadingsQ
 
 /** The same as arrays, without an object for each reading; they may hold readings outside of the range of time too. */
 export async function* querySeries(store: Store, hub: HubKey, query: ReadingsQuery): AsyncGenerator<SeriesArrays[]> {
-  for await (const { tables, fromFlush } of readRanges(store, hub, query.sensor, (range) => canHold(range, query))) {
+  for await (const { tables, fromFlush } of readRanges(store, hub, query.sensor, (range) => isWanted(range, query))) {
     yield tables.flatMap((table) => table.series({ sensor: query.sensor, fromFlush }));
   }
 }
 
-const canHold = ({ entry }: HeldRange, { from, until }: ReadingsQuery): boolean =>
-  entry.latestMs >= from && entry.earliestMs < until;
+function isWanted({ entry }: HeldRange, { from, until, signal }: ReadingsQuery): boolean {
+  signal?.throwIfAborted();
+  return entry.latestMs >= from && entry.earliestMs < until;
+}
 
 async function matching({ range, tables, fromFlush }: OpenRange, query: ReadingsQuery): Promise<PlacedReading[]> {
   const byFlush = new Map<number, PlacedReading[]>();

@@ -25,7 +25,7 @@ export const SESSIONS: readonly Rule[] = [
   rule(
     'link.end.reason',
     'link.v1.LinkService.Link',
-    'A session that is ended for a fault says which: `occ-reason` is the name of a CloseCode, the message is for people.',
+    'A session that is ended for a fault says which: ErrorInfo.reason is the name of a CloseCode, the message is for people.',
     async (bench) => {
       const session = await Session.up(bench);
       session.greet();

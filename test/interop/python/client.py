@@ -5,12 +5,20 @@ Usage: client.py STUBS CLOUD CA_FILE TOKEN_FILE ACTION [ARGUMENT]. One line of J
 
 import base64
 import json
+import os
 import sys
 
 STUBS, CLOUD, CA_FILE, TOKEN_FILE, ACTION, *ARGUMENTS = sys.argv[1:]
 sys.path.insert(0, STUBS)
 
+import google  # noqa: E402
+
+# The system's package of that name does not know ours.
+google.__path__ = [*google.__path__, os.path.join(STUBS, "google")]
+
 import grpc  # noqa: E402
+from google.rpc import error_details_pb2 as error_details  # noqa: E402
+from google.rpc import status_pb2  # noqa: E402
 from google.protobuf.json_format import MessageToDict  # noqa: E402
 from occmesh.inventory.v1 import inventory_pb2 as inventory  # noqa: E402
 from occmesh.inventory.v1 import inventory_pb2_grpc as inventory_grpc  # noqa: E402
@@ -80,6 +88,21 @@ def create_sensor(to):
     return MessageToDict(stub.CreateSensor(request, timeout=WITHIN))
 
 
+def explain(error):
+    """What the status says for programs, by kind: ErrorInfo, BadRequest, RetryInfo."""
+    known = {kind.DESCRIPTOR.full_name: kind for kind in (
+        error_details.ErrorInfo, error_details.BadRequest, error_details.RetryInfo)}
+    found = {}
+    for key, value in error.trailing_metadata() or ():
+        if key != "grpc-status-details-bin":
+            continue
+        for detail in status_pb2.Status.FromString(value).details:
+            kind = known.get(detail.TypeName())
+            if kind:
+                found[kind.DESCRIPTOR.name] = MessageToDict(kind.FromString(detail.value))
+    return found
+
+
 def main():
     actions = {act.__name__: act for act in (machines, latest, query, watch, create_sensor)}
     try:
@@ -89,6 +112,7 @@ def main():
         outcome = {
             "code": error.code().name,
             "details": error.details(),
+            "explained": explain(error),
             "binary": {
                 key: base64.b64encode(value).decode()
                 for key, value in error.trailing_metadata() or ()

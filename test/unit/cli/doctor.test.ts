@@ -239,6 +239,11 @@ describe('occ doctor', () => {
     expect(good.code).to.equal(0);
     expect(good.verdict('way through the proxy')).to.equal('ok');
     expect(good.verdict('version'), 'gRPC goes the same way').to.equal('ok');
+    const file = join(folder, 'service.yaml');
+    await writeFile(file, `data: connector\nproxy: ${await intercepting()}\nlisten: 0.0.0.0:11000\n`);
+    const configured = await examine(['--config', file]);
+    expect(configured.verdict('membership'), 'its data').to.equal('ok');
+    expect(configured.verdict('way through the proxy'), 'its proxy').to.equal('failed');
     const refusing = await proxy((socket) => socket.destroy());
     const bad = await examine(['--data', data, '--cloud', 'cloud.invalid:443'], systemClock, {
       https_proxy: refusing,

@@ -31,6 +31,7 @@ describe('exit codes', () => {
     ['contract.already-exists', 10],
     ['contract.precondition', 10],
     ['contract.internal', 1],
+    ['metrics.port-in-use', 4],
     ['storage.in-use', 5],
     ['storage.damaged', 5],
     ['storage.unusable', 5],

@@ -31,6 +31,7 @@ import { OperationsServiceService } from '../../../gen/occmesh/operations/v1/ope
 import {
   AggregateReadingsResponse,
   LogLedger,
+  type MissingSpan,
   Reading,
   ReadingServiceService,
 } from '../../../gen/occmesh/readings/v1/readings.js';
@@ -58,6 +59,7 @@ import type { Scope, Stoppable } from '../../../src/kernel/scope.js';
 
 /** The moment at which everything here was written. */
 export const NOW = Date.UTC(2026, 0, 1, 12);
+const RETENTION = { rawRetentionMs: 30 * 86_400_000, summaryRetentionMs: 400 * 86_400_000 };
 export const API_TOKEN = 'occ-api.of-these-tests';
 
 export const id = (n: number): string => `0198b000-0000-7000-8000-${String(n).padStart(12, '0')}`;
@@ -112,8 +114,8 @@ export function content() {
   return {
     software: 'occ-mesh/0.1.0',
     customers: [
-      { id: ACME, name: 'Acme', directAllowed: true, fallbackAfterMs: 300_000, createdAtMs: NOW - 1_000 },
-      { id: BIRCH, name: 'Birch & Co', directAllowed: false, fallbackAfterMs: 60_000, createdAtMs: NOW },
+      { id: ACME, name: 'Acme', directAllowed: true, fallbackAfterMs: 300_000, createdAtMs: NOW - 1_000, ...RETENTION },
+      { id: BIRCH, name: 'Birch & Co', directAllowed: false, fallbackAfterMs: 60_000, createdAtMs: NOW, ...RETENTION },
     ].map((customer) => Customer.fromPartial(customer)),
     machines: [
       machine({
@@ -170,6 +172,7 @@ export function content() {
         values: [{ name: 'usage', unit: '%', value: 99 }],
       }),
     ],
+    missing: [] as MissingSpan[],
     buckets: [
       AggregateReadingsResponse.fromPartial({
         machineId: PC,
@@ -199,6 +202,10 @@ export function content() {
             log: Buffer.alloc(16, 9),
             readingCount: 1_000,
             announcedNext: 80,
+            expired: [
+              { first: 0, count: 10 },
+              { first: 13, count: 7 },
+            ],
             lost: [
               {
                 range: { first: 10, count: 3 },
@@ -520,11 +527,15 @@ export class FakeCloud implements Stoppable {
   /** One message per reading, the newest first. */
   async *#query(request: unknown) {
     this.#seen('queryReadings', request);
-    for (const found of [...this.content.readings].reverse()) yield { readings: [found] };
+    if (this.content.missing.length > 0) yield { readings: [], missing: this.content.missing };
+    for (const found of [...this.content.readings].reverse()) yield { readings: [found], missing: [] };
   }
 
   async *#aggregate(request: unknown) {
     this.#seen('aggregateReadings', request);
+    const { missing } = this.content;
+    if (missing.length > 0)
+      yield { machineId: PC, sensor: 0, content: { $case: 'missing', value: { spans: missing } } } as const;
     yield* this.content.buckets;
   }
 

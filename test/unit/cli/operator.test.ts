@@ -1,9 +1,9 @@
 // The operators' commands against a cloud with canned answers, over real TLS: the exact tables, the fields of the JSON,
 // and what was asked of the cloud.
 import { expect } from 'chai';
-import { MachineState, Outcome, State } from '../../../src/client/index.js';
+import { GapReason, MachineState, MissingReason, Outcome, State } from '../../../src/client/index.js';
 import { ApiFault } from '../../../src/contract/fault.js';
-import { ACME, BIRCH, GATEWAY, GATEWAY_HUB, LAPTOP, OTHER_PC, PC } from './fake-cloud.js';
+import { ACME, BIRCH, GATEWAY, GATEWAY_HUB, LAPTOP, NOW, OTHER_PC, PC } from './fake-cloud.js';
 import { Office, occ, Screen } from './support.js';
 
 describe('operators', () => {
@@ -24,9 +24,9 @@ describe('operators', () => {
     it('lists all pages', async () => {
       expect(await text('customers', 'list')).to.equal(
         [
-          'NAME        DIRECT   FALLBACK  ID',
-          `Acme        allowed  5m        ${ACME}`,
-          `Birch & Co  no       1m        ${BIRCH}`,
+          'NAME        DIRECT   FALLBACK  READINGS  SUMMARIES  ID',
+          `Acme        allowed  5m        30d       400d       ${ACME}`,
+          `Birch & Co  no       1m        30d       400d       ${BIRCH}`,
           '',
         ].join('\n'),
       );
@@ -35,6 +35,8 @@ describe('operators', () => {
         name: 'Acme',
         directAllowed: true,
         fallbackAfterMs: 300_000,
+        rawRetentionMs: 30 * 86_400_000,
+        summaryRetentionMs: 400 * 86_400_000,
         createdAt: '2026-01-01T11:59:59.000Z',
       });
     });
@@ -54,11 +56,20 @@ describe('operators', () => {
       await text('customers', 'create', 'Cedar');
       expect(office.cloud.asked('createCustomer')).to.deep.equal([{ name: 'Cedar' }]);
       await text('customers', 'update', 'birch & co', '--direct', 'allow', '--fallback-after', '90s');
+      await text('customers', 'update', 'birch & co', '--raw-retention', '7d', '--summary-retention', '90d');
+      const kept = { id: BIRCH, name: undefined, directAllowed: undefined, fallbackAfterMs: undefined };
       expect(office.cloud.asked('updateCustomer')).to.deep.equal([
-        { id: BIRCH, name: undefined, directAllowed: true, fallbackAfterMs: 90_000 },
+        {
+          ...kept,
+          directAllowed: true,
+          fallbackAfterMs: 90_000,
+          rawRetentionMs: undefined,
+          summaryRetentionMs: undefined,
+        },
+        { ...kept, rawRetentionMs: 7 * 86_400_000, summaryRetentionMs: 90 * 86_400_000 },
       ]);
       const ids = office.cloud.requestIds;
-      expect([ids.length, new Set(ids).size, ids.every((id) => id.length === 32)]).to.deep.equal([2, 2, true]);
+      expect([ids.length, new Set(ids).size, ids.every((id) => id.length === 32)]).to.deep.equal([3, 3, true]);
       expect((await office.occ('customers', 'update', 'acme')).code).to.equal(2);
     });
   });
@@ -285,6 +296,31 @@ describe('operators', () => {
       expect(cut.err).to.equal('3 older readings are not shown; see --limit.\n');
     });
 
+    it('says what is missing of a range, and why', async () => {
+      const span = {
+        machineId: PC,
+        fromMs: NOW - 3_000,
+        untilMs: NOW - 1_000,
+        log: Buffer.alloc(16),
+        flushes: undefined,
+      };
+      const lost = { ...span, reason: MissingReason.LOST, gapReason: GapReason.LOG_FULL };
+      const away = { ...span, reason: MissingReason.AWAY, gapReason: GapReason.UNSPECIFIED, untilMs: NOW };
+      office.cloud.content.missing = [lost, away];
+      const notes = [
+        'Readings are missing: lost (log full), between 2026-01-01T11:59:57.000Z and 2026-01-01T11:59:59.000Z.',
+        'Readings are missing: the hub is not there, between 2026-01-01T11:59:57.000Z and 2026-01-01T12:00:00.000Z.',
+      ];
+      const range = ['readings', 'range', '--machine', 'acme/pc'];
+      expect((await office.occ(...range)).err.trimEnd().split('\n')).to.deep.equal(notes);
+      expect((await office.occ(...range, '--every', '30m')).err.trimEnd().split('\n')).to.deep.equal(notes);
+      expect((await office.occ(...range, '--json')).err, 'for people only').to.equal('');
+      office.cloud.content.missing = Array.from({ length: 7 }, () => lost);
+      expect((await office.occ(...range)).err.trimEnd().split('\n').at(-1)).to.equal(
+        'Readings are missing in 2 more spans.',
+      );
+    });
+
     it('sums a range up', async () => {
       const range = ['readings', 'range', '--sensor', 'acme/pc/cpu', '--from', '-2h', '--every', '30m'];
       expect(await office.json(...range)).to.deep.equal([
@@ -354,7 +390,8 @@ describe('operators', () => {
       '│  └─ hub pc  online  seen 3s ago  direct  42 readings wait, for 1m 30s',
       '│     ├─ CPU               CRITICAL  12s ago     usage 99 % is over 98',
       '│     ├─ Shop              no such host',
-      '│     └─ lost: 17 readings (log full), noticed 1h ago',
+      '│     ├─ lost: 17 readings (log full), noticed 1h ago',
+      '│     └─ expired: 17 flushes, known in sums of five minutes',
       '└─ not connected',
       '   └─ hub laptop  shut down  seen 2h ago',
       '      └─ Disks             paused',
@@ -401,7 +438,7 @@ describe('operators', () => {
     });
 
     it('can be of one customer', async () => {
-      expect(await text('status', '--customer', 'birch & co')).to.equal(whole.slice(12).join('\n'));
+      expect(await text('status', '--customer', 'birch & co')).to.equal(whole.slice(13).join('\n'));
     });
 
     it('shows nothing of a name that a terminal would obey', async () => {

@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { csvLine } from '../../../src/cli/output/csv.js';
 import { withSink } from '../../../src/cli/output/sink.js';
+import { GapReason, MissingReason } from '../../../src/client/index.js';
 import { testSeed } from '../../support/seeded-random.js';
 import { PC } from './fake-cloud.js';
 import { Office, Screen } from './support.js';
@@ -42,6 +43,20 @@ describe(`operators: export of readings (seed ${testSeed})`, () => {
       { seed: testSeed, numRuns: 500 },
     );
     expect(csvLine([-1.5, undefined, '-1', 'a "b", c'])).to.equal(`-1.5,,'-1,"a ""b"", c"\r\n`);
+  });
+
+  it('says that readings are missing, raw and summed up', async () => {
+    const span = { machineId: PC, fromMs: 1, untilMs: 2, log: Buffer.alloc(16), flushes: undefined };
+    const lost = { ...span, reason: MissingReason.LOST, gapReason: GapReason.LOG_FULL };
+    const command = ['readings', 'export', '--machine', 'acme/pc'];
+    expect((await office.occ(...command)).err).to.not.contain('missing');
+    office.cloud.content.missing = [lost, lost];
+    const note = 'Readings are known to be missing in 2 spans; see "occ readings range".\n';
+    for (const more of [[], ['--every', '30m']]) {
+      expect((await office.occ(...command, ...more)).err)
+        .to.match(/of 1 hubs\n/)
+        .and.to.contain(note);
+    }
   });
 
   it('gives a line for each metric as CSV, an object for each reading as JSON lines', async () => {

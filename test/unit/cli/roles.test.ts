@@ -100,6 +100,19 @@ describe('roles', () => {
     expect(err).to.contain(`another program listens on 127.0.0.1:${port}`).and.to.contain('--listen');
   });
 
+  it('ends with 4 when the port for metrics is taken, before anything else', async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    scope.defer(() => new Promise<void>((resolve) => server.close(() => resolve())));
+    const { port } = server.address() as AddressInfo;
+    await writeFile(join(folder, 'role.yaml'), `metricsPort: ${port}\n`);
+    for (const role of ['cloud', 'hub', 'connector']) {
+      const { code, err } = await occ([role, '--data', role, '--config', 'role.yaml', ...QUIET], real());
+      expect(code, role).to.equal(4);
+      expect(err).to.contain(`the port for metrics, 127.0.0.1:${port}, is in use`).and.to.contain('--metrics-port');
+    }
+  });
+
   it('ends with 3 for a name that no mesh can have', async () => {
     const { code, err } = await occ(['cloud', '--data', 'c', '--mesh', 'My Mesh', ...QUIET], real());
     expect(code).to.equal(3);

@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import type { Command } from 'commander';
 import { buildProgram } from '../../../src/cli/program.js';
 import { readTokenFile } from '../../../src/cli/token-file.js';
-import { Caller, Role } from '../../../src/client/index.js';
+import { Scope as AccessScope, Caller, Role } from '../../../src/client/index.js';
 import { ApiFault } from '../../../src/contract/fault.js';
 import { MeshAuthority } from '../../../src/identity/authority.js';
 import { formatEnrollmentToken } from '../../../src/identity/token-text.js';
@@ -54,7 +54,7 @@ describe('tokens', () => {
       },
     ]);
     expect(office.cloud.asked('createApiToken')).to.deep.equal([
-      { caller: Caller.CUSTOMER_READER, customerId: ACME, lifetimeMs: 2_592_000_000, name: '' },
+      { caller: Caller.CUSTOMER_READER, customerId: ACME, lifetimeMs: 2_592_000_000, name: '', scopes: [] },
     ]);
   });
 
@@ -114,12 +114,32 @@ describe('tokens', () => {
     expect((await office.occ('tokens', 'create-api', '--caller', 'operator', '--customer', 'acme')).code).to.equal(2);
   });
 
+  it('says what a service may do', async () => {
+    const make = (...more: string[]) => office.occ('tokens', 'create-api', '--caller', 'service', ...more);
+    expect((await make('--customer', 'acme', '--scope', 'readings-read', '--scope', 'events-write')).code).to.equal(0);
+    expect((await make('--all-customers', '--scope', 'inventory-read')).code).to.equal(0);
+    const asked = office.cloud.asked('createApiToken') as {
+      customerId: string;
+      caller: Caller;
+      scopes: AccessScope[];
+    }[];
+    expect(asked.map(({ customerId, caller, scopes }) => [customerId, caller, scopes])).to.deep.equal([
+      [ACME, Caller.SERVICE, [AccessScope.READINGS_READ, AccessScope.EVENTS_WRITE]],
+      ['', Caller.SERVICE, [AccessScope.INVENTORY_READ]],
+    ]);
+    expect((await make('--customer', 'acme')).code).to.equal(2);
+    expect((await make('--customer', 'acme', '--scope', 'everything')).err).to.contain('enrollment-write');
+    expect((await make('--customer', 'acme', '--all-customers', '--scope', 'readings-read')).code).to.equal(2);
+    const reader = ['tokens', 'create-api', '--caller', 'reader', '--customer', 'acme', '--scope', 'readings-read'];
+    expect((await office.occ(...reader)).code).to.equal(2);
+  });
+
   it('lists and revokes, by name too', async () => {
     expect((await office.occ('tokens', 'list')).out).to.equal(
       [
-        'NAME        KIND        FOR       CUSTOMER  STATE    USED    EXPIRES  ID',
-        `new office  enrollment  hub       Acme      good     2 of 5  in 1h    ${id(91)}`,
-        `            api         operator            revoked          never    ${id(92)}`,
+        'NAME        KIND        FOR       CUSTOMER  STATE    USED    EXPIRES  LAST USED  ID',
+        `new office  enrollment  hub       Acme      good     2 of 5  in 1h               ${id(91)}`,
+        `            api         operator            revoked          never    never      ${id(92)}`,
         '',
       ].join('\n'),
     );
@@ -153,6 +173,7 @@ describe('secrets and arguments', () => {
     const secret = options.filter(({ flags }) => /token|secret|password|key\b/i.test(flags));
     expect(secret.map(({ flags }) => flags)).to.have.members([
       '--smtp-password-file <file>',
+      '--token-file <file>',
       '--token-file <file>',
       '--token-file <file>',
       '--token-file <file>',

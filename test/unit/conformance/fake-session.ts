@@ -113,6 +113,7 @@ export class FakeSession {
       const digests = [...this.#held(log).flushes].map(([flush, { chain }]) => ({
         flush,
         chain: this.#has('invents digests') ? systemRandom.bytes(16) : chain,
+        expiredUntilMs: 0,
       }));
       this.#say({ $case: 'digestAnswer', value: { log, range: message.value.range, digests } });
     }

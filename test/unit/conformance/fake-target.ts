@@ -3,9 +3,9 @@
 
 import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
 import type { End, Judge, PlayedHub, Target, Wire } from '../../../src/conformance/bench.js';
-import { ContractFault } from '../../../src/contract/fault.js';
 import type { MeshCertificate } from '../../../src/identity/certificates.js';
 import type { SigningKey } from '../../../src/identity/keys.js';
+import type { FakeEnrollment } from './fake-enrollment.js';
 import { FakeSession } from './fake-session.js';
 
 export type Flaw =
@@ -53,7 +53,25 @@ export type Flaw =
   | 'two sessions'
   | 'deaf to Bye'
   | 'no reason'
-  | 'retired are welcome';
+  | 'retired are welcome'
+  | 'another machine each time'
+  | 'tokens without end'
+  | 'any secret'
+  | 'any CSR'
+  | 'garbage is answered'
+  | 'renewed for anybody'
+  | 'two trunks'
+  | 'trunk garbage passed over'
+  | 'trunk without hello'
+  | 'any trunk version'
+  | 'all trunk capabilities'
+  | 'trunk heartbeats miscounted'
+  | 'channels open by themselves'
+  | 'crossing frames refused'
+  | 'channel numbers again'
+  | 'strangers are welcome'
+  | 'channels are silent'
+  | 'trunk ends with a channel';
 
 export interface HeldLog {
   readonly flushes: Map<number, { readonly chain: Buffer; readings: number }>;
@@ -73,7 +91,11 @@ export interface Memory {
 export class FakeTarget implements Target, Judge {
   readonly memory: Memory;
 
-  constructor(cloud: Memory['cloud'], flaw?: Flaw) {
+  constructor(
+    cloud: Memory['cloud'],
+    private readonly enrollment: FakeEnrollment,
+    flaw?: Flaw,
+  ) {
     this.memory = { flaw, cloud, generation: 0, logs: new Map(), retired: new Set(), sessions: new Set() };
   }
 
@@ -84,9 +106,7 @@ export class FakeTarget implements Target, Judge {
     return pipe;
   }
 
-  async enrol(): Promise<never> {
-    throw new ContractFault('contract.invalid', 'cannot be opened');
-  }
+  enrol: Target['enrol'] = (method, sealed) => this.enrollment.answer(method, sealed);
 
   async readingsHeld(_machineId: Uint8Array, log: Uint8Array): Promise<number> {
     const held = this.memory.logs.get(Buffer.from(log).toString('hex'));

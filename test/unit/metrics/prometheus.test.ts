@@ -86,6 +86,10 @@ describe('metrics for Prometheus', () => {
     instruments.plain.add(1);
     expect(metricValue(await read(), 't_plain_total')).to.equal(1);
     expect(failures).to.deep.equal(['t_level']);
+    const families = await read();
+    expect(families.get('t_level')?.samples, 'nought would be a lie').to.deep.equal([]);
+    instruments.level.read(() => 3);
+    expect(metricValue(await read(), 't_level')).to.equal(3);
   });
 
   it('puts durations into buckets, also of what failed', async () => {

@@ -80,7 +80,8 @@ describe(`trunk: frame queue (seed ${testSeed})`, () => {
   it('keeps back what the transport does not take, so that live overtakes any backlog', async () => {
     const sink = new Sink();
     sink.isStuck = true;
-    const queue = new FrameQueue(sink);
+    let stalls = 0;
+    const queue = new FrameQueue(sink, () => stalls++);
     for (let i = 0; i < 100; i++) queue.push(frame(1, 50_000), Lane.BACKFILL, 50_000);
     await settle();
     expect(sink.bufferedBytes).to.be.within(256 * 1024, 256 * 1024 + 130_000);
@@ -90,6 +91,7 @@ describe(`trunk: frame queue (seed ${testSeed})`, () => {
     await settle();
     expect(sink.frames).to.have.length(sent);
     expect(queue.queuedBytes).to.be.greaterThan(4_000_000);
+    expect(stalls, 'one wait, whatever is pushed meanwhile').to.equal(1);
     sink.drain();
     await settle();
     expect(channelsOf(sink.frames.slice(sent, sent + 3))).to.deep.equal([3, 2, 1]);

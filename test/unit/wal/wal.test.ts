@@ -18,6 +18,7 @@ const bound = (store: MemoryStore): Store => ({
   entries: (range) => store.entries(range),
   commit: (build) => store.commit(build),
   onReset: (listener) => store.onReset(listener),
+  reclaim: () => store.reclaim(),
   size: () => store.size(),
   stop: () => store.stop(),
 });

@@ -35,6 +35,11 @@ export enum Caller {
   CUSTOMER_ADMIN = 5,
   /** CUSTOMER_READER - A reader of one customer, by token: reads that customer only. */
   CUSTOMER_READER = 6,
+  /**
+   * SERVICE - Another program, by token: what the scopes of its token say, for one customer, or for every customer if an operator
+   * made it so. Never stands in a rule's callers: its scope does.
+   */
+  SERVICE = 7,
   UNRECOGNIZED = -1,
 }
 
@@ -61,6 +66,9 @@ export function callerFromJSON(object: any): Caller {
     case 6:
     case "CALLER_CUSTOMER_READER":
       return Caller.CUSTOMER_READER;
+    case 7:
+    case "CALLER_SERVICE":
+      return Caller.SERVICE;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -84,7 +92,87 @@ export function callerToJSON(object: Caller): string {
       return "CALLER_CUSTOMER_ADMIN";
     case Caller.CUSTOMER_READER:
       return "CALLER_CUSTOMER_READER";
+    case Caller.SERVICE:
+      return "CALLER_SERVICE";
     case Caller.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** What a service may be allowed. Tokens, channels and backups are for people only. */
+export enum Scope {
+  /** UNSPECIFIED - Nothing. */
+  UNSPECIFIED = 0,
+  /** INVENTORY_READ - Customers, machines, sensors and their kinds are read. */
+  INVENTORY_READ = 1,
+  /** INVENTORY_WRITE - They are changed. */
+  INVENTORY_WRITE = 2,
+  /** READINGS_READ - Readings and ledgers are read. */
+  READINGS_READ = 3,
+  /** EVENTS_READ - Alarms, maintenance and events are read. */
+  EVENTS_READ = 4,
+  /** EVENTS_WRITE - Alarms are acknowledged, commented on and silenced; maintenance is planned and ended. */
+  EVENTS_WRITE = 5,
+  /** SECRETS_WRITE - Secrets of sensors are entered and deleted, and listed; nobody reads them. */
+  SECRETS_WRITE = 6,
+  /** ENROLLMENT_WRITE - Enrolment tokens are made. */
+  ENROLLMENT_WRITE = 7,
+  UNRECOGNIZED = -1,
+}
+
+export function scopeFromJSON(object: any): Scope {
+  switch (object) {
+    case 0:
+    case "SCOPE_UNSPECIFIED":
+      return Scope.UNSPECIFIED;
+    case 1:
+    case "SCOPE_INVENTORY_READ":
+      return Scope.INVENTORY_READ;
+    case 2:
+    case "SCOPE_INVENTORY_WRITE":
+      return Scope.INVENTORY_WRITE;
+    case 3:
+    case "SCOPE_READINGS_READ":
+      return Scope.READINGS_READ;
+    case 4:
+    case "SCOPE_EVENTS_READ":
+      return Scope.EVENTS_READ;
+    case 5:
+    case "SCOPE_EVENTS_WRITE":
+      return Scope.EVENTS_WRITE;
+    case 6:
+    case "SCOPE_SECRETS_WRITE":
+      return Scope.SECRETS_WRITE;
+    case 7:
+    case "SCOPE_ENROLLMENT_WRITE":
+      return Scope.ENROLLMENT_WRITE;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Scope.UNRECOGNIZED;
+  }
+}
+
+export function scopeToJSON(object: Scope): string {
+  switch (object) {
+    case Scope.UNSPECIFIED:
+      return "SCOPE_UNSPECIFIED";
+    case Scope.INVENTORY_READ:
+      return "SCOPE_INVENTORY_READ";
+    case Scope.INVENTORY_WRITE:
+      return "SCOPE_INVENTORY_WRITE";
+    case Scope.READINGS_READ:
+      return "SCOPE_READINGS_READ";
+    case Scope.EVENTS_READ:
+      return "SCOPE_EVENTS_READ";
+    case Scope.EVENTS_WRITE:
+      return "SCOPE_EVENTS_WRITE";
+    case Scope.SECRETS_WRITE:
+      return "SCOPE_SECRETS_WRITE";
+    case Scope.ENROLLMENT_WRITE:
+      return "SCOPE_ENROLLMENT_WRITE";
+    case Scope.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -101,10 +189,12 @@ export interface Access {
    * when the call is over, what was decoded from them by whoever serves it.
    */
   secret: boolean;
+  /** A service may call, too, when its token has this scope. Absent: no service may. */
+  scope: Scope;
 }
 
 function createBaseAccess(): Access {
-  return { callers: [], changes: false, secret: false };
+  return { callers: [], changes: false, secret: false, scope: 0 };
 }
 
 export const Access: MessageFns<Access> = {
@@ -121,6 +211,9 @@ export const Access: MessageFns<Access> = {
     }
     if (message.secret !== false) {
       writer.uint32(24).bool(message.secret);
+    }
+    if (message.scope !== 0) {
+      writer.uint32(32).int32(message.scope);
     }
     return writer;
   },
@@ -172,6 +265,14 @@ export const Access: MessageFns<Access> = {
             message.secret = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.scope = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -189,6 +290,7 @@ export const Access: MessageFns<Access> = {
       callers: globalThis.Array.isArray(object?.callers) ? object.callers.map((e: any) => callerFromJSON(e)) : [],
       changes: isSet(object.changes) ? globalThis.Boolean(object.changes) : false,
       secret: isSet(object.secret) ? globalThis.Boolean(object.secret) : false,
+      scope: isSet(object.scope) ? scopeFromJSON(object.scope) : 0,
     };
   },
 
@@ -203,6 +305,9 @@ export const Access: MessageFns<Access> = {
     if (message.secret !== false) {
       obj.secret = message.secret;
     }
+    if (message.scope !== 0) {
+      obj.scope = scopeToJSON(message.scope);
+    }
     return obj;
   },
 
@@ -214,6 +319,7 @@ export const Access: MessageFns<Access> = {
     message.callers = object.callers?.map((e) => e) || [];
     message.changes = object.changes ?? false;
     message.secret = object.secret ?? false;
+    message.scope = object.scope ?? 0;
     return message;
   },
 };

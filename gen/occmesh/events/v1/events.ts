@@ -157,6 +157,10 @@ export interface ListAlarmsRequest {
   pageSize: number;
   /** Where to go on. */
   pageToken: string;
+  /** Only of this severity or worse, in the order WARNING, UNKNOWN, CRITICAL; optional. */
+  minSeverity: State;
+  /** Only of these causes; empty: of any. */
+  causes: AlarmCause[];
 }
 
 /** Alarms. */
@@ -982,7 +986,15 @@ export const Remark: MessageFns<Remark> = {
 };
 
 function createBaseListAlarmsRequest(): ListAlarmsRequest {
-  return { customerId: "", machineId: "", includeClosed: false, pageSize: 0, pageToken: "" };
+  return {
+    customerId: "",
+    machineId: "",
+    includeClosed: false,
+    pageSize: 0,
+    pageToken: "",
+    minSeverity: 0,
+    causes: [],
+  };
 }
 
 export const ListAlarmsRequest: MessageFns<ListAlarmsRequest> = {
@@ -1001,6 +1013,16 @@ export const ListAlarmsRequest: MessageFns<ListAlarmsRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(42).string(message.pageToken);
+    }
+    if (message.minSeverity !== 0) {
+      writer.uint32(48).int32(message.minSeverity);
+    }
+    if (message.causes.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.causes) {
+        writer.int32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1058,6 +1080,32 @@ export const ListAlarmsRequest: MessageFns<ListAlarmsRequest> = {
             message.pageToken = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.minSeverity = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.causes.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.causes.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1097,6 +1145,14 @@ export const ListAlarmsRequest: MessageFns<ListAlarmsRequest> = {
         : isSet(object.page_token)
         ? globalThis.String(object.page_token)
         : "",
+      minSeverity: isSet(object.minSeverity)
+        ? stateFromJSON(object.minSeverity)
+        : isSet(object.min_severity)
+        ? stateFromJSON(object.min_severity)
+        : 0,
+      causes: globalThis.Array.isArray(object?.causes)
+        ? object.causes.map((e: any) => alarmCauseFromJSON(e))
+        : [],
     };
   },
 
@@ -1117,6 +1173,12 @@ export const ListAlarmsRequest: MessageFns<ListAlarmsRequest> = {
     if (message.pageToken !== "") {
       obj.pageToken = message.pageToken;
     }
+    if (message.minSeverity !== 0) {
+      obj.minSeverity = stateToJSON(message.minSeverity);
+    }
+    if (message.causes?.length) {
+      obj.causes = message.causes.map((e) => alarmCauseToJSON(e));
+    }
     return obj;
   },
 
@@ -1130,6 +1192,8 @@ export const ListAlarmsRequest: MessageFns<ListAlarmsRequest> = {
     message.includeClosed = object.includeClosed ?? false;
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.minSeverity = object.minSeverity ?? 0;
+    message.causes = object.causes?.map((e) => e) || [];
     return message;
   },
 };

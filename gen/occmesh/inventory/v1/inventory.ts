@@ -18,8 +18,9 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { FieldMask } from "../../../google/protobuf/field_mask.js";
 import { Struct } from "../../../google/protobuf/struct.js";
-import { Caller, callerFromJSON, callerToJSON } from "../../access/v1/access.js";
+import { Caller, callerFromJSON, callerToJSON, Scope, scopeFromJSON, scopeToJSON } from "../../access/v1/access.js";
 import { MachineInfo, Role, roleFromJSON, roleToJSON } from "../../enrollment/v1/enrollment.js";
 import {
   Outcome,
@@ -42,8 +43,13 @@ export const protobufFileName = "occmesh/inventory/v1/inventory.proto";
  * Common to all services here: ids are UUIDs in text form. Errors: INVALID_ARGUMENT (a field breaks its limits; the
  * message names it), UNAUTHENTICATED (no valid token), PERMISSION_DENIED (the token's role does not allow it),
  * NOT_FOUND (it does not exist or belongs to somebody else: the same answer), ALREADY_EXISTS, RESOURCE_EXHAUSTED. All of
- * them carry google.rpc.ErrorInfo; INVALID_ARGUMENT google.rpc.BadRequest, too.
- * Lists are paginated: page_size 1 to 1,000 (default 200), page_token from the answer before.
+ * them carry google.rpc.ErrorInfo; INVALID_ARGUMENT google.rpc.BadRequest, too. All who belong to a customer together may
+ * make 500 calls in a row, then 100 per second, and have 200 calls and streams at once; each token of those who see all
+ * customers ten times the calls and 1,000 at once. Beyond that any RPC is RESOURCE_EXHAUSTED with google.rpc.RetryInfo.
+ * A customer has at most 1,000 tokens, those that have ended give way to new ones.
+ * Lists are paginated: page_size 1 to 1,000 (default 200), page_token from the answer before. It is good for the same list
+ * only: with another filter it is INVALID_ARGUMENT. A read_mask says which fields are wanted; paths that there are not are
+ * INVALID_ARGUMENT.
  *
  * Requests that change something have a request_id, at most 64 characters. Of those with the same id, of one token and
  * one RPC, only the first has an effect, also after a restart of the cloud; the others wait for it and are answered with
@@ -271,6 +277,13 @@ export interface Customer {
   fallbackAfterMs: number;
   /** Milliseconds since 1970-01-01T00:00:00Z. */
   createdAtMs: number;
+  /**
+   * How long readings are kept as they were measured, by their timestamps, also those of removed sensors and retired
+   * machines; what is older is only known in sums of five minutes (AggregateReadings). Milliseconds, default 30 days.
+   */
+  rawRetentionMs: number;
+  /** How long those sums are kept. Milliseconds, default 400 days. */
+  summaryRetentionMs: number;
 }
 
 /** Adds a customer. */
@@ -311,6 +324,14 @@ export interface UpdateCustomerRequest {
     | undefined;
   /** See Customer; 1,000 to 86,400,000. */
   fallbackAfterMs?:
+    | number
+    | undefined;
+  /** See Customer; 7 days to 10 years of 366 days. What has gone does not come back when it is made longer again. */
+  rawRetentionMs?:
+    | number
+    | undefined;
+  /** See Customer; at least raw_retention_ms, at most 10 years of 366 days. */
+  summaryRetentionMs?:
     | number
     | undefined;
   /** Makes retries safe, see inventory.v1. Optional. */
@@ -389,6 +410,14 @@ export interface ListMachinesRequest {
   pageToken: string;
   /** Also retired ones. */
   includeRetired: boolean;
+  /** Only those that are in one of these states now; empty: in any. With MACHINE_STATE_RETIRED also retired ones. */
+  states: MachineState[];
+  /** Only of this role; optional. */
+  role: Role;
+  /** Only those whose name has this in it, in upper or lower case; at most 64 characters; optional. */
+  nameContains: string;
+  /** Only these fields of Machine, such as `state` or `info.hostname`; absent or empty: all. */
+  readMask: string[] | undefined;
 }
 
 /** Machines. */
@@ -560,6 +589,12 @@ export interface ListSensorsRequest {
   pageSize: number;
   /** Where to go on. */
   pageToken: string;
+  /** Only those that are in one of these states now; empty: in any. */
+  states: SensorState[];
+  /** Only of this kind; optional. */
+  kind: string;
+  /** Only these fields of Sensor; absent or empty: all. */
+  readMask: string[] | undefined;
 }
 
 /** Sensors. */
@@ -666,6 +701,10 @@ export interface Token {
   revoked: boolean;
   /** For enrolment: the machine that may come back with it; empty for new ones. */
   machineId: string;
+  /** For a service: what its bearer may do. */
+  scopes: Scope[];
+  /** For the API: when it was last used, give or take a minute; 0 for never. Milliseconds since 1970-01-01T00:00:00Z. */
+  lastUsedAtMs: number;
 }
 
 /** Makes an enrolment token. */
@@ -704,9 +743,9 @@ export interface CreateEnrollmentTokenResponse {
 
 /** Makes an API token. */
 export interface CreateApiTokenRequest {
-  /** What its bearer may do: CALLER_OPERATOR, CALLER_CUSTOMER_ADMIN or CALLER_CUSTOMER_READER. */
+  /** What its bearer may do: CALLER_OPERATOR, CALLER_CUSTOMER_ADMIN, CALLER_CUSTOMER_READER or CALLER_SERVICE. */
   caller: Caller;
-  /** For this customer; empty for CALLER_OPERATOR. */
+  /** For this customer; empty for CALLER_OPERATOR. Empty for CALLER_SERVICE: for all customers, which needs an operator. */
   customerId: string;
   /** For how long, milliseconds; 0 for ever. */
   lifetimeMs: number;
@@ -714,6 +753,8 @@ export interface CreateApiTokenRequest {
   name: string;
   /** Makes retries safe, see inventory.v1. Optional. */
   requestId: string;
+  /** For CALLER_SERVICE: at least one; for others none. */
+  scopes: Scope[];
 }
 
 /** The token. */
@@ -753,7 +794,15 @@ export interface RevokeTokenRequest {
 }
 
 function createBaseCustomer(): Customer {
-  return { id: "", name: "", directAllowed: false, fallbackAfterMs: 0, createdAtMs: 0 };
+  return {
+    id: "",
+    name: "",
+    directAllowed: false,
+    fallbackAfterMs: 0,
+    createdAtMs: 0,
+    rawRetentionMs: 0,
+    summaryRetentionMs: 0,
+  };
 }
 
 export const Customer: MessageFns<Customer> = {
@@ -772,6 +821,12 @@ export const Customer: MessageFns<Customer> = {
     }
     if (message.createdAtMs !== 0) {
       writer.uint32(40).int64(message.createdAtMs);
+    }
+    if (message.rawRetentionMs !== 0) {
+      writer.uint32(48).uint64(message.rawRetentionMs);
+    }
+    if (message.summaryRetentionMs !== 0) {
+      writer.uint32(56).uint64(message.summaryRetentionMs);
     }
     return writer;
   },
@@ -829,6 +884,22 @@ export const Customer: MessageFns<Customer> = {
             message.createdAtMs = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rawRetentionMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.summaryRetentionMs = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -860,6 +931,16 @@ export const Customer: MessageFns<Customer> = {
         : isSet(object.created_at_ms)
         ? globalThis.Number(object.created_at_ms)
         : 0,
+      rawRetentionMs: isSet(object.rawRetentionMs)
+        ? globalThis.Number(object.rawRetentionMs)
+        : isSet(object.raw_retention_ms)
+        ? globalThis.Number(object.raw_retention_ms)
+        : 0,
+      summaryRetentionMs: isSet(object.summaryRetentionMs)
+        ? globalThis.Number(object.summaryRetentionMs)
+        : isSet(object.summary_retention_ms)
+        ? globalThis.Number(object.summary_retention_ms)
+        : 0,
     };
   },
 
@@ -880,6 +961,12 @@ export const Customer: MessageFns<Customer> = {
     if (message.createdAtMs !== 0) {
       obj.createdAtMs = Math.round(message.createdAtMs);
     }
+    if (message.rawRetentionMs !== 0) {
+      obj.rawRetentionMs = Math.round(message.rawRetentionMs);
+    }
+    if (message.summaryRetentionMs !== 0) {
+      obj.summaryRetentionMs = Math.round(message.summaryRetentionMs);
+    }
     return obj;
   },
 
@@ -893,6 +980,8 @@ export const Customer: MessageFns<Customer> = {
     message.directAllowed = object.directAllowed ?? false;
     message.fallbackAfterMs = object.fallbackAfterMs ?? 0;
     message.createdAtMs = object.createdAtMs ?? 0;
+    message.rawRetentionMs = object.rawRetentionMs ?? 0;
+    message.summaryRetentionMs = object.summaryRetentionMs ?? 0;
     return message;
   },
 };
@@ -1171,7 +1260,15 @@ export const ListCustomersResponse: MessageFns<ListCustomersResponse> = {
 };
 
 function createBaseUpdateCustomerRequest(): UpdateCustomerRequest {
-  return { id: "", name: undefined, directAllowed: undefined, fallbackAfterMs: undefined, requestId: "" };
+  return {
+    id: "",
+    name: undefined,
+    directAllowed: undefined,
+    fallbackAfterMs: undefined,
+    rawRetentionMs: undefined,
+    summaryRetentionMs: undefined,
+    requestId: "",
+  };
 }
 
 export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
@@ -1187,6 +1284,12 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
     }
     if (message.fallbackAfterMs !== undefined) {
       writer.uint32(32).uint64(message.fallbackAfterMs);
+    }
+    if (message.rawRetentionMs !== undefined) {
+      writer.uint32(48).uint64(message.rawRetentionMs);
+    }
+    if (message.summaryRetentionMs !== undefined) {
+      writer.uint32(56).uint64(message.summaryRetentionMs);
     }
     if (message.requestId !== "") {
       writer.uint32(42).string(message.requestId);
@@ -1239,6 +1342,22 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
             message.fallbackAfterMs = longToNumber(reader.uint64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.rawRetentionMs = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.summaryRetentionMs = longToNumber(reader.uint64());
+            continue;
+          }
           case 5: {
             if (tag !== 42) {
               break;
@@ -1273,6 +1392,16 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
         : isSet(object.fallback_after_ms)
         ? globalThis.Number(object.fallback_after_ms)
         : undefined,
+      rawRetentionMs: isSet(object.rawRetentionMs)
+        ? globalThis.Number(object.rawRetentionMs)
+        : isSet(object.raw_retention_ms)
+        ? globalThis.Number(object.raw_retention_ms)
+        : undefined,
+      summaryRetentionMs: isSet(object.summaryRetentionMs)
+        ? globalThis.Number(object.summaryRetentionMs)
+        : isSet(object.summary_retention_ms)
+        ? globalThis.Number(object.summary_retention_ms)
+        : undefined,
       requestId: isSet(object.requestId)
         ? globalThis.String(object.requestId)
         : isSet(object.request_id)
@@ -1295,6 +1424,12 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
     if (message.fallbackAfterMs !== undefined) {
       obj.fallbackAfterMs = Math.round(message.fallbackAfterMs);
     }
+    if (message.rawRetentionMs !== undefined) {
+      obj.rawRetentionMs = Math.round(message.rawRetentionMs);
+    }
+    if (message.summaryRetentionMs !== undefined) {
+      obj.summaryRetentionMs = Math.round(message.summaryRetentionMs);
+    }
     if (message.requestId !== "") {
       obj.requestId = message.requestId;
     }
@@ -1310,6 +1445,8 @@ export const UpdateCustomerRequest: MessageFns<UpdateCustomerRequest> = {
     message.name = object.name ?? undefined;
     message.directAllowed = object.directAllowed ?? undefined;
     message.fallbackAfterMs = object.fallbackAfterMs ?? undefined;
+    message.rawRetentionMs = object.rawRetentionMs ?? undefined;
+    message.summaryRetentionMs = object.summaryRetentionMs ?? undefined;
     message.requestId = object.requestId ?? "";
     return message;
   },
@@ -1903,7 +2040,16 @@ export const Machine: MessageFns<Machine> = {
 };
 
 function createBaseListMachinesRequest(): ListMachinesRequest {
-  return { customerId: "", pageSize: 0, pageToken: "", includeRetired: false };
+  return {
+    customerId: "",
+    pageSize: 0,
+    pageToken: "",
+    includeRetired: false,
+    states: [],
+    role: 0,
+    nameContains: "",
+    readMask: undefined,
+  };
 }
 
 export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
@@ -1919,6 +2065,22 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
     }
     if (message.includeRetired !== false) {
       writer.uint32(32).bool(message.includeRetired);
+    }
+    if (message.states.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.states) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.role !== 0) {
+      writer.uint32(48).int32(message.role);
+    }
+    if (message.nameContains !== "") {
+      writer.uint32(58).string(message.nameContains);
+    }
+    if (message.readMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.readMask), writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -1968,6 +2130,48 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
             message.includeRetired = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag === 40) {
+              message.states.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.states.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.role = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.nameContains = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.readMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2002,6 +2206,20 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
         : isSet(object.include_retired)
         ? globalThis.Boolean(object.include_retired)
         : false,
+      states: globalThis.Array.isArray(object?.states)
+        ? object.states.map((e: any) => machineStateFromJSON(e))
+        : [],
+      role: isSet(object.role) ? roleFromJSON(object.role) : 0,
+      nameContains: isSet(object.nameContains)
+        ? globalThis.String(object.nameContains)
+        : isSet(object.name_contains)
+        ? globalThis.String(object.name_contains)
+        : "",
+      readMask: isSet(object.readMask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.readMask))
+        : isSet(object.read_mask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.read_mask))
+        : undefined,
     };
   },
 
@@ -2019,6 +2237,18 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
     if (message.includeRetired !== false) {
       obj.includeRetired = message.includeRetired;
     }
+    if (message.states?.length) {
+      obj.states = message.states.map((e) => machineStateToJSON(e));
+    }
+    if (message.role !== 0) {
+      obj.role = roleToJSON(message.role);
+    }
+    if (message.nameContains !== "") {
+      obj.nameContains = message.nameContains;
+    }
+    if (message.readMask !== undefined) {
+      obj.readMask = FieldMask.toJSON(FieldMask.wrap(message.readMask));
+    }
     return obj;
   },
 
@@ -2031,6 +2261,10 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
     message.includeRetired = object.includeRetired ?? false;
+    message.states = object.states?.map((e) => e) || [];
+    message.role = object.role ?? 0;
+    message.nameContains = object.nameContains ?? "";
+    message.readMask = object.readMask ?? undefined;
     return message;
   },
 };
@@ -3538,7 +3772,7 @@ export const CreateSensorRequest: MessageFns<CreateSensorRequest> = {
 };
 
 function createBaseListSensorsRequest(): ListSensorsRequest {
-  return { machineId: "", customerId: "", pageSize: 0, pageToken: "" };
+  return { machineId: "", customerId: "", pageSize: 0, pageToken: "", states: [], kind: "", readMask: undefined };
 }
 
 export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
@@ -3554,6 +3788,19 @@ export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(34).string(message.pageToken);
+    }
+    if (message.states.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.states) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.kind !== "") {
+      writer.uint32(50).string(message.kind);
+    }
+    if (message.readMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.readMask), writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -3603,6 +3850,40 @@ export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
             message.pageToken = reader.string();
             continue;
           }
+          case 5: {
+            if (tag === 40) {
+              message.states.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.states.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.readMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3637,6 +3918,15 @@ export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
         : isSet(object.page_token)
         ? globalThis.String(object.page_token)
         : "",
+      states: globalThis.Array.isArray(object?.states)
+        ? object.states.map((e: any) => sensorStateFromJSON(e))
+        : [],
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      readMask: isSet(object.readMask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.readMask))
+        : isSet(object.read_mask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.read_mask))
+        : undefined,
     };
   },
 
@@ -3654,6 +3944,15 @@ export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
     if (message.pageToken !== "") {
       obj.pageToken = message.pageToken;
     }
+    if (message.states?.length) {
+      obj.states = message.states.map((e) => sensorStateToJSON(e));
+    }
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.readMask !== undefined) {
+      obj.readMask = FieldMask.toJSON(FieldMask.wrap(message.readMask));
+    }
     return obj;
   },
 
@@ -3666,6 +3965,9 @@ export const ListSensorsRequest: MessageFns<ListSensorsRequest> = {
     message.customerId = object.customerId ?? "";
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.states = object.states?.map((e) => e) || [];
+    message.kind = object.kind ?? "";
+    message.readMask = object.readMask ?? undefined;
     return message;
   },
 };
@@ -4374,6 +4676,8 @@ function createBaseToken(): Token {
     used: 0,
     revoked: false,
     machineId: "",
+    scopes: [],
+    lastUsedAtMs: 0,
   };
 }
 
@@ -4414,6 +4718,16 @@ export const Token: MessageFns<Token> = {
     }
     if (message.machineId !== "") {
       writer.uint32(98).string(message.machineId);
+    }
+    if (message.scopes.length !== 0) {
+      writer.uint32(106).fork();
+      for (const v of message.scopes) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.lastUsedAtMs !== 0) {
+      writer.uint32(112).int64(message.lastUsedAtMs);
     }
     return writer;
   },
@@ -4527,6 +4841,32 @@ export const Token: MessageFns<Token> = {
             message.machineId = reader.string();
             continue;
           }
+          case 13: {
+            if (tag === 104) {
+              message.scopes.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 106) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.scopes.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.lastUsedAtMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4569,6 +4909,14 @@ export const Token: MessageFns<Token> = {
         : isSet(object.machine_id)
         ? globalThis.String(object.machine_id)
         : "",
+      scopes: globalThis.Array.isArray(object?.scopes)
+        ? object.scopes.map((e: any) => scopeFromJSON(e))
+        : [],
+      lastUsedAtMs: isSet(object.lastUsedAtMs)
+        ? globalThis.Number(object.lastUsedAtMs)
+        : isSet(object.last_used_at_ms)
+        ? globalThis.Number(object.last_used_at_ms)
+        : 0,
     };
   },
 
@@ -4610,6 +4958,12 @@ export const Token: MessageFns<Token> = {
     if (message.machineId !== "") {
       obj.machineId = message.machineId;
     }
+    if (message.scopes?.length) {
+      obj.scopes = message.scopes.map((e) => scopeToJSON(e));
+    }
+    if (message.lastUsedAtMs !== 0) {
+      obj.lastUsedAtMs = Math.round(message.lastUsedAtMs);
+    }
     return obj;
   },
 
@@ -4630,6 +4984,8 @@ export const Token: MessageFns<Token> = {
     message.used = object.used ?? 0;
     message.revoked = object.revoked ?? false;
     message.machineId = object.machineId ?? "";
+    message.scopes = object.scopes?.map((e) => e) || [];
+    message.lastUsedAtMs = object.lastUsedAtMs ?? 0;
     return message;
   },
 };
@@ -4919,7 +5275,7 @@ export const CreateEnrollmentTokenResponse: MessageFns<CreateEnrollmentTokenResp
 };
 
 function createBaseCreateApiTokenRequest(): CreateApiTokenRequest {
-  return { caller: 0, customerId: "", lifetimeMs: 0, name: "", requestId: "" };
+  return { caller: 0, customerId: "", lifetimeMs: 0, name: "", requestId: "", scopes: [] };
 }
 
 export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
@@ -4938,6 +5294,13 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
     }
     if (message.requestId !== "") {
       writer.uint32(42).string(message.requestId);
+    }
+    if (message.scopes.length !== 0) {
+      writer.uint32(50).fork();
+      for (const v of message.scopes) {
+        writer.int32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -4995,6 +5358,24 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
             message.requestId = reader.string();
             continue;
           }
+          case 6: {
+            if (tag === 48) {
+              message.scopes.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 50) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.scopes.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5026,6 +5407,9 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
         : isSet(object.request_id)
         ? globalThis.String(object.request_id)
         : "",
+      scopes: globalThis.Array.isArray(object?.scopes)
+        ? object.scopes.map((e: any) => scopeFromJSON(e))
+        : [],
     };
   },
 
@@ -5046,6 +5430,9 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
     if (message.requestId !== "") {
       obj.requestId = message.requestId;
     }
+    if (message.scopes?.length) {
+      obj.scopes = message.scopes.map((e) => scopeToJSON(e));
+    }
     return obj;
   },
 
@@ -5059,6 +5446,7 @@ export const CreateApiTokenRequest: MessageFns<CreateApiTokenRequest> = {
     message.lifetimeMs = object.lifetimeMs ?? 0;
     message.name = object.name ?? "";
     message.requestId = object.requestId ?? "";
+    message.scopes = object.scopes?.map((e) => e) || [];
     return message;
   },
 };
@@ -5442,7 +5830,7 @@ export const RevokeTokenRequest: MessageFns<RevokeTokenRequest> = {
 /** Customers. */
 export type CustomerServiceService = typeof CustomerServiceService;
 export const CustomerServiceService = {
-  /** Adds a customer. Who: operators. Retry: with the same request_id safe. */
+  /** Adds a customer. Who: operators, and services of all customers. Retry: with the same request_id safe. */
   createCustomer: {
     path: "/occmesh.inventory.v1.CustomerService/CreateCustomer" as const,
     requestStream: false as const,
@@ -5478,7 +5866,7 @@ export const CustomerServiceService = {
 } as const;
 
 export interface CustomerServiceServer extends UntypedServiceImplementation {
-  /** Adds a customer. Who: operators. Retry: with the same request_id safe. */
+  /** Adds a customer. Who: operators, and services of all customers. Retry: with the same request_id safe. */
   createCustomer: handleUnaryCall<CreateCustomerRequest, Customer>;
   /** All customers that the caller may see. Retry: safe. */
   listCustomers: handleUnaryCall<ListCustomersRequest, ListCustomersResponse>;
@@ -5487,7 +5875,7 @@ export interface CustomerServiceServer extends UntypedServiceImplementation {
 }
 
 export interface CustomerServiceClient extends Client {
-  /** Adds a customer. Who: operators. Retry: with the same request_id safe. */
+  /** Adds a customer. Who: operators, and services of all customers. Retry: with the same request_id safe. */
   createCustomer(
     request: CreateCustomerRequest,
     callback: (error: ServiceError | null, response: Customer) => void,

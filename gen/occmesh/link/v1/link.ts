@@ -848,8 +848,16 @@ export interface DigestAnswer {
 export interface FlushDigest {
   /** The flush. */
   flush: number;
-  /** 16 bytes: chain after it. 32 bytes: SHA-256 of its canonical form alone, where the chain at this place is not known. */
+  /**
+   * 16 bytes: chain after it. 32 bytes: SHA-256 of its canonical form alone, where the chain at this place is not known.
+   * Empty: its readings have expired, nobody can tell any more.
+   */
   chain: Uint8Array;
+  /**
+   * With an empty chain: what expired there was taken until then, milliseconds since 1970-01-01T00:00:00Z. The hub takes
+   * a flush for the same if none of its readings is later.
+   */
+  expiredUntilMs: number;
 }
 
 function createBaseEnvelope(): Envelope {
@@ -5439,7 +5447,7 @@ export const DigestAnswer: MessageFns<DigestAnswer> = {
 };
 
 function createBaseFlushDigest(): FlushDigest {
-  return { flush: 0, chain: new Uint8Array(0) };
+  return { flush: 0, chain: new Uint8Array(0), expiredUntilMs: 0 };
 }
 
 export const FlushDigest: MessageFns<FlushDigest> = {
@@ -5449,6 +5457,9 @@ export const FlushDigest: MessageFns<FlushDigest> = {
     }
     if (message.chain.length !== 0) {
       writer.uint32(18).bytes(message.chain);
+    }
+    if (message.expiredUntilMs !== 0) {
+      writer.uint32(24).sint64(message.expiredUntilMs);
     }
     return writer;
   },
@@ -5482,6 +5493,14 @@ export const FlushDigest: MessageFns<FlushDigest> = {
             message.chain = reader.bytes();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expiredUntilMs = longToNumber(reader.sint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5498,6 +5517,11 @@ export const FlushDigest: MessageFns<FlushDigest> = {
     return {
       flush: isSet(object.flush) ? globalThis.Number(object.flush) : 0,
       chain: isSet(object.chain) ? bytesFromBase64(object.chain) : new Uint8Array(0),
+      expiredUntilMs: isSet(object.expiredUntilMs)
+        ? globalThis.Number(object.expiredUntilMs)
+        : isSet(object.expired_until_ms)
+        ? globalThis.Number(object.expired_until_ms)
+        : 0,
     };
   },
 
@@ -5509,6 +5533,9 @@ export const FlushDigest: MessageFns<FlushDigest> = {
     if (message.chain.length !== 0) {
       obj.chain = base64FromBytes(message.chain);
     }
+    if (message.expiredUntilMs !== 0) {
+      obj.expiredUntilMs = Math.round(message.expiredUntilMs);
+    }
     return obj;
   },
 
@@ -5519,6 +5546,7 @@ export const FlushDigest: MessageFns<FlushDigest> = {
     const message = createBaseFlushDigest();
     message.flush = object.flush ?? 0;
     message.chain = object.chain ?? new Uint8Array(0);
+    message.expiredUntilMs = object.expiredUntilMs ?? 0;
     return message;
   },
 };

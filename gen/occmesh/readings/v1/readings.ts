@@ -20,6 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { FieldMask } from "../../../google/protobuf/field_mask.js";
 import {
   FlushRange,
   GapReason,
@@ -38,6 +39,56 @@ export const protobufPackage = "occmesh.readings.v1";
 export const protobufFileName = "occmesh/readings/v1/readings.proto";
 
 /** What was measured, for services and people. Errors, and pages unless it says otherwise, as in inventory.v1. */
+
+/** Why readings are missing. */
+export enum MissingReason {
+  /** UNSPECIFIED - Never sent. */
+  UNSPECIFIED = 0,
+  /** LOST - Gone for good, unless they turn up. */
+  LOST = 1,
+  /** OUTSTANDING - The hub has announced them, and they are not here yet: so it is with a backlog, and for moments with the newest. */
+  OUTSTANDING = 2,
+  /** AWAY - The hub is not there: what it has measured since then, if it has, is known when it comes back. */
+  AWAY = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function missingReasonFromJSON(object: any): MissingReason {
+  switch (object) {
+    case 0:
+    case "MISSING_REASON_UNSPECIFIED":
+      return MissingReason.UNSPECIFIED;
+    case 1:
+    case "MISSING_REASON_LOST":
+      return MissingReason.LOST;
+    case 2:
+    case "MISSING_REASON_OUTSTANDING":
+      return MissingReason.OUTSTANDING;
+    case 3:
+    case "MISSING_REASON_AWAY":
+      return MissingReason.AWAY;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return MissingReason.UNRECOGNIZED;
+  }
+}
+
+export function missingReasonToJSON(object: MissingReason): string {
+  switch (object) {
+    case MissingReason.UNSPECIFIED:
+      return "MISSING_REASON_UNSPECIFIED";
+    case MissingReason.LOST:
+      return "MISSING_REASON_LOST";
+    case MissingReason.OUTSTANDING:
+      return "MISSING_REASON_OUTSTANDING";
+    case MissingReason.AWAY:
+      return "MISSING_REASON_AWAY";
+    case MissingReason.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
 
 /** One reading. */
 export interface Reading {
@@ -89,6 +140,8 @@ export interface GetLatestRequest {
   pageToken: string;
   /** Only of these, at most 1,000; customer_id and machine_id are then left out. Also of sensors that have been removed. */
   sensorIds: string[];
+  /** Only these fields of Reading; absent or empty: all. */
+  readMask: string[] | undefined;
 }
 
 /** Latest readings. */
@@ -115,8 +168,13 @@ export interface QueryReadingsRequest {
 
 /** Some of the readings. */
 export interface QueryReadingsResponse {
-  /** At most 1,000 and 1 MiB; at least one. */
+  /** At most 1,000 and 1 MiB. */
   readings: Reading[];
+  /**
+   * What is known to be missing of a hub in the range, in a message of its own before the hub's readings, and none when
+   * nothing is; at most 1,000 at once. For all sensors of the hub, whichever were asked for.
+   */
+  missing: MissingSpan[];
 }
 
 /** Asks for a range in buckets. */
@@ -147,6 +205,9 @@ export interface AggregateReadingsResponse {
     | //
     /** A name with two units is two metrics. */
     { $case: "metric"; value: MetricBuckets }
+    | //
+    /** As in QueryReadingsResponse, before everything else of a hub; the sensor is 0. */
+    { $case: "missing"; value: MissingSpans }
     | undefined;
   /** Its hub. */
   machineId: string;
@@ -231,12 +292,14 @@ export interface LogLedger {
   log: Uint8Array;
   /** What is stored, ascending. */
   held: FlushRange[];
-  /** How many readings that is. */
+  /** How many readings that is, those that have expired too. */
   readingCount: number;
   /** Highest durable tail that the hub announced: flushes below exist or existed. */
   announcedNext: number;
   /** Known gaps, minus what is held. */
   lost: LostRange[];
+  /** Of what is stored: what has expired (inventory.v1.Customer.raw_retention_ms), and is known in sums only. Ascending. */
+  expired: FlushRange[];
 }
 
 /** Flushes that are gone for good, unless they turn up. */
@@ -253,6 +316,36 @@ export interface LostRange {
   noticedAtMs: number;
   /** How many readings, where known. */
   readingCount: number;
+}
+
+/** Several of them. */
+export interface MissingSpans {
+  /** In the order of the hub's logs. */
+  spans: MissingSpan[];
+}
+
+/**
+ * A span of time of which readings of a hub are known to be missing, for a chart to say why it is empty. What is exact is
+ * which flushes are missing; the times are bounds. They are those of the readings nearest to the missing ones in the same
+ * log, else of the beginning of the log or of the next one, all by the hub's clock: what is missing was taken between them,
+ * unless that clock was set meanwhile. Readings that are there may lie in between, too. Of times in which nothing was
+ * measured, as with a hub that was shut down, nothing is missing: see events.v1.
+ */
+export interface MissingSpan {
+  /** The hub. */
+  machineId: string;
+  /** Not before, milliseconds since 1970-01-01T00:00:00Z. */
+  fromMs: number;
+  /** Not after. */
+  untilMs: number;
+  /** Why. */
+  reason: MissingReason;
+  /** LOST: what became of them. */
+  gapReason: GapReason;
+  /** The log, 16 bytes. AWAY: empty. */
+  log: Uint8Array;
+  /** LOST and OUTSTANDING: the flushes. */
+  flushes: FlushRange | undefined;
 }
 
 function createBaseReading(): Reading {
@@ -631,7 +724,7 @@ export const ReadingId: MessageFns<ReadingId> = {
 };
 
 function createBaseGetLatestRequest(): GetLatestRequest {
-  return { customerId: "", machineId: "", pageSize: 0, pageToken: "", sensorIds: [] };
+  return { customerId: "", machineId: "", pageSize: 0, pageToken: "", sensorIds: [], readMask: undefined };
 }
 
 export const GetLatestRequest: MessageFns<GetLatestRequest> = {
@@ -650,6 +743,9 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     }
     for (const v of message.sensorIds) {
       writer.uint32(42).string(v!);
+    }
+    if (message.readMask !== undefined) {
+      FieldMask.encode(FieldMask.wrap(message.readMask), writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -707,6 +803,14 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
             message.sensorIds.push(reader.string());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.readMask = FieldMask.unwrap(FieldMask.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -746,6 +850,11 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
         : globalThis.Array.isArray(object?.sensor_ids)
         ? object.sensor_ids.map((e: any) => globalThis.String(e))
         : [],
+      readMask: isSet(object.readMask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.readMask))
+        : isSet(object.read_mask)
+        ? FieldMask.unwrap(FieldMask.fromJSON(object.read_mask))
+        : undefined,
     };
   },
 
@@ -766,6 +875,9 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     if (message.sensorIds?.length) {
       obj.sensorIds = message.sensorIds;
     }
+    if (message.readMask !== undefined) {
+      obj.readMask = FieldMask.toJSON(FieldMask.wrap(message.readMask));
+    }
     return obj;
   },
 
@@ -779,6 +891,7 @@ export const GetLatestRequest: MessageFns<GetLatestRequest> = {
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
     message.sensorIds = object.sensorIds?.map((e) => e) || [];
+    message.readMask = object.readMask ?? undefined;
     return message;
   },
 };
@@ -1022,13 +1135,16 @@ export const QueryReadingsRequest: MessageFns<QueryReadingsRequest> = {
 };
 
 function createBaseQueryReadingsResponse(): QueryReadingsResponse {
-  return { readings: [] };
+  return { readings: [], missing: [] };
 }
 
 export const QueryReadingsResponse: MessageFns<QueryReadingsResponse> = {
   encode(message: QueryReadingsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.readings) {
       Reading.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.missing) {
+      MissingSpan.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1054,6 +1170,14 @@ export const QueryReadingsResponse: MessageFns<QueryReadingsResponse> = {
             message.readings.push(Reading.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.missing.push(MissingSpan.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1069,6 +1193,7 @@ export const QueryReadingsResponse: MessageFns<QueryReadingsResponse> = {
   fromJSON(object: any): QueryReadingsResponse {
     return {
       readings: globalThis.Array.isArray(object?.readings) ? object.readings.map((e: any) => Reading.fromJSON(e)) : [],
+      missing: globalThis.Array.isArray(object?.missing) ? object.missing.map((e: any) => MissingSpan.fromJSON(e)) : [],
     };
   },
 
@@ -1076,6 +1201,9 @@ export const QueryReadingsResponse: MessageFns<QueryReadingsResponse> = {
     const obj: any = {};
     if (message.readings?.length) {
       obj.readings = message.readings.map((e) => Reading.toJSON(e));
+    }
+    if (message.missing?.length) {
+      obj.missing = message.missing.map((e) => MissingSpan.toJSON(e));
     }
     return obj;
   },
@@ -1086,6 +1214,7 @@ export const QueryReadingsResponse: MessageFns<QueryReadingsResponse> = {
   fromPartial(object: DeepPartial<QueryReadingsResponse>): QueryReadingsResponse {
     const message = createBaseQueryReadingsResponse();
     message.readings = object.readings?.map((e) => Reading.fromPartial(e)) || [];
+    message.missing = object.missing?.map((e) => MissingSpan.fromPartial(e)) || [];
     return message;
   },
 };
@@ -1275,6 +1404,9 @@ export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = 
       case "metric":
         MetricBuckets.encode(message.content.value, writer.uint32(26).fork()).join();
         break;
+      case "missing":
+        MissingSpans.encode(message.content.value, writer.uint32(42).fork()).join();
+        break;
     }
     if (message.machineId !== "") {
       writer.uint32(34).string(message.machineId);
@@ -1319,6 +1451,14 @@ export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = 
             message.content = { $case: "metric", value: MetricBuckets.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.content = { $case: "missing", value: MissingSpans.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 4: {
             if (tag !== 34) {
               break;
@@ -1346,6 +1486,8 @@ export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = 
         ? { $case: "states", value: StateBuckets.fromJSON(object.states) }
         : isSet(object.metric)
         ? { $case: "metric", value: MetricBuckets.fromJSON(object.metric) }
+        : isSet(object.missing)
+        ? { $case: "missing", value: MissingSpans.fromJSON(object.missing) }
         : undefined,
       machineId: isSet(object.machineId)
         ? globalThis.String(object.machineId)
@@ -1364,6 +1506,8 @@ export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = 
       obj.states = StateBuckets.toJSON(message.content.value);
     } else if (message.content?.$case === "metric") {
       obj.metric = MetricBuckets.toJSON(message.content.value);
+    } else if (message.content?.$case === "missing") {
+      obj.missing = MissingSpans.toJSON(message.content.value);
     }
     if (message.machineId !== "") {
       obj.machineId = message.machineId;
@@ -1387,6 +1531,12 @@ export const AggregateReadingsResponse: MessageFns<AggregateReadingsResponse> = 
       case "metric": {
         if (object.content?.value !== undefined && object.content?.value !== null) {
           message.content = { $case: "metric", value: MetricBuckets.fromPartial(object.content.value) };
+        }
+        break;
+      }
+      case "missing": {
+        if (object.content?.value !== undefined && object.content?.value !== null) {
+          message.content = { $case: "missing", value: MissingSpans.fromPartial(object.content.value) };
         }
         break;
       }
@@ -2245,7 +2395,7 @@ export const GetLedgerResponse: MessageFns<GetLedgerResponse> = {
 };
 
 function createBaseLogLedger(): LogLedger {
-  return { log: new Uint8Array(0), held: [], readingCount: 0, announcedNext: 0, lost: [] };
+  return { log: new Uint8Array(0), held: [], readingCount: 0, announcedNext: 0, lost: [], expired: [] };
 }
 
 export const LogLedger: MessageFns<LogLedger> = {
@@ -2264,6 +2414,9 @@ export const LogLedger: MessageFns<LogLedger> = {
     }
     for (const v of message.lost) {
       LostRange.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.expired) {
+      FlushRange.encode(v!, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -2321,6 +2474,14 @@ export const LogLedger: MessageFns<LogLedger> = {
             message.lost.push(LostRange.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.expired.push(FlushRange.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2348,6 +2509,7 @@ export const LogLedger: MessageFns<LogLedger> = {
         ? globalThis.Number(object.announced_next)
         : 0,
       lost: globalThis.Array.isArray(object?.lost) ? object.lost.map((e: any) => LostRange.fromJSON(e)) : [],
+      expired: globalThis.Array.isArray(object?.expired) ? object.expired.map((e: any) => FlushRange.fromJSON(e)) : [],
     };
   },
 
@@ -2368,6 +2530,9 @@ export const LogLedger: MessageFns<LogLedger> = {
     if (message.lost?.length) {
       obj.lost = message.lost.map((e) => LostRange.toJSON(e));
     }
+    if (message.expired?.length) {
+      obj.expired = message.expired.map((e) => FlushRange.toJSON(e));
+    }
     return obj;
   },
 
@@ -2381,6 +2546,7 @@ export const LogLedger: MessageFns<LogLedger> = {
     message.readingCount = object.readingCount ?? 0;
     message.announcedNext = object.announcedNext ?? 0;
     message.lost = object.lost?.map((e) => LostRange.fromPartial(e)) || [];
+    message.expired = object.expired?.map((e) => FlushRange.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2528,6 +2694,258 @@ export const LostRange: MessageFns<LostRange> = {
   },
 };
 
+function createBaseMissingSpans(): MissingSpans {
+  return { spans: [] };
+}
+
+export const MissingSpans: MessageFns<MissingSpans> = {
+  encode(message: MissingSpans, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.spans) {
+      MissingSpan.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MissingSpans {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMissingSpans();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spans.push(MissingSpan.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MissingSpans {
+    return {
+      spans: globalThis.Array.isArray(object?.spans) ? object.spans.map((e: any) => MissingSpan.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: MissingSpans): unknown {
+    const obj: any = {};
+    if (message.spans?.length) {
+      obj.spans = message.spans.map((e) => MissingSpan.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MissingSpans>): MissingSpans {
+    return MissingSpans.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MissingSpans>): MissingSpans {
+    const message = createBaseMissingSpans();
+    message.spans = object.spans?.map((e) => MissingSpan.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMissingSpan(): MissingSpan {
+  return { machineId: "", fromMs: 0, untilMs: 0, reason: 0, gapReason: 0, log: new Uint8Array(0), flushes: undefined };
+}
+
+export const MissingSpan: MessageFns<MissingSpan> = {
+  encode(message: MissingSpan, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machineId !== "") {
+      writer.uint32(10).string(message.machineId);
+    }
+    if (message.fromMs !== 0) {
+      writer.uint32(16).int64(message.fromMs);
+    }
+    if (message.untilMs !== 0) {
+      writer.uint32(24).int64(message.untilMs);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(32).int32(message.reason);
+    }
+    if (message.gapReason !== 0) {
+      writer.uint32(40).int32(message.gapReason);
+    }
+    if (message.log.length !== 0) {
+      writer.uint32(50).bytes(message.log);
+    }
+    if (message.flushes !== undefined) {
+      FlushRange.encode(message.flushes, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MissingSpan {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMissingSpan();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machineId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.fromMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.untilMs = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.gapReason = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.log = reader.bytes();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.flushes = FlushRange.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MissingSpan {
+    return {
+      machineId: isSet(object.machineId)
+        ? globalThis.String(object.machineId)
+        : isSet(object.machine_id)
+        ? globalThis.String(object.machine_id)
+        : "",
+      fromMs: isSet(object.fromMs)
+        ? globalThis.Number(object.fromMs)
+        : isSet(object.from_ms)
+        ? globalThis.Number(object.from_ms)
+        : 0,
+      untilMs: isSet(object.untilMs)
+        ? globalThis.Number(object.untilMs)
+        : isSet(object.until_ms)
+        ? globalThis.Number(object.until_ms)
+        : 0,
+      reason: isSet(object.reason) ? missingReasonFromJSON(object.reason) : 0,
+      gapReason: isSet(object.gapReason)
+        ? gapReasonFromJSON(object.gapReason)
+        : isSet(object.gap_reason)
+        ? gapReasonFromJSON(object.gap_reason)
+        : 0,
+      log: isSet(object.log) ? bytesFromBase64(object.log) : new Uint8Array(0),
+      flushes: isSet(object.flushes) ? FlushRange.fromJSON(object.flushes) : undefined,
+    };
+  },
+
+  toJSON(message: MissingSpan): unknown {
+    const obj: any = {};
+    if (message.machineId !== "") {
+      obj.machineId = message.machineId;
+    }
+    if (message.fromMs !== 0) {
+      obj.fromMs = Math.round(message.fromMs);
+    }
+    if (message.untilMs !== 0) {
+      obj.untilMs = Math.round(message.untilMs);
+    }
+    if (message.reason !== 0) {
+      obj.reason = missingReasonToJSON(message.reason);
+    }
+    if (message.gapReason !== 0) {
+      obj.gapReason = gapReasonToJSON(message.gapReason);
+    }
+    if (message.log.length !== 0) {
+      obj.log = base64FromBytes(message.log);
+    }
+    if (message.flushes !== undefined) {
+      obj.flushes = FlushRange.toJSON(message.flushes);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MissingSpan>): MissingSpan {
+    return MissingSpan.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MissingSpan>): MissingSpan {
+    const message = createBaseMissingSpan();
+    message.machineId = object.machineId ?? "";
+    message.fromMs = object.fromMs ?? 0;
+    message.untilMs = object.untilMs ?? 0;
+    message.reason = object.reason ?? 0;
+    message.gapReason = object.gapReason ?? 0;
+    message.log = object.log ?? new Uint8Array(0);
+    message.flushes = (object.flushes !== undefined && object.flushes !== null)
+      ? FlushRange.fromPartial(object.flushes)
+      : undefined;
+    return message;
+  },
+};
+
 /** Readings, and the record of what the cloud holds. */
 export type ReadingServiceService = typeof ReadingServiceService;
 export const ReadingServiceService = {
@@ -2545,8 +2963,9 @@ export const ReadingServiceService = {
     responseDeserialize: (value: Buffer): GetLatestResponse => GetLatestResponse.decode(value),
   },
   /**
-   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
-   * particular order between the pages of one. Retry: safe.
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range, as far as they have not expired
+   * (inventory.v1.Customer.raw_retention_ms). Streams pages, hub by hub, in no particular order between the pages of one, and
+   * says what is known to be missing. Retry: safe.
    */
   queryReadings: {
     path: "/occmesh.readings.v1.ReadingService/QueryReadings" as const,
@@ -2561,8 +2980,11 @@ export const ReadingServiceService = {
   /**
    * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
    * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
-   * states and one for each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
-   * sensors and metrics times buckets are more than about 250,000; ask for fewer sensors, or for wider buckets.
+   * states and one for each metric; what has no reading in the range is left out, and what is known to be missing is said
+   * first. Readings that have expired are known in sums of five minutes (of the clock in UTC): each of these counts as a
+   * whole in the bucket in which it begins. So where from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is
+   * exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than
+   * about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings: {
     path: "/occmesh.readings.v1.ReadingService/AggregateReadings" as const,
@@ -2611,15 +3033,19 @@ export interface ReadingServiceServer extends UntypedServiceImplementation {
    */
   getLatest: handleUnaryCall<GetLatestRequest, GetLatestResponse>;
   /**
-   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
-   * particular order between the pages of one. Retry: safe.
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range, as far as they have not expired
+   * (inventory.v1.Customer.raw_retention_ms). Streams pages, hub by hub, in no particular order between the pages of one, and
+   * says what is known to be missing. Retry: safe.
    */
   queryReadings: handleServerStreamingCall<QueryReadingsRequest, QueryReadingsResponse>;
   /**
    * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
    * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
-   * states and one for each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
-   * sensors and metrics times buckets are more than about 250,000; ask for fewer sensors, or for wider buckets.
+   * states and one for each metric; what has no reading in the range is left out, and what is known to be missing is said
+   * first. Readings that have expired are known in sums of five minutes (of the clock in UTC): each of these counts as a
+   * whole in the bucket in which it begins. So where from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is
+   * exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than
+   * about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings: handleServerStreamingCall<AggregateReadingsRequest, AggregateReadingsResponse>;
   /**
@@ -2655,8 +3081,9 @@ export interface ReadingServiceClient extends Client {
     callback: (error: ServiceError | null, response: GetLatestResponse) => void,
   ): ClientUnaryCall;
   /**
-   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range. Streams pages, hub by hub, in no
-   * particular order between the pages of one. Retry: safe.
+   * All readings of a hub, or of a set of sensors, whose timestamps lie in a range, as far as they have not expired
+   * (inventory.v1.Customer.raw_retention_ms). Streams pages, hub by hub, in no particular order between the pages of one, and
+   * says what is known to be missing. Retry: safe.
    */
   queryReadings(
     request: QueryReadingsRequest,
@@ -2670,8 +3097,11 @@ export interface ReadingServiceClient extends Client {
   /**
    * The same range summed up: what the readings of a hub, or of a set of sensors, were in each of many spans of equal
    * length, for charts and reports. Streams, hub by hub, for each sensor in the order of their numbers, one message with its
-   * states and one for each metric; what has no reading in the range is left out. Retry: safe. RESOURCE_EXHAUSTED: of one hub,
-   * sensors and metrics times buckets are more than about 250,000; ask for fewer sensors, or for wider buckets.
+   * states and one for each metric; what has no reading in the range is left out, and what is known to be missing is said
+   * first. Readings that have expired are known in sums of five minutes (of the clock in UTC): each of these counts as a
+   * whole in the bucket in which it begins. So where from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is
+   * exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than
+   * about 250,000; ask for fewer sensors, or for wider buckets.
    */
   aggregateReadings(
     request: AggregateReadingsRequest,

@@ -47,6 +47,77 @@ export interface LedgerEntry {
    * it, because another machine has written that. Since 0.1.
    */
   settled: boolean;
+  /**
+   * The readings have expired: neither a batch nor blocks are there any more, but that they were held still counts. What
+   * they were is in the SummaryBlocks, which were written in the same commit. Expired ranges that touch become one.
+   * Since 0.1.
+   */
+  expired: boolean;
+  /**
+   * 0: the range is as old as latest_ms says. Else that lies in the future, and the range is as old as this: when the cloud
+   * noticed. Since 0.1.
+   */
+  agesFromMs: number;
+}
+
+/**
+ * The readings of one sensor on one day (UTC) that have expired, summed up in windows of five minutes. A reading is in
+ * its block or in a batch or SeriesBlock, never in both: one commit takes it from there to here. Key: customer, table,
+ * machine, sensor (u32), day since 1970-01-01 (u64).
+ */
+export interface SummaryBlock {
+  /** Windows with a reading. Since 0.1. */
+  windowCount: number;
+  /** Their numbers in the day, ascending; like all columns here of integers packed as in telemetry.v1.Columns. Since 0.1. */
+  windows: Uint8Array;
+  /** How many readings each has. Since 0.1. */
+  counts: Uint8Array;
+  /** The worst State of each. Since 0.1. */
+  worst: Uint8Array;
+  /** By name, then unit; at most 512, what a sensor had beyond those is not summed up. Since 0.1. */
+  metrics: MetricSummary[];
+}
+
+/** One metric in a SummaryBlock. All columns have one value for each window with a value. */
+export interface MetricSummary {
+  /** The metric. Since 0.1. */
+  name: string;
+  /** Its unit. Since 0.1. */
+  unit: string;
+  /** Windows with a value. Since 0.1. */
+  windowCount: number;
+  /** Their numbers in the day, ascending. Since 0.1. */
+  windows: Uint8Array;
+  /** How many values each has. Since 0.1. */
+  counts: Uint8Array;
+  /** The lowest. Since 0.1. */
+  minimums:
+    | NumberColumn
+    | undefined;
+  /** The highest. Since 0.1. */
+  maximums:
+    | NumberColumn
+    | undefined;
+  /** Their sum. Since 0.1. */
+  sums:
+    | NumberColumn
+    | undefined;
+  /** The value with the latest timestamp, of several the one that expired last. Since 0.1. */
+  lasts:
+    | NumberColumn
+    | undefined;
+  /** That timestamp, milliseconds since the window began. Since 0.1. */
+  lastAt: Uint8Array;
+}
+
+/** Doubles, exactly. */
+export interface NumberColumn {
+  /** 0 to 15: they are `integers` divided by ten to the power of this. 16: they are `doubles`. Since 0.1. */
+  scale: number;
+  /** Packed. Since 0.1. */
+  integers: Uint8Array;
+  /** Since 0.1. */
+  doubles: number[];
 }
 
 /**
@@ -110,6 +181,8 @@ function createBaseLedgerEntry(): LedgerEntry {
     sensorCount: 0,
     chainBefore: new Uint8Array(0),
     settled: false,
+    expired: false,
+    agesFromMs: 0,
   };
 }
 
@@ -138,6 +211,12 @@ export const LedgerEntry: MessageFns<LedgerEntry> = {
     }
     if (message.settled !== false) {
       writer.uint32(64).bool(message.settled);
+    }
+    if (message.expired !== false) {
+      writer.uint32(72).bool(message.expired);
+    }
+    if (message.agesFromMs !== 0) {
+      writer.uint32(80).sint64(message.agesFromMs);
     }
     return writer;
   },
@@ -219,6 +298,22 @@ export const LedgerEntry: MessageFns<LedgerEntry> = {
             message.settled = reader.bool();
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.expired = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.agesFromMs = longToNumber(reader.sint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -265,6 +360,12 @@ export const LedgerEntry: MessageFns<LedgerEntry> = {
         ? bytesFromBase64(object.chain_before)
         : new Uint8Array(0),
       settled: isSet(object.settled) ? globalThis.Boolean(object.settled) : false,
+      expired: isSet(object.expired) ? globalThis.Boolean(object.expired) : false,
+      agesFromMs: isSet(object.agesFromMs)
+        ? globalThis.Number(object.agesFromMs)
+        : isSet(object.ages_from_ms)
+        ? globalThis.Number(object.ages_from_ms)
+        : 0,
     };
   },
 
@@ -294,6 +395,12 @@ export const LedgerEntry: MessageFns<LedgerEntry> = {
     if (message.settled !== false) {
       obj.settled = message.settled;
     }
+    if (message.expired !== false) {
+      obj.expired = message.expired;
+    }
+    if (message.agesFromMs !== 0) {
+      obj.agesFromMs = Math.round(message.agesFromMs);
+    }
     return obj;
   },
 
@@ -310,6 +417,508 @@ export const LedgerEntry: MessageFns<LedgerEntry> = {
     message.sensorCount = object.sensorCount ?? 0;
     message.chainBefore = object.chainBefore ?? new Uint8Array(0);
     message.settled = object.settled ?? false;
+    message.expired = object.expired ?? false;
+    message.agesFromMs = object.agesFromMs ?? 0;
+    return message;
+  },
+};
+
+function createBaseSummaryBlock(): SummaryBlock {
+  return {
+    windowCount: 0,
+    windows: new Uint8Array(0),
+    counts: new Uint8Array(0),
+    worst: new Uint8Array(0),
+    metrics: [],
+  };
+}
+
+export const SummaryBlock: MessageFns<SummaryBlock> = {
+  encode(message: SummaryBlock, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.windowCount !== 0) {
+      writer.uint32(8).uint32(message.windowCount);
+    }
+    if (message.windows.length !== 0) {
+      writer.uint32(18).bytes(message.windows);
+    }
+    if (message.counts.length !== 0) {
+      writer.uint32(26).bytes(message.counts);
+    }
+    if (message.worst.length !== 0) {
+      writer.uint32(34).bytes(message.worst);
+    }
+    for (const v of message.metrics) {
+      MetricSummary.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SummaryBlock {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSummaryBlock();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.windowCount = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.windows = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.counts = reader.bytes();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.worst = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.metrics.push(MetricSummary.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SummaryBlock {
+    return {
+      windowCount: isSet(object.windowCount)
+        ? globalThis.Number(object.windowCount)
+        : isSet(object.window_count)
+        ? globalThis.Number(object.window_count)
+        : 0,
+      windows: isSet(object.windows) ? bytesFromBase64(object.windows) : new Uint8Array(0),
+      counts: isSet(object.counts) ? bytesFromBase64(object.counts) : new Uint8Array(0),
+      worst: isSet(object.worst) ? bytesFromBase64(object.worst) : new Uint8Array(0),
+      metrics: globalThis.Array.isArray(object?.metrics)
+        ? object.metrics.map((e: any) => MetricSummary.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: SummaryBlock): unknown {
+    const obj: any = {};
+    if (message.windowCount !== 0) {
+      obj.windowCount = Math.round(message.windowCount);
+    }
+    if (message.windows.length !== 0) {
+      obj.windows = base64FromBytes(message.windows);
+    }
+    if (message.counts.length !== 0) {
+      obj.counts = base64FromBytes(message.counts);
+    }
+    if (message.worst.length !== 0) {
+      obj.worst = base64FromBytes(message.worst);
+    }
+    if (message.metrics?.length) {
+      obj.metrics = message.metrics.map((e) => MetricSummary.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SummaryBlock>): SummaryBlock {
+    return SummaryBlock.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SummaryBlock>): SummaryBlock {
+    const message = createBaseSummaryBlock();
+    message.windowCount = object.windowCount ?? 0;
+    message.windows = object.windows ?? new Uint8Array(0);
+    message.counts = object.counts ?? new Uint8Array(0);
+    message.worst = object.worst ?? new Uint8Array(0);
+    message.metrics = object.metrics?.map((e) => MetricSummary.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMetricSummary(): MetricSummary {
+  return {
+    name: "",
+    unit: "",
+    windowCount: 0,
+    windows: new Uint8Array(0),
+    counts: new Uint8Array(0),
+    minimums: undefined,
+    maximums: undefined,
+    sums: undefined,
+    lasts: undefined,
+    lastAt: new Uint8Array(0),
+  };
+}
+
+export const MetricSummary: MessageFns<MetricSummary> = {
+  encode(message: MetricSummary, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.unit !== "") {
+      writer.uint32(18).string(message.unit);
+    }
+    if (message.windowCount !== 0) {
+      writer.uint32(24).uint32(message.windowCount);
+    }
+    if (message.windows.length !== 0) {
+      writer.uint32(34).bytes(message.windows);
+    }
+    if (message.counts.length !== 0) {
+      writer.uint32(42).bytes(message.counts);
+    }
+    if (message.minimums !== undefined) {
+      NumberColumn.encode(message.minimums, writer.uint32(50).fork()).join();
+    }
+    if (message.maximums !== undefined) {
+      NumberColumn.encode(message.maximums, writer.uint32(58).fork()).join();
+    }
+    if (message.sums !== undefined) {
+      NumberColumn.encode(message.sums, writer.uint32(66).fork()).join();
+    }
+    if (message.lasts !== undefined) {
+      NumberColumn.encode(message.lasts, writer.uint32(74).fork()).join();
+    }
+    if (message.lastAt.length !== 0) {
+      writer.uint32(82).bytes(message.lastAt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MetricSummary {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMetricSummary();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unit = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.windowCount = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.windows = reader.bytes();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.counts = reader.bytes();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.minimums = NumberColumn.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.maximums = NumberColumn.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.sums = NumberColumn.decode(reader, reader.uint32());
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.lasts = NumberColumn.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.lastAt = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MetricSummary {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      unit: isSet(object.unit) ? globalThis.String(object.unit) : "",
+      windowCount: isSet(object.windowCount)
+        ? globalThis.Number(object.windowCount)
+        : isSet(object.window_count)
+        ? globalThis.Number(object.window_count)
+        : 0,
+      windows: isSet(object.windows) ? bytesFromBase64(object.windows) : new Uint8Array(0),
+      counts: isSet(object.counts) ? bytesFromBase64(object.counts) : new Uint8Array(0),
+      minimums: isSet(object.minimums) ? NumberColumn.fromJSON(object.minimums) : undefined,
+      maximums: isSet(object.maximums) ? NumberColumn.fromJSON(object.maximums) : undefined,
+      sums: isSet(object.sums) ? NumberColumn.fromJSON(object.sums) : undefined,
+      lasts: isSet(object.lasts) ? NumberColumn.fromJSON(object.lasts) : undefined,
+      lastAt: isSet(object.lastAt)
+        ? bytesFromBase64(object.lastAt)
+        : isSet(object.last_at)
+        ? bytesFromBase64(object.last_at)
+        : new Uint8Array(0),
+    };
+  },
+
+  toJSON(message: MetricSummary): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.unit !== "") {
+      obj.unit = message.unit;
+    }
+    if (message.windowCount !== 0) {
+      obj.windowCount = Math.round(message.windowCount);
+    }
+    if (message.windows.length !== 0) {
+      obj.windows = base64FromBytes(message.windows);
+    }
+    if (message.counts.length !== 0) {
+      obj.counts = base64FromBytes(message.counts);
+    }
+    if (message.minimums !== undefined) {
+      obj.minimums = NumberColumn.toJSON(message.minimums);
+    }
+    if (message.maximums !== undefined) {
+      obj.maximums = NumberColumn.toJSON(message.maximums);
+    }
+    if (message.sums !== undefined) {
+      obj.sums = NumberColumn.toJSON(message.sums);
+    }
+    if (message.lasts !== undefined) {
+      obj.lasts = NumberColumn.toJSON(message.lasts);
+    }
+    if (message.lastAt.length !== 0) {
+      obj.lastAt = base64FromBytes(message.lastAt);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MetricSummary>): MetricSummary {
+    return MetricSummary.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MetricSummary>): MetricSummary {
+    const message = createBaseMetricSummary();
+    message.name = object.name ?? "";
+    message.unit = object.unit ?? "";
+    message.windowCount = object.windowCount ?? 0;
+    message.windows = object.windows ?? new Uint8Array(0);
+    message.counts = object.counts ?? new Uint8Array(0);
+    message.minimums = (object.minimums !== undefined && object.minimums !== null)
+      ? NumberColumn.fromPartial(object.minimums)
+      : undefined;
+    message.maximums = (object.maximums !== undefined && object.maximums !== null)
+      ? NumberColumn.fromPartial(object.maximums)
+      : undefined;
+    message.sums = (object.sums !== undefined && object.sums !== null)
+      ? NumberColumn.fromPartial(object.sums)
+      : undefined;
+    message.lasts = (object.lasts !== undefined && object.lasts !== null)
+      ? NumberColumn.fromPartial(object.lasts)
+      : undefined;
+    message.lastAt = object.lastAt ?? new Uint8Array(0);
+    return message;
+  },
+};
+
+function createBaseNumberColumn(): NumberColumn {
+  return { scale: 0, integers: new Uint8Array(0), doubles: [] };
+}
+
+export const NumberColumn: MessageFns<NumberColumn> = {
+  encode(message: NumberColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.scale !== 0) {
+      writer.uint32(8).uint32(message.scale);
+    }
+    if (message.integers.length !== 0) {
+      writer.uint32(18).bytes(message.integers);
+    }
+    if (message.doubles.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.doubles) {
+        writer.double(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NumberColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNumberColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.scale = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.integers = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag === 25) {
+              message.doubles.push(reader.double());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.doubles.push(reader.double());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NumberColumn {
+    return {
+      scale: isSet(object.scale) ? globalThis.Number(object.scale) : 0,
+      integers: isSet(object.integers) ? bytesFromBase64(object.integers) : new Uint8Array(0),
+      doubles: globalThis.Array.isArray(object?.doubles) ? object.doubles.map((e: any) => globalThis.Number(e)) : [],
+    };
+  },
+
+  toJSON(message: NumberColumn): unknown {
+    const obj: any = {};
+    if (message.scale !== 0) {
+      obj.scale = Math.round(message.scale);
+    }
+    if (message.integers.length !== 0) {
+      obj.integers = base64FromBytes(message.integers);
+    }
+    if (message.doubles?.length) {
+      obj.doubles = message.doubles.map((e) => floatToJson(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NumberColumn>): NumberColumn {
+    return NumberColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NumberColumn>): NumberColumn {
+    const message = createBaseNumberColumn();
+    message.scale = object.scale ?? 0;
+    message.integers = object.integers ?? new Uint8Array(0);
+    message.doubles = object.doubles?.map((e) => e) || [];
     return message;
   },
 };
@@ -812,6 +1421,10 @@ function base64FromBytes(arr: Uint8Array): string {
     });
     return globalThis.btoa(bin.join(""));
   }
+}
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;

@@ -1,13 +1,14 @@
-// Merging beside everything else that a cloud does: one merge at a time, in pieces of some milliseconds, and after each
-// of them a rest that is a multiple of what it took, longer while batches come in.
+// Merging beside everything else that a cloud does: one merge at a time, in pieces of some milliseconds.
 import { type Clock, sleep } from '../../../kernel/clock.js';
-import { type Duration, milliseconds, minutes } from '../../../kernel/duration.js';
+import { defined } from '../../../kernel/defined.js';
+import { minutes } from '../../../kernel/duration.js';
 import { describe } from '../../../kernel/fault.js';
 import type { Logger } from '../../../kernel/log.js';
-import { turn } from '../../../kernel/turn.js';
+import type { Serial } from '../../../kernel/serial.js';
 import type { Store } from '../../../storage/store.js';
 import type { OpenBatch } from '../../../telemetry/batch.js';
 import type { HubKey } from '../ledger.js';
+import { Pace } from '../pace.js';
 import { Due } from './due.js';
 import { Merger } from './merger.js';
 import { STEPS, type Steps } from './plan.js';
@@ -19,13 +20,10 @@ export interface BackgroundModules {
   readonly log: Logger;
   /** Whether batches are coming in right now. */
   readonly isBusy: () => boolean;
+  /** See MergerModules. */
+  readonly turns?: Serial;
 }
 
-/** Rest for each millisecond of work. */
-const REST = 1;
-const REST_WHILE_BUSY = 9;
-/** A timer is not worth less. */
-const SHORTEST_REST = milliseconds(5);
 const RETRY = minutes(1);
 
 export class BackgroundMerging {
@@ -46,8 +44,8 @@ export class BackgroundMerging {
   /** Merges what was left of these hubs, then whatever becomes due, until the signal is aborted. */
   async run(hubs: Iterable<HubKey>, signal: AbortSignal): Promise<void> {
     const pace = new Pace(this.modules, signal);
-    const { store } = this.modules;
-    const merger = new Merger({ store, pause: () => pace.rest() }, this.steps);
+    const { store, turns } = this.modules;
+    const merger = new Merger({ store, pause: () => pace.rest(), ...defined({ turns }) }, this.steps);
     const walk = { store, merger, signal, steps: this.steps };
     for (const hub of hubs) {
       if (signal.aborted) return;
@@ -72,34 +70,5 @@ export class BackgroundMerging {
       log.warn({ hub: hub.machine.toString('hex'), cause: describe(thrown) }, 'readings could not be merged');
       await sleep(clock, RETRY, signal).catch(() => undefined);
     }
-  }
-}
-
-class Pace {
-  #began: Duration;
-  /** Milliseconds of rest that are still owed. */
-  #owed = 0;
-
-  constructor(
-    private readonly modules: BackgroundModules,
-    private readonly signal: AbortSignal,
-  ) {
-    this.#began = modules.clock.monotonic();
-  }
-
-  begin(): void {
-    this.#began = this.modules.clock.monotonic();
-  }
-
-  /** Between two pieces of work. */
-  async rest(): Promise<void> {
-    const { clock, isBusy } = this.modules;
-    this.#owed += (clock.monotonic() - this.#began) * (isBusy() ? REST_WHILE_BUSY : REST);
-    if (this.#owed < SHORTEST_REST) await turn();
-    else {
-      await sleep(clock, milliseconds(this.#owed), this.signal);
-      this.#owed = 0;
-    }
-    this.begin();
   }
 }

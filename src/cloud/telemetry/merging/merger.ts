@@ -1,12 +1,13 @@
 // Merges neighbouring ranges of a log into one: their readings by sensor, in one commit with the ledger entry that takes
 // the place of theirs. Nothing that is read of the store changes by it, but how.
-import { LedgerEntry } from '../../../../gen/occmesh/store/v1/store.js';
+import type { LedgerEntry } from '../../../../gen/occmesh/store/v1/store.js';
+import { Serial } from '../../../kernel/serial.js';
 import { turn } from '../../../kernel/turn.js';
 import { u32be } from '../../../storage/keys.js';
 import type { Op, Store } from '../../../storage/store.js';
 import type { PlacedInBatch, ReadingTable } from '../../../telemetry/columns-decode.js';
 import { chainsAfter } from '../chains.js';
-import { flushesOf, type HeldRange, isMerged, keyOfRange, openRange } from '../held.js';
+import { agesFrom, flushesOf, type HeldRange, isMerged, keyOfRange, keysOf, openRange, rangeWith } from '../held.js';
 import type { HubKey } from '../ledger.js';
 import { packSeries, RANGE_LIMITS } from '../series.js';
 import { hasReachedLast, type Merge, type Steps } from './plan.js';
@@ -20,6 +21,8 @@ export interface MergerModules {
   readonly store: Store;
   /** Called between two pieces of work that take some milliseconds each. Default: everybody else has a turn. */
   readonly pause?: () => Promise<void>;
+  /** Whoever else changes ranges takes turns with merging. */
+  readonly turns?: Serial;
 }
 
 /** What has been taken together so far. */
@@ -39,6 +42,7 @@ type End = 'all taken' | 'full' | 'apart' | 'changed';
 export class Merger {
   readonly #store: Store;
   readonly #pause: () => Promise<void>;
+  readonly #turns: Serial;
 
   constructor(
     modules: MergerModules,
@@ -46,13 +50,18 @@ export class Merger {
   ) {
     this.#store = modules.store;
     this.#pause = modules.pause ?? turn;
+    this.#turns = modules.turns ?? new Serial();
   }
 
   /**
    * Merges as many of the parts as go together. Returns what stands in their place now; undefined when something else
    * has changed them, or a write has failed meanwhile: read the ledger again. Faults: storage.*.
    */
-  async merge(hub: HubKey, { parts, start }: Merge): Promise<HeldRange[] | undefined> {
+  merge(hub: HubKey, merge: Merge): Promise<HeldRange[] | undefined> {
+    return this.#turns.run(() => this.#merge(hub, merge));
+  }
+
+  async #merge(hub: HubKey, { parts, start }: Merge): Promise<HeldRange[] | undefined> {
     let reset = false;
     const forget = this.#store.onReset(async () => {
       reset = true;
@@ -125,6 +134,8 @@ export class Merger {
       sensorCount: sensors.size,
       chainBefore: start,
       settled: full || hasReachedLast(readings, sensors.size, this.steps),
+      expired: false,
+      agesFromMs: agesFrom(entries),
     };
     return rangeWith({ log: first.log, first: first.first, end: first.first + flushes }, entry);
   }
@@ -187,17 +198,3 @@ function take(
   gathered.readings += placed.length;
   gathered.gone.push(...keysOf(hub, part, tables));
 }
-
-function keysOf(hub: HubKey, { log, first, entry }: HeldRange, tables: readonly ReadingTable[]): Buffer[] {
-  const ledger = keyOfRange(hub, 'ledger', log, first);
-  if (!isMerged(entry)) return [ledger, keyOfRange(hub, 'batch', log, first)];
-  const prefix = keyOfRange(hub, 'series', log, first);
-  const sensors = tables.flatMap((table) => table.sensors);
-  return [ledger, ...sensors.map((sensor) => Buffer.concat([prefix, u32be(sensor)]))];
-}
-
-const rangeWith = (range: Pick<HeldRange, 'log' | 'first' | 'end'>, entry: LedgerEntry): HeldRange => ({
-  ...range,
-  entry,
-  record: Buffer.from(LedgerEntry.encode(entry).finish()),
-});

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import type { Audit, Event } from '../../../../gen/occmesh/events/v1/events.js';
 import { MachineServiceService, TokenServiceService } from '../../../../gen/occmesh/inventory/v1/inventory.js';
+import { OperationsServiceService } from '../../../../gen/occmesh/operations/v1/operations.js';
 import { audited } from '../../../../src/cloud/api/audit.js';
 import { InventoryFault } from '../../../../src/cloud/inventory/faults.js';
 import { loadDescriptors } from '../../../../src/contract/descriptors.js';
@@ -60,6 +61,26 @@ describe('API: audit', () => {
     const [[event, audit] = []] = await onRecord();
     expect(event?.customerId).to.equal(customerId);
     expect(audit?.status).to.equal('NOT_FOUND');
+  });
+
+  it('has streams when they end, and whether anybody stayed to see it', async () => {
+    const answers = {
+      createBackup: async function* () {
+        yield 1;
+        yield 2;
+      },
+    };
+    const operations = audited(OperationsServiceService, answers as never, modules());
+    const backup = operations.createBackup as unknown as (q: object, c: CallContext) => AsyncIterable<number>;
+    const seen: number[] = [];
+    for await (const progress of backup({}, context())) seen.push(progress);
+    for await (const progress of backup({}, context())) {
+      seen.push(progress);
+      break;
+    }
+    expect(seen).to.deep.equal([1, 2, 1]);
+    // The newest first.
+    expect((await onRecord()).map(([, { status }]) => status)).to.deep.equal(['CANCELLED', 'OK']);
   });
 
   it('has no content of any request, and nothing that only reads', async () => {

@@ -2,7 +2,7 @@
 // answers pass through their
 // encodings, so that a test sees what a client would.
 import { join } from 'node:path';
-import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import { Scope as AccessScope, Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import {
   AlarmServiceService,
   EventServiceService,
@@ -36,6 +36,7 @@ import { Notifications } from '../../../../src/cloud/notify/notifications.js';
 import { Presence } from '../../../../src/cloud/sessions/presence.js';
 import type { Principal } from '../../../../src/contract/access.js';
 import type { CallContext, Implementation } from '../../../../src/contract/handlers.js';
+import { StatusTranslator } from '../../../../src/contract/status.js';
 import { seconds } from '../../../../src/kernel/duration.js';
 import { silentLogger } from '../../../../src/kernel/log.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
@@ -72,6 +73,18 @@ export const readerOf = (customerId: string): Principal => ({
   customerId,
   tokenId: 'r',
 });
+
+/** With every scope there is. */
+export const serviceOf = (customerId: string): Principal => ({
+  kind: 'user',
+  caller: Caller.SERVICE,
+  customerId,
+  scopes: Object.values(AccessScope).filter((scope): scope is AccessScope => typeof scope === 'number' && scope > 0),
+  tokenId: 's',
+});
+/** Everybody who sees one customer only. */
+export const boundTo = (customerId: string): readonly Principal[] =>
+  [adminOf, readerOf, serviceOf].map((of) => of(customerId));
 
 /** Nothing is known of any machine. */
 export const SILENT: MachinePresence = {
@@ -200,4 +213,28 @@ export async function faultOf(promise: Promise<unknown>): Promise<string> {
     return thrown instanceof Error && 'code' in thrown ? `${String(thrown.code)}: ${thrown.message}` : String(thrown);
   }
   return 'no fault';
+}
+
+const translator = new StatusTranslator({ log: silentLogger, random: systemRandom });
+
+/** Those requests for somebody else's that are not answered, in code, text and details, as if there were no such thing. */
+export async function toldApart(
+  call: (request: object) => Promise<unknown>,
+  theirs: readonly object[],
+  none: readonly object[],
+): Promise<object[]> {
+  const told = (request: object) =>
+    call(request).then(
+      () => 'done',
+      (thrown) => {
+        const { code, details, metadata } = translator.toStatus(thrown);
+        return JSON.stringify([code, details, metadata]);
+      },
+    );
+  const apart: object[] = [];
+  for (const [i, request] of theirs.entries()) {
+    const [one, other] = [await told(request), await told(none[i] ?? {})];
+    if (one !== other || !/no such \w+/.test(one)) apart.push(request);
+  }
+  return apart;
 }

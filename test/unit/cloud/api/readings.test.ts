@@ -1,18 +1,21 @@
 // readings.v1.ReadingService: pages, buckets, and who may see what.
 import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import { MachineState } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import {
   AggregateReadingsRequest,
   GetLatestRequest,
   GetLatestResponse,
   GetLedgerRequest,
+  MissingReason,
   QueryReadingsRequest,
   WatchReadingsRequest,
   WatchReadingsResponse,
 } from '../../../../gen/occmesh/readings/v1/readings.js';
 import { LedgerEntry } from '../../../../gen/occmesh/store/v1/store.js';
-import { Signed, State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { GapReason, Signed, State, Witness } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { tokenOf } from '../../../../src/cloud/api/paging.js';
+import type { MachinePresence } from '../../../../src/cloud/api/ports.js';
 import { ReadingService } from '../../../../src/cloud/api/reading-service.js';
 import type { MachineRecord } from '../../../../src/cloud/inventory/records.js';
 import { tableKey } from '../../../../src/cloud/tables.js';
@@ -28,12 +31,14 @@ import { u64be } from '../../../../src/storage/keys.js';
 import { packBatch, unpackBatch } from '../../../../src/telemetry/batch.js';
 import type { Reading } from '../../../../src/telemetry/reading.js';
 import { TestCloud } from '../inventory/fixture.js';
-import { faultOf } from './fixture.js';
+import { faultOf, SILENT } from './fixture.js';
 
 const LOG = Buffer.alloc(16, 1);
 
 class TestReadings implements AsyncDisposable {
   readonly latest = new LatestReadings();
+  /** Of every machine. */
+  presence: MachinePresence = SILENT;
   readonly ledger: Ledger;
   readonly watchers: Watchers;
   readonly service: ReadingService;
@@ -52,6 +57,7 @@ class TestReadings implements AsyncDisposable {
       store,
       ledger,
       latest,
+      presence: { of: () => this.presence },
       watchers: this.watchers,
       clock,
       random: systemRandom,
@@ -404,6 +410,58 @@ describe('cloud: readings API', () => {
       for (const position of ['x', tokenOf('x'), tokenOf('0123456789ab/x/1'), tokenOf('0123456789ab/1')])
         expect(await faultOf(next(watch(position)))).to.match(/^api\.invalid: after_position: is not /);
     });
+  });
+
+  it('says what is missing of a range and why, before what is there, raw and summed up', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const { record } = await api.cloud.enrolled(id, 'hub');
+    await api.store(record, [reading(1, 1_000)]);
+    const now = api.cloud.clock.now();
+    const ranges = async (range: { fromMs: number; untilMs: number }) => {
+      const request = { machineId: record.id, sensor: 1, bucketMs: range.untilMs, ...range };
+      const call = api.call(api.operator);
+      const raw = await all(api.service.queryReadings(QueryReadingsRequest.fromPartial(request), call));
+      const sums = await all(api.service.aggregateReadings(AggregateReadingsRequest.fromPartial(request), call));
+      const [first] = sums;
+      const inSums = first?.content?.$case === 'missing' ? first.content.value.spans : [];
+      expect(inSums).to.deep.equal(raw.flatMap(({ missing }) => missing));
+      expect(raw.map(({ readings }) => readings.length)).to.deep.equal([
+        ...(inSums.length > 0 ? [0] : []),
+        ...(range.fromMs <= 1_000 ? [1] : []),
+      ]);
+      return inSums;
+    };
+    const everything = { fromMs: 0, untilMs: now + 1_000_000 };
+    expect(await ranges(everything)).to.deep.equal([]);
+    const ledger = await api.ledger.of(keyOf(record));
+    ledger.announce(LOG, 5);
+    const gap = { first: 1, count: 2, noticedAtMs: 9_000, readingCount: 0 };
+    ledger.log(LOG).addGap({ ...gap, reason: GapReason.LOG_FULL, witness: Witness.HUB });
+    api.presence = {
+      ...SILENT,
+      state: MachineState.LOST,
+      lastSeenMs: now - 60_000,
+      clockOffsetMs: 5_000,
+    };
+    const common = { machineId: record.id, log: LOG, gapReason: GapReason.UNSPECIFIED };
+    const lost = {
+      ...{ ...common, fromMs: 1_000, untilMs: 9_000, reason: MissingReason.LOST },
+      ...{ gapReason: GapReason.LOG_FULL, flushes: { first: 1, count: 2 } },
+    };
+    const outstanding = {
+      ...{ ...common, fromMs: 1_000, untilMs: now + 5_000, reason: MissingReason.OUTSTANDING },
+      flushes: { first: 3, count: 2 },
+    };
+    const away = {
+      ...{ ...common, fromMs: now - 55_000, untilMs: now + 5_000, reason: MissingReason.AWAY },
+      ...{ log: Buffer.alloc(0), flushes: undefined },
+    };
+    expect(await ranges(everything)).to.deep.equal([lost, outstanding, away]);
+    expect(await ranges({ fromMs: 10_000, untilMs: 20_000 })).to.deep.equal([outstanding]);
+    expect(await ranges({ fromMs: now + 5_001, untilMs: now + 6_000 })).to.deep.equal([]);
+    api.presence = { ...api.presence, state: MachineState.ONLINE };
+    expect(await ranges(everything)).to.deep.equal([lost, outstanding]);
   });
 
   it('refuses ranges that are none, and more than 10,000 buckets', async () => {

@@ -2,81 +2,19 @@
 // writes and races; for nobody else, and for nothing else.
 import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
-import { Role } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
 import type { Sensor } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { TokenServiceService } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Requests } from '../../../../src/cloud/api/requests.js';
 import { TABLES } from '../../../../src/cloud/tables.js';
 import { loadDescriptors } from '../../../../src/contract/descriptors.js';
 import type { CallContext } from '../../../../src/contract/handlers.js';
-import { uuidText } from '../../../../src/identity/uuid.js';
-import { days, epochMs, hours } from '../../../../src/kernel/duration.js';
-import { systemRandom, uuid7 } from '../../../../src/kernel/random.js';
+import { days, hours } from '../../../../src/kernel/duration.js';
 import { Scope } from '../../../../src/kernel/scope.js';
 import type { MemoryStore } from '../../../../src/storage/memory.js';
+import { CHANGES, things, WAY } from './changes.js';
 import { adminOf, DEFINITIONS, faultOf, OPERATOR, type Rpc, TestApi } from './fixture.js';
 
-interface Things {
-  readonly customer: string;
-  readonly machine: string;
-  readonly alarm: string;
-  readonly maintenance: string;
-  readonly channel: string;
-  readonly token: string;
-}
-
-const UNTIL = Date.UTC(2026, 1, 1);
-const WAY = { $case: 'webhook', value: { url: 'https://hook.invalid/' } } as const;
-
-/** A request of each RPC that can be repeated, which changes something. */
-const REQUESTS: { readonly [R in Rpc]?: (things: Things) => object } = {
-  createCustomer: () => ({ name: 'new' }),
-  updateCustomer: ({ customer }) => ({ id: customer, directAllowed: true }),
-  updateMachine: ({ machine }) => ({ id: machine, name: 'renamed' }),
-  retireMachine: ({ machine }) => ({ id: machine }),
-  releaseMachine: ({ machine }) => ({ id: machine }),
-  rotateSealingKey: ({ machine }) => ({ id: machine }),
-  createSensor: ({ machine }) => ({ machineId: machine, kind: 'load' }),
-  updateSensor: ({ machine }) => ({ id: `${machine}/1`, paused: true }),
-  deleteSensor: ({ machine }) => ({ id: `${machine}/1` }),
-  createEnrollmentToken: ({ customer }) => ({ customerId: customer, role: Role.HUB }),
-  createApiToken: ({ customer }) => ({ customerId: customer, caller: Caller.CUSTOMER_READER }),
-  revokeToken: ({ token }) => ({ id: token }),
-  deleteSecret: ({ machine }) => ({ sensorId: `${machine}/6`, field: 'token' }),
-  acknowledgeAlarm: ({ alarm }) => ({ id: alarm, comment: 'mine' }),
-  commentAlarm: ({ alarm }) => ({ id: alarm, comment: 'said' }),
-  silenceAlarm: ({ alarm }) => ({ id: alarm, untilMs: UNTIL }),
-  createMaintenance: ({ machine }) => ({ machineId: machine, untilMs: UNTIL }),
-  endMaintenance: ({ maintenance }) => ({ id: maintenance }),
-  createChannel: ({ customer }) => ({ customerId: customer, name: 'desk', way: WAY }),
-  deleteChannel: ({ channel }) => ({ id: channel }),
-};
-const REPEATABLE = Object.keys(REQUESTS) as Rpc[];
-
-async function things(api: TestApi): Promise<Things> {
-  const { cloud, monitoring, notifications } = api;
-  const { id: customer } = await cloud.customer('one');
-  const { record } = await cloud.enrolled(customer, 'hub');
-  const settings = { url: 'https://web.example/', auth: 'bearer' };
-  await api.call('createSensor', OPERATOR, { machineId: record.id, kind: 'http', settings });
-  await cloud.inventory.reports.setQuarantined(record.id, 'a clone');
-  const alarm = uuidText(uuid7(systemRandom, epochMs(1)));
-  const raised = { cause: 'lost', severity: 'critical', message: '', raisedAtMs: 1, changedAtMs: 1 } as const;
-  const { journal } = monitoring;
-  await journal.transact(() =>
-    journal.tables.alarms.put({ v: 1, id: alarm, customerId: customer, machineId: record.id, ...raised, comments: [] }),
-  );
-  const planned = { by: 'somebody', atMs: cloud.clock.now(), comment: '' };
-  const times = { fromMs: cloud.clock.now(), untilMs: UNTIL };
-  const maintenance = await monitoring.maintenances.plan({ customerId: customer, comment: '', planned, ...times });
-  const way = { kind: 'webhook', url: WAY.value.url } as const;
-  const rules = { minSeverity: 'warning', deferMs: 0 } as const;
-  const channel = await notifications.channels.create({ customerId: customer, name: 'c', way, ...rules });
-  const reader = { caller: Caller.CUSTOMER_READER, customerId: customer, lifetimeMs: 0, name: '' } as const;
-  const { token } = await cloud.inventory.tokens.createApi(reader);
-  const machine = record.id;
-  return { customer, machine, alarm, maintenance: maintenance.id, channel: channel.id, token: token.id };
-}
+const REPEATABLE = Object.keys(CHANGES) as Rpc[];
 
 /** The store without what is remembered of requests, as if it had not been written with its effect. */
 async function forgetful(store: MemoryStore): Promise<MemoryStore> {
@@ -106,7 +44,7 @@ describe('API: repeated requests', () => {
 
   for (const rpc of REPEATABLE) {
     it(`${rpc}: one effect, and the same answer`, async () => {
-      const request = { ...REQUESTS[rpc]?.(await things(api)), requestId: 'r' };
+      const request = { ...CHANGES[rpc]?.(await things(api)), requestId: 'r' };
       const untouched = await api.cloud.dump();
       const first = await api.call(rpc, OPERATOR, request);
       const before = await api.cloud.dump();
@@ -259,6 +197,26 @@ describe('API: what is remembered of requests', () => {
       await ask('d');
       expect((await cloud.dump()).length).to.be.lessThan(left.length);
     }));
+
+  it('makes nobody wait whose caller is gone', async () => {
+    await using api = await TestApi.start();
+    await using scope = new Scope();
+    const { clock, store } = api.cloud;
+    const requests = await Requests.open({ store, clock, customers: () => [] }, scope);
+    const request = { id: 'x', requestId: 'r' };
+    let end: () => void = () => {};
+    const first = requests.once(method, request, context, () => new Promise<void>((resolve) => (end = resolve)));
+    const abort = new AbortController();
+    let ran = false;
+    const second = requests.once(method, request, { ...context, signal: abort.signal }, async () => {
+      ran = true;
+    });
+    abort.abort(new Error('gone'));
+    expect(await faultOf(second)).to.equal('Error: gone');
+    end();
+    await first;
+    expect(ran).to.equal(false);
+  });
 
   it('is bounded: the oldest go first', () =>
     withRequests(3, async (ask) => {

@@ -1,15 +1,17 @@
 // The services of inventory.v1 besides tenancy: limits of fields, pages, retries, what a machine and a sensor look like.
 import { expect } from 'chai';
-import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import { Caller, Scope } from '../../../../gen/occmesh/access/v1/access.js';
 import { Role } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
 import { MachineState, TokenKind } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Outcome, Path } from '../../../../gen/occmesh/link/v1/link.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import type { Principal } from '../../../../src/contract/access.js';
 import { parseEnrollmentToken } from '../../../../src/identity/token-text.js';
 import { uuidBytes, uuidText } from '../../../../src/identity/uuid.js';
+import { Fault } from '../../../../src/kernel/fault.js';
 import { CATALOGUE } from '../../../../src/sensors/catalogue.js';
 import { membership, TestMachine } from '../inventory/fixture.js';
-import { faultOf, OPERATOR, type Rpc, SILENT, TestApi } from './fixture.js';
+import { adminOf, faultOf, OPERATOR, type Rpc, SILENT, TestApi } from './fixture.js';
 
 async function withHub(test: (api: TestApi, hub: string, customer: string) => Promise<void>): Promise<void> {
   await using api = await TestApi.start();
@@ -34,6 +36,10 @@ describe('inventory API: limits', () => {
         ['updateCustomer', {}, 'id'],
         ['updateCustomer', { id: customer, fallbackAfterMs: 999 }, 'fallback_after_ms'],
         ['updateCustomer', { id: customer, fallbackAfterMs: 86_400_001 }, 'fallback_after_ms'],
+        ['updateCustomer', { id: customer, rawRetentionMs: 7 * 86_400_000 - 1 }, 'raw_retention_ms'],
+        ['updateCustomer', { id: customer, summaryRetentionMs: 3_660 * 86_400_000 + 1 }, 'summary_retention_ms'],
+        ['updateCustomer', { id: customer, rawRetentionMs: 401 * 86_400_000 }, 'raw_retention_ms'],
+        ['updateCustomer', { id: customer, summaryRetentionMs: 29 * 86_400_000 }, 'summary_retention_ms'],
         ['updateMachine', { id: hub, name: '' }, 'name'],
         ['createSensor', { kind: 'cpu' }, 'machine_id'],
         ['createSensor', { machineId: hub, kind: 'nonesuch' }, 'kind'],
@@ -66,13 +72,26 @@ describe('inventory API: limits', () => {
         ['createApiToken', { caller: Caller.HUB, customerId: customer }, 'caller'],
         ['createApiToken', { caller: Caller.OPERATOR, customerId: customer }, 'customer_id'],
         ['createApiToken', { caller: Caller.CUSTOMER_ADMIN }, 'customer_id'],
+        ['createApiToken', { caller: Caller.SERVICE, customerId: customer }, 'scopes'],
+        [
+          'createApiToken',
+          { caller: Caller.SERVICE, customerId: customer, scopes: [Scope.READINGS_READ, 99] },
+          'scopes[1]',
+        ],
+        [
+          'createApiToken',
+          { caller: Caller.CUSTOMER_READER, customerId: customer, scopes: [Scope.READINGS_READ] },
+          'scopes',
+        ],
       ];
       const before = await api.cloud.dump();
       for (const [rpc, request, field] of bad) {
-        const told = await faultOf(api.call(rpc, OPERATOR, request));
-        const code = told.split(':')[0] ?? '';
-        expect(['api.invalid', 'inventory.invalid'], `${rpc} ${field}: ${told}`).to.include(code);
-        expect(told.slice(code.length + 2), told).to.satisfy((text: string) => text.startsWith(field));
+        const fault: unknown = await api.call(rpc, OPERATOR, request).catch((thrown) => thrown);
+        if (!(fault instanceof Fault)) throw new Error(`${rpc} ${field}: ${String(fault)}`);
+        expect(['api.invalid', 'inventory.invalid'], `${rpc} ${field}: ${fault.message}`).to.include(fault.code);
+        expect(fault.field, fault.message)
+          .to.be.a('string')
+          .and.satisfy((text: string) => text.startsWith(field));
       }
       expect((await api.cloud.dump()).equals(before)).to.equal(true);
     }));
@@ -307,6 +326,32 @@ describe('inventory API: tokens', () => {
     expect(token).to.include({ kind: TokenKind.ENROLLMENT, uses: 1, used: 0, customerId, revoked: false });
     expect(membership(await TestMachine.of('connector').enrol(api.cloud, parsed))).to.have.length(2);
     expect((await api.call('listTokens', OPERATOR, {})).tokens[0]).to.include({ used: 1 });
+  });
+
+  it('for services see what an operator or an administrator lets them see, and cannot widen it', async () => {
+    await using api = await TestApi.start();
+    const [one, two] = [await api.cloud.customer('one'), await api.cloud.customer('two')];
+    const scopes = [Scope.INVENTORY_WRITE, Scope.INVENTORY_READ, Scope.INVENTORY_READ];
+    const service = { caller: Caller.SERVICE, scopes };
+    const seenBy = async (by: Principal, customerId: string) => {
+      const { text, token } = await api.call('createApiToken', by, { ...service, customerId });
+      expect(token?.scopes).to.deep.equal([Scope.INVENTORY_READ, Scope.INVENTORY_WRITE]);
+      const bearer = api.cloud.inventory.tokens.authenticate(text);
+      if (!bearer) throw new Error('not authenticated');
+      const { customers } = await api.call('listCustomers', bearer, {});
+      return { bearer, names: customers.map(({ name }) => name) };
+    };
+    const bound = await seenBy(adminOf(one.id), one.id);
+    expect(bound.names).to.deep.equal(['one']);
+    const everywhere = await seenBy(OPERATOR, '');
+    expect(everywhere.names).to.deep.equal(['one', 'two']);
+    const make = (by: Principal, customerId: string) =>
+      faultOf(api.call('createApiToken', by, { ...service, customerId }));
+    expect(await make(adminOf(one.id), two.id)).to.equal('inventory.not-found: no such customer');
+    expect(await make(adminOf(one.id), '')).to.match(/^api\.invalid: customer_id/);
+    expect(await faultOf(api.call('createCustomer', bound.bearer, { name: 'three' }))).to.match(/^api\.denied/);
+    expect(await faultOf(api.call('createCustomer', everywhere.bearer, { name: 'three' }))).to.equal('no fault');
+    expect(await faultOf(api.call('updateCustomer', bound.bearer, { id: two.id, name: 'x' }))).to.match(/not-found/);
   });
 
   it('for the API work until revoked', async () => {

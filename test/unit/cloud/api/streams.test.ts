@@ -15,6 +15,7 @@ import { uuidBytes } from '../../../../src/identity/uuid.js';
 import { epochMs } from '../../../../src/kernel/duration.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
 import { TestCloud } from '../inventory/fixture.js';
+import { SILENT } from './fixture.js';
 
 const HEADER = Batch.fromPartial({ flushCount: 1 });
 
@@ -28,7 +29,9 @@ describe('cloud: streams of readings', () => {
     if (!principal) throw new Error('the token is good');
     const watchers = new Watchers(store);
     const latest = new LatestReadings();
-    const modules = { inventory, store, ledger: new Ledger(store), latest, watchers, clock, random: systemRandom };
+    const presence = { of: () => SILENT };
+    const ledger = new Ledger(store);
+    const modules = { inventory, store, ledger, presence, latest, watchers, clock, random: systemRandom };
     const service = new ReadingService(modules);
     const abort = new AbortController();
     const call = { principal, signal: abort.signal };

@@ -1,8 +1,10 @@
 // API tokens: who they speak for, until when, and that no secret is ever in the store.
 import { expect } from 'chai';
-import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
+import { Caller, Scope } from '../../../../gen/occmesh/access/v1/access.js';
+import { MOST_TOKENS } from '../../../../src/cloud/inventory/tokens.js';
 import { parseApiToken } from '../../../../src/identity/api-token.js';
 import { minutes } from '../../../../src/kernel/duration.js';
+import { Scope as Scope_ } from '../../../../src/kernel/scope.js';
 import { codeOf, TestCloud } from './fixture.js';
 
 describe('inventory: API tokens', () => {
@@ -36,6 +38,64 @@ describe('inventory: API tokens', () => {
     expect(tokens.authenticate(one.text)).to.equal(undefined);
     await cloud.clock.advance(minutes(1));
     expect(tokens.authenticate(two.text)).to.equal(undefined);
+  });
+
+  it('of services have scopes, and may be for all customers', async () => {
+    await using cloud = await TestCloud.start();
+    const scopes = [Scope.READINGS_READ, Scope.EVENTS_WRITE];
+    const wanted = { caller: Caller.SERVICE, scopes, customerId: undefined, lifetimeMs: 0, name: 'billing' } as const;
+    const { text, token } = await cloud.inventory.tokens.createApi(wanted);
+    await cloud.restart();
+    const bearer = { kind: 'user', tokenId: token.id, caller: Caller.SERVICE, scopes };
+    expect(cloud.inventory.tokens.authenticate(text)).to.deep.equal(bearer);
+  });
+
+  it('know when they were last used: at once, and after a restart give or take a minute', async () => {
+    await using cloud = await TestCloud.start();
+    const wanted = { caller: Caller.OPERATOR, customerId: undefined, lifetimeMs: 0, name: '' } as const;
+    const { text, token } = await cloud.inventory.tokens.createApi(wanted);
+    const lastUsed = () => {
+      const found = cloud.inventory.tokens.get(token.id);
+      return found?.kind === 'api' ? cloud.inventory.tokens.uses.lastOf(found) : undefined;
+    };
+    const scope = new Scope_();
+    cloud.inventory.tokens.uses.keep(scope);
+    expect(lastUsed()).to.equal(0);
+    await cloud.clock.advance(minutes(2));
+    cloud.inventory.tokens.authenticate(`${text}x`);
+    expect(lastUsed(), 'whoever does not know it does not use it').to.equal(0);
+    const at = cloud.clock.now();
+    const before = await cloud.dump();
+    for (let i = 0; i < 100; i++) cloud.inventory.tokens.authenticate(text);
+    expect(lastUsed()).to.equal(at);
+    expect((await cloud.dump()).equals(before), 'no call waits for it').to.equal(true);
+    await cloud.clock.advance(minutes(1));
+    const written = await cloud.dump();
+    expect(written.equals(before)).to.equal(false);
+    await cloud.clock.advance(minutes(5));
+    expect((await cloud.dump()).equals(written), 'nothing new').to.equal(true);
+    await cloud.inventory.tokens.revoke(token.id);
+    await scope.stop();
+    await cloud.restart();
+    expect(lastUsed()).to.equal(at);
+    expect(cloud.inventory.tokens.isInForce(token.id)).to.equal(false);
+  });
+
+  it('are a thousand of each customer at most; those that have ended give way', async () => {
+    await using cloud = await TestCloud.start();
+    const { tokens } = cloud.inventory;
+    const [one, two] = [await cloud.customer('one'), await cloud.customer('two')];
+    const wanted = (customerId: string) =>
+      ({ caller: Caller.CUSTOMER_READER, customerId, lifetimeMs: 0, name: '' }) as const;
+    const made = [];
+    for (let i = 0; i < MOST_TOKENS; i++) made.push((await tokens.createApi(wanted(one.id))).token.id);
+    expect(await codeOf(tokens.createApi(wanted(one.id)))).to.equal('inventory.exhausted');
+    await tokens.createApi(wanted(two.id));
+    await tokens.revoke(made[5] ?? '');
+    await tokens.createApi(wanted(one.id));
+    expect([...tokens.list(one.id)]).to.have.length(MOST_TOKENS);
+    expect(tokens.get(made[5] ?? '')).to.equal(undefined);
+    expect(tokens.isInForce(made[6] ?? '')).to.equal(true);
   });
 
   it('never have their secret in the store, and neither have enrolment tokens', async () => {

@@ -2,7 +2,7 @@
 // when a session is superseded or a write fails. Judged by comparing what was reported durable with what can be queried.
 import { expect } from 'chai';
 import { Envelope, Hello, Lane, LinkDown, LinkUp, Outcome } from '../../../../gen/occmesh/link/v1/link.js';
-import { Batch, Signed } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { Batch, Signed, State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { CloseCode } from '../../../../gen/occmesh/trunk/v1/trunk.js';
 import { tableKey } from '../../../../src/cloud/tables.js';
 import { verifySigned } from '../../../../src/identity/signed.js';
@@ -58,7 +58,14 @@ describe(`delivery (seed ${testSeed})`, () => {
 
   const newCloud = (store = new MemoryStore()) =>
     new SmallCloud({ node: who.cloud, trust: who.trust, clock, random, store });
-  const newHub = (wal = {}) => SmallHub.start({ identity: who.hub, trust: who.trust, clock, seed: testSeed, wal });
+  let stalls = 0;
+  const newHub = (wal = {}) => {
+    stalls = 0;
+    const onStall = () => {
+      stalls += 1;
+    };
+    return SmallHub.start({ identity: who.hub, trust: who.trust, clock, seed: testSeed, wal, onStall });
+  };
 
   it('is live as readings become durable, without any credit', async () => {
     const cloud = newCloud();
@@ -69,6 +76,7 @@ describe(`delivery (seed ${testSeed})`, () => {
     expect(new Set(batchesOf(carrier).map(({ lane }) => lane))).to.deep.equal(new Set([Lane.LIVE]));
     expect(downOf(carrier).some(({ $case }) => $case === 'credit')).to.equal(false);
     await expectExactlyOnce(cloud, who.hub, hub.history);
+    expect(stalls, 'never a stall').to.equal(0);
     carrier.cut();
   });
 
@@ -133,16 +141,24 @@ describe(`delivery (seed ${testSeed})`, () => {
     hold = new Promise((resolve) => {
       release = resolve;
     });
-    // Readings that do not compress away: about 12 kB each flush.
-    await hub.write(range(1, 60), 900);
-    await until(() => batchesOf(carrier).length > 3, 'some live batches');
+    // Texts that do not compress away, about 5 kB in each flush: twice the window, and more readings than can stay live.
+    for (const id of range(1, 150)) {
+      const readings = Array.from({ length: 60 }, (_, i) => ({
+        ...{ sensor: i + 1, takenAt: clock.now(), state: State.OK, message: random.bytes(90).toString('base64') },
+        values: [{ name: 'id', unit: '', value: id * 1_000 + i }],
+      }));
+      await hub.wal.append(readings);
+    }
+    await until(() => stalls > 0, 'a full window');
     await settle();
     const bytes = batchesOf(carrier).reduce((sum, batch) => sum + batch.bytes, 0);
-    expect(bytes).to.be.at.most(256 * 1024 + 64 * 1024);
+    expect(bytes).to.be.within(256 * 1024, 256 * 1024 + 64 * 1024);
+    expect(stalls, 'one stall, however long it lasts').to.equal(1);
     hold = Promise.resolve();
     release();
     await clock.advance(seconds(10));
     await hub.delivered();
+    expect(batchesOf(carrier).some(({ lane }) => lane === Lane.BACKFILL)).to.equal(true);
     await expectExactlyOnce(cloud, who.hub, hub.history);
     carrier.cut();
   });

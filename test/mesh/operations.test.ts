@@ -1,4 +1,5 @@
-// What real processes tell Prometheus: read as it would read it, and compared with what has happened.
+// What operators see of real processes: what these tell Prometheus, read as it would read it and compared with what has
+// happened, and what the doctor finds on their machines.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -6,9 +7,10 @@ import { freePort, type HubProcess, type LocalMesh } from '../../src/demo/mesh.j
 import { until } from '../../src/demo/processes.js';
 import { seconds } from '../../src/kernel/duration.js';
 import { clock, endMesh, PATIENCE, startMesh, storedReadings, untilPath } from '../support/mesh-site.js';
+import { occ } from '../support/occ.js';
 import { type Family, metricValue, parsePrometheus } from '../support/prometheus-text.js';
 
-describe('metrics of real processes', () => {
+describe('operations', () => {
   let mesh: LocalMesh;
   let hub: HubProcess;
   const ports = { cloud: 0, connector: 0, hub: 0 };
@@ -86,6 +88,34 @@ describe('metrics of real processes', () => {
     expect(text.includes('ListMachines'), 'negative control').to.equal(true);
   });
 
+  const examined = async (data: string) => {
+    const place = ['--data', data, '--interface', 'lo', '--ssdp-port', String(mesh.options.ssdpPort)];
+    const { code, stdout, stderr } = await occ('doctor', '--json', ...place);
+    const { checks = [] } = JSON.parse(stdout || '{}') as {
+      checks?: { check: string; verdict: string; seen: string }[];
+    };
+    return { code, stderr, verdict: (check: string) => checks.find((one) => one.check === check)?.verdict, checks };
+  };
+
+  it('the doctor finds a hub and a connector as they should be', async () => {
+    const found = await examined(hub.directory);
+    expect(found.code, JSON.stringify(found)).to.equal(0);
+    for (const check of [
+      'membership',
+      'certificate',
+      'way to the cloud',
+      'clock',
+      'version',
+      'connector',
+      'multicast',
+    ]) {
+      expect(found.verdict(check), JSON.stringify(found.checks)).to.equal('ok');
+    }
+    const connector = await examined(join(mesh.options.directory, 'connector'));
+    expect(connector.code, JSON.stringify(connector)).to.equal(0);
+    expect(connector.verdict('version')).to.equal('ok');
+  });
+
   it('a lost connector shows at both ends', async () => {
     await mesh.connector.kill();
     await eventually('the cloud has no connector', async () => {
@@ -97,5 +127,11 @@ describe('metrics of real processes', () => {
     });
     expect(metricValue(await look('hub'), 'occ_hub_sessions_ended_total')).to.be.greaterThan(0);
     expect(metricValue(await look('cloud'), 'occ_cloud_sessions_opened_total', { path: 'direct' })).to.equal(1);
+  });
+
+  it('and tells a hub what is missing: no connector answers any more', async () => {
+    const found = await examined(hub.directory);
+    expect(found.verdict('connector')).to.equal('warning');
+    expect(found.verdict('way to the cloud')).to.equal('ok');
   });
 });

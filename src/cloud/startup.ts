@@ -13,7 +13,7 @@ import { RESTORED } from './backup/restore.js';
 import { cloudPaths } from './cloud-files.js';
 import type { Inventory } from './inventory/inventory.js';
 import type { SessionServices } from './sessions/services.js';
-import { readSessionRecord } from './sessions/session-record.js';
+import { sessionRecordsOf } from './sessions/session-record.js';
 import type { SensorStates } from './states/sensor-states.js';
 import type { LatestReadings } from './telemetry/latest.js';
 
@@ -40,23 +40,22 @@ export async function recall(
   { latest, states }: { latest: LatestReadings; states: SensorStates },
   scope: Scope,
 ): Promise<void> {
-  const machines = [...inventory.machines.all()]
-    .filter((machine) => machine.retiredAtMs === undefined)
-    .map((machine) => ({
-      machine,
-      key: { customer: uuidBytes(machine.customerId), machine: uuidBytes(machine.id) },
-    }));
-  for (const { machine, key } of machines) {
-    const { lastSeenMs, shutDown, connectorId } = await readSessionRecord(services.store, key);
-    if (lastSeenMs === 0) continue;
-    const connector = connectorId.length === 0 ? '' : uuidText(connectorId);
-    services.presence.expect(machine.id, { lastSeen: epochMs(lastSeenMs), shutDown, connectorId: connector });
+  for (const customer of inventory.customers.all()) {
+    for await (const [id, { lastSeenMs, shutDown, connectorId }] of sessionRecordsOf(services.store, customer.id)) {
+      const machine = inventory.machines.get(id);
+      if (lastSeenMs === 0 || !machine || machine.retiredAtMs !== undefined) continue;
+      const connector = connectorId.length === 0 ? '' : uuidText(connectorId);
+      services.presence.expect(id, { lastSeen: epochMs(lastSeenMs), shutDown, connectorId: connector });
+    }
   }
+  const hubs = [...inventory.machines.all()].filter(
+    ({ role, retiredAtMs }) => role === 'hub' && retiredAtMs === undefined,
+  );
   scope.run(
     async (signal) => {
-      for (const { machine, key } of machines) {
+      for (const machine of hubs) {
         if (signal.aborted) return;
-        if (machine.role !== 'hub') continue;
+        const key = { customer: uuidBytes(machine.customerId), machine: uuidBytes(machine.id) };
         const sensors = new Set([...inventory.sensors.of(machine.id)].map(({ number }) => number));
         // What comes in meanwhile is later, and stays.
         await latest.load(key, services.store, sensors);

@@ -73,7 +73,12 @@ function pack(head: BatchHead, flushCount: number, { readingCount, valueCount, c
   if (log.length !== ID_BYTES || chain.length !== ID_BYTES) throw invalid('its ids');
   if (columns.length > MAX_COLUMNS_BYTES) throw tooLarge(`its columns take ${columns.length} bytes`);
   return Batch.encode({
-    ...{ log, firstFlush, flushCount, chain, readingCount, valueCount },
+    log,
+    firstFlush,
+    flushCount,
+    chain,
+    readingCount,
+    valueCount,
     ...packColumns(columns, readingCount),
   }).finish();
 }

@@ -116,7 +116,11 @@ export class Journal {
     const durableAt = this.modules.clock.now();
     const number = log.next;
     const flush = {
-      ...{ number, chain, durableAt, readings: ordered, readingCount: ordered.length },
+      number,
+      chain,
+      durableAt,
+      readings: ordered,
+      readingCount: ordered.length,
       valueCount: valuesOf(ordered),
       columns: encodeFlushes([{ number, readings: ordered }], number),
     };

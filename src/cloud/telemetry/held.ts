@@ -33,7 +33,10 @@ export function entryOf(batch: OpenBatch): LedgerEntry {
   const table = batch.table();
   const times = table.timeSpan();
   return LedgerEntry.fromPartial({
-    ...{ flushCount, chain, readingCount, sensorCount: table.sensors.length },
+    flushCount,
+    chain,
+    readingCount,
+    sensorCount: table.sensors.length,
     earliestMs: times?.earliest ?? 0,
     latestMs: times?.latest ?? 0,
   });
@@ -76,7 +79,10 @@ export async function* heldRanges(store: Store, hub: HubKey, stretch: Stretch = 
     const entry = LedgerEntry.decode(value);
     yield {
       log: Buffer.from(key.subarray(at, at + LOG_BYTES)),
-      ...{ first, end: first + entry.flushCount, entry, record: value },
+      first,
+      end: first + entry.flushCount,
+      entry,
+      record: value,
     };
   }
 }

@@ -33,7 +33,8 @@ export class Due {
     const { firstFlush, flushCount, readingCount } = batch.header;
     const known = this.#due.get(name) ?? this.#counting.get(name);
     const counted: Counted = {
-      ...{ hub, log },
+      hub,
+      log,
       first: Math.min(firstFlush, known?.first ?? firstFlush),
       end: Math.max(firstFlush + flushCount, known?.end ?? 0),
       readings: readingCount + (known?.readings ?? 0),

@@ -7,6 +7,7 @@ import { type Random, uuid7 } from '../../kernel/random.js';
 import type { EventLog } from '../events/event-log.js';
 import { InventoryFault, notFound } from '../inventory/faults.js';
 import type { MachineRecord } from '../inventory/records.js';
+import { MOST } from '../quotas.js';
 import type { Journal } from '../records/journal.js';
 import { maintenanceToProto } from './messages.js';
 import type { MaintenanceRecord } from './records.js';
@@ -23,8 +24,6 @@ export interface MaintenanceModules {
   /** The connector of a hub, or the one that it had last; empty for none. */
   readonly connectorOf: (machineId: string) => string;
 }
-
-const MOST_PER_CUSTOMER = 200;
 
 interface Beginning {
   readonly cron: Cron;
@@ -90,8 +89,8 @@ export class Maintenances {
     const { journal, clock, random } = this.modules;
     const planned = await journal.change(() => {
       const others = [...this.#tables.maintenances.latestGroup(maintenance.customerId)];
-      if (others.length >= MOST_PER_CUSTOMER) {
-        const message = `a customer has at most ${MOST_PER_CUSTOMER} maintenances`;
+      if (others.length >= MOST.maintenances) {
+        const message = `a customer has at most ${MOST.maintenances} maintenances`;
         throw new InventoryFault('inventory.exhausted', message, { permanent: true });
       }
       const id = uuidText(uuid7(random, clock.now()));

@@ -4,6 +4,7 @@ import { SensorConfig } from '../../../gen/occmesh/link/v1/link.js';
 import { sameTarget, type Target, targetParts } from '../../identity/secret-sealing.js';
 import type { Clock } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
+import { MOST } from '../quotas.js';
 import type { Journal } from '../records/journal.js';
 import type { Change } from '../records/table.js';
 import { bumped, renderSensor } from './desired-state.js';
@@ -14,7 +15,6 @@ import { sensorId, type Tables } from './tables.js';
 
 /** All sensors of a hub together, with their secrets, encoded. A desired state has to fit a message of 1 MiB with room to spare. */
 const MAX_HUB_BYTES = 512 * 1024;
-const MAX_PER_HUB = 1_000;
 
 /** Everything about a sensor but where it is. Without a name it is called after its kind. */
 export type NewSensor = Omit<SensorRecord, 'v' | 'machineId' | 'customerId' | 'number' | 'name'> & { name?: string };
@@ -186,10 +186,10 @@ export function requireRoom(tables: Tables, hubId: string): void {
   const secrets = [...tables.secrets.latestGroup(hubId)];
   let bytes = 0;
   for (const sensor of all) bytes += SensorConfig.encode(renderSensor(sensor, secrets)).finish().length;
-  if (all.length <= MAX_PER_HUB && bytes <= MAX_HUB_BYTES) return;
+  if (all.length <= MOST.sensors && bytes <= MAX_HUB_BYTES) return;
   throw new InventoryFault(
     'inventory.exhausted',
-    `a hub has at most ${MAX_PER_HUB} sensors, whose configurations and secrets take at most ${MAX_HUB_BYTES / 1024} KiB together`,
+    `a hub has at most ${MOST.sensors} sensors, whose configurations and secrets take at most ${MAX_HUB_BYTES / 1024} KiB together`,
     { permanent: true },
   );
 }

@@ -11,15 +11,13 @@ import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import type { Logger } from '../../kernel/log.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
+import { MOST } from '../quotas.js';
 import type { Journal } from '../records/journal.js';
 import { InventoryFault, notFound } from './faults.js';
 import type { ApiTokenRecord, EnrollmentTokenRecord, MachineRole, TokenRecord } from './records.js';
 import type { Revocations } from './revocations.js';
 import type { Tables } from './tables.js';
 import { TokenUses } from './token-uses.js';
-
-/** Of one customer, and of those who see all. */
-export const MOST_TOKENS = 1_000;
 
 /** Who a valid API token speaks for. */
 export type TokenBearer = Extract<Principal, { kind: 'user' }>;
@@ -204,10 +202,10 @@ export class Tokens {
   #makeRoom(customerId: string | undefined): void {
     const { tokens } = this.#tables;
     const all = [...tokens.latestGroup(customerId ?? '')];
-    if (all.length < MOST_TOKENS) return;
+    if (all.length < MOST.tokens) return;
     const ended = all.filter((token) => !this.#isValid(token));
     if (ended.length === 0) {
-      const message = `there are ${MOST_TOKENS} tokens already, and more are not possible`;
+      const message = `there are ${MOST.tokens} tokens already, and more are not possible`;
       throw new InventoryFault('inventory.exhausted', message, { permanent: true, advice: 'Revoke one.' });
     }
     for (const { id } of ended) tokens.remove(id);

@@ -5,10 +5,8 @@ import { type Random, uuid7 } from '../../kernel/random.js';
 import type { ChannelRecord } from '../alarms/records.js';
 import type { AlarmTables } from '../alarms/tables.js';
 import { InventoryFault, notFound } from '../inventory/faults.js';
+import { MOST } from '../quotas.js';
 import type { Journal } from '../records/journal.js';
-
-/** Of one customer, and of those for alarms of all. */
-export const MOST_CHANNELS = 50;
 
 export type NewChannel = Omit<ChannelRecord, 'v' | 'id' | 'lastError'>;
 
@@ -43,8 +41,8 @@ export class Channels {
         const message = `there is a channel named ${JSON.stringify(channel.name)} already`;
         throw new InventoryFault('inventory.exists', message, { permanent: true, advice: 'Give it another name.' });
       }
-      if (others.length >= MOST_CHANNELS) {
-        const message = `there are ${MOST_CHANNELS} channels already, and more are not possible`;
+      if (others.length >= MOST.channels) {
+        const message = `there are ${MOST.channels} channels already, and more are not possible`;
         throw new InventoryFault('inventory.exhausted', message, { permanent: true, advice: 'Remove one.' });
       }
       return channels.put({ v: 1, id: uuidText(uuid7(random, clock.now())), ...channel });

@@ -4853,7 +4853,10 @@ export const AlarmServiceClient = makeGenericClientConstructor(
  */
 export type MaintenanceServiceService = typeof MaintenanceServiceService;
 export const MaintenanceServiceService = {
-  /** Plans a maintenance, which may begin at once. Retry: with the same request_id safe. */
+  /**
+   * Plans a maintenance, which may begin at once. Retry: with the same request_id safe. RESOURCE_EXHAUSTED when the
+   * customer has 200.
+   */
   createMaintenance: {
     path: "/occmesh.events.v1.MaintenanceService/CreateMaintenance" as const,
     requestStream: false as const,
@@ -4891,7 +4894,10 @@ export const MaintenanceServiceService = {
 } as const;
 
 export interface MaintenanceServiceServer extends UntypedServiceImplementation {
-  /** Plans a maintenance, which may begin at once. Retry: with the same request_id safe. */
+  /**
+   * Plans a maintenance, which may begin at once. Retry: with the same request_id safe. RESOURCE_EXHAUSTED when the
+   * customer has 200.
+   */
   createMaintenance: handleUnaryCall<CreateMaintenanceRequest, Maintenance>;
   /** Those that are planned or under way. Retry: safe. */
   listMaintenances: handleUnaryCall<ListMaintenancesRequest, ListMaintenancesResponse>;
@@ -4900,7 +4906,10 @@ export interface MaintenanceServiceServer extends UntypedServiceImplementation {
 }
 
 export interface MaintenanceServiceClient extends Client {
-  /** Plans a maintenance, which may begin at once. Retry: with the same request_id safe. */
+  /**
+   * Plans a maintenance, which may begin at once. Retry: with the same request_id safe. RESOURCE_EXHAUSTED when the
+   * customer has 200.
+   */
   createMaintenance(
     request: CreateMaintenanceRequest,
     callback: (error: ServiceError | null, response: Maintenance) => void,

@@ -8,8 +8,8 @@ import { expect } from 'chai';
 import { NotificationServiceService } from '../../../../gen/occmesh/events/v1/events.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { NotificationService } from '../../../../src/cloud/api/notification-service.js';
-import { MOST_CHANNELS } from '../../../../src/cloud/notify/channels.js';
 import { Notifications, type NotifyOptions } from '../../../../src/cloud/notify/notifications.js';
+import { MOST } from '../../../../src/cloud/quotas.js';
 import { seconds } from '../../../../src/kernel/duration.js';
 import { silentLogger } from '../../../../src/kernel/log.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
@@ -125,7 +125,7 @@ describe('API: notifications', () => {
     let number = 0;
     const create = (customerId: string) =>
       api.call('createChannel', OPERATOR, { customerId, name: `hook ${number++}`, way: webhook() });
-    for (let i = 0; i < MOST_CHANNELS; i++) await create(one.id);
+    for (let i = 0; i < MOST.channels; i++) await create(one.id);
     expect(await faultOf(create(one.id))).to.match(/^inventory\.exhausted: there are 50 channels/);
     expect(await faultOf(create(two.id)), 'the control').to.equal('no fault');
   });

@@ -1,7 +1,7 @@
 // API tokens: who they speak for, until when, and that no secret is ever in the store.
 import { expect } from 'chai';
 import { Caller, Scope } from '../../../../gen/occmesh/access/v1/access.js';
-import { MOST_TOKENS } from '../../../../src/cloud/inventory/tokens.js';
+import { MOST } from '../../../../src/cloud/quotas.js';
 import { parseApiToken } from '../../../../src/identity/api-token.js';
 import { minutes } from '../../../../src/kernel/duration.js';
 import { Scope as Scope_ } from '../../../../src/kernel/scope.js';
@@ -88,12 +88,12 @@ describe('inventory: API tokens', () => {
     const wanted = (customerId: string) =>
       ({ caller: Caller.CUSTOMER_READER, customerId, lifetimeMs: 0, name: '' }) as const;
     const made = [];
-    for (let i = 0; i < MOST_TOKENS; i++) made.push((await tokens.createApi(wanted(one.id))).token.id);
+    for (let i = 0; i < MOST.tokens; i++) made.push((await tokens.createApi(wanted(one.id))).token.id);
     expect(await codeOf(tokens.createApi(wanted(one.id)))).to.equal('inventory.exhausted');
     await tokens.createApi(wanted(two.id));
     await tokens.revoke(made[5] ?? '');
     await tokens.createApi(wanted(one.id));
-    expect([...tokens.list(one.id)]).to.have.length(MOST_TOKENS);
+    expect([...tokens.list(one.id)]).to.have.length(MOST.tokens);
     expect(tokens.get(made[5] ?? '')).to.equal(undefined);
     expect(tokens.isInForce(made[6] ?? '')).to.equal(true);
   });

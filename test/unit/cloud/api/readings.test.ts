@@ -242,6 +242,40 @@ describe('cloud: readings API', () => {
   const ask = (api: TestReadings, principal: Principal, change: Partial<AggregateReadingsRequest>) =>
     all(api.service.aggregateReadings(AggregateReadingsRequest.fromPartial(change), api.call(principal)));
 
+  it('keeps only so many sums of a customer for readers that are slow, and lets nobody else wait', async () => {
+    await using api = await TestReadings.start();
+    const started = async (): Promise<(signal: AbortSignal) => AsyncGenerator<unknown>> => {
+      const { id } = await api.cloud.customer(`${systemRandom.bytes(4).toString('hex')}`);
+      const { record } = await api.cloud.enrolled(id, 'hub');
+      await api.store(record, [reading(1, 1_000)]);
+      const principal = await api.reader(id);
+      const range = { machineId: record.id, fromMs: 1_000, untilMs: 4_000, bucketMs: 1_000 };
+      const request = AggregateReadingsRequest.fromPartial(range);
+      return (signal) => api.service.aggregateReadings(request, { principal, signal });
+    };
+    const [ours, theirs] = [await started(), await started()];
+    const gone = new AbortController();
+    const here = new AbortController().signal;
+    const slow = Array.from({ length: 4 }, () => ours(here));
+    for (const stream of slow) expect((await stream.next()).done).to.equal(false);
+    let answered = 0;
+    const [impatient, patient] = [ours(gone.signal).next(), ours(here).next()];
+    for (const waiting of [impatient, patient]) {
+      const note = () => {
+        answered += 1;
+      };
+      waiting.then(note, note);
+    }
+    // Whoever is another customer is answered, and by then we would have been.
+    for (let i = 0; i < 6; i++) expect(await all(theirs(here))).to.have.length(2);
+    expect(answered).to.equal(0);
+    gone.abort(new Error('gone'));
+    expect(String(await impatient.catch((thrown: unknown) => thrown))).to.equal('Error: gone');
+    expect(answered).to.equal(1);
+    await slow[0]?.return(undefined);
+    expect((await patient).done).to.equal(false);
+  });
+
   it('sums a range up in buckets: states first, then each metric; of one sensor or of all', async () => {
     await using api = await TestReadings.start();
     const { id } = await api.cloud.customer('c');

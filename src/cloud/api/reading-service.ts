@@ -99,13 +99,14 @@ export class ReadingService {
     const hubs = seriesOf(view, request, MOST_SERIES);
     const buckets = requireBuckets(request);
     for (const hub of hubs) {
-      for await (const spans of missingSpans(hub.machine, buckets, this.modules)) {
+      const { signal } = call;
+      for await (const spans of missingSpans(hub.machine, { ...buckets, signal }, this.modules)) {
         yield { machineId: hub.machine.id, sensor: 0, content: { $case: 'missing', value: { spans } } };
       }
       const check = () => view.requireToken();
       const wants = (sensor: number) => hasSensor(hub, sensor);
-      const query = { sensor: onlySensor(hub), ...buckets, wants, check, signal: call.signal };
-      const leave = await this.#summing.take(view.account, call.signal);
+      const query = { sensor: onlySensor(hub), ...buckets, wants, check, signal };
+      const leave = await this.#summing.take(view.account, signal);
       try {
         const sums = await sumUp(this.modules, hubKeyOf(hub.machine), query);
         for (const sensor of sums.sensors) yield* bucketsToProto(hub.machine.id, sensor);

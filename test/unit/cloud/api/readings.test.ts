@@ -498,6 +498,40 @@ describe('cloud: readings API', () => {
     expect(await ranges(everything)).to.deep.equal([lost, outstanding]);
   });
 
+  it('looks for what is missing only as long as somebody waits for it', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const { record } = await api.cloud.enrolled(id, 'hub');
+    const log = (await api.ledger.of(keyOf(record))).log(LOG);
+    const common = { count: 1, noticedAtMs: 9_000, readingCount: 0, reason: GapReason.LOG_FULL, witness: Witness.HUB };
+    for (let n = 0; n < 50; n++) log.addGap({ first: 2 * n, ...common });
+    const { store } = api.cloud;
+    const entries = store.entries.bind(store);
+    // In a range in which nothing is missing, so that nothing is handed out.
+    const range = { machineId: record.id, fromMs: 1e15, untilMs: 2e15 };
+    const asking: ((call: ReturnType<typeof api.call>) => AsyncIterable<unknown>)[] = [
+      (call) => api.service.queryReadings(QueryReadingsRequest.fromPartial(range), call),
+      (call) => {
+        const request = AggregateReadingsRequest.fromPartial({ ...range, bucketMs: 1e15 });
+        return api.service.aggregateReadings(request, call);
+      },
+    ];
+    for (const ask of asking) {
+      for (const leaves of [true, false]) {
+        const gone = new AbortController();
+        let looked = 0;
+        store.entries = (wanted) => {
+          looked += 1;
+          if (leaves && looked === 3) gone.abort(new Error('gone'));
+          return entries(wanted);
+        };
+        const told = await faultOf(all(ask({ principal: api.operator, signal: gone.signal })));
+        if (leaves) expect([told, looked <= 4]).to.deep.equal(['Error: gone', true]);
+        else expect([told, looked >= 100]).to.deep.equal(['no fault', true]);
+      }
+    }
+  });
+
   it('refuses ranges that are none, and more than 10,000 buckets', async () => {
     await using api = await TestReadings.start();
     const { id } = await api.cloud.customer('c');

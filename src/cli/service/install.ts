@@ -1,5 +1,5 @@
 // What installing a role as a service takes, and what removing it takes back. Data stays unless somebody says otherwise.
-import { chown, readdir, readFile } from 'node:fs/promises';
+import { lchown, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileDurably } from '../../kernel/durable-file.js';
 import { CliFault, usage } from '../fault.js';
@@ -123,7 +123,8 @@ function tokenStep(host: Host, path: string, secret: Buffer, owner: () => Promis
     apply: async () => {
       await writeFileDurably(host.at(path), secret, 0o600);
       const wanted = await owner();
-      if (wanted) await chown(host.at(path), wanted.uid, wanted.gid);
+      // The directory is the service's, which may have put a link there meanwhile.
+      if (wanted) await lchown(host.at(path), wanted.uid, wanted.gid);
     },
   };
 }

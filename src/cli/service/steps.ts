@@ -1,6 +1,6 @@
 // Installing and removing as a list of steps: each knows whether it is done already, so that a second run does nothing,
 // and can be told instead of done.
-import { chmod, chown, lchown, lstat, mkdir, readdir, readlink, rm, stat, symlink } from 'node:fs/promises';
+import { chmod, lchown, lstat, mkdir, readdir, readlink, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { writeFileDurably } from '../../kernel/durable-file.js';
 import { systemCode } from '../../kernel/system-error.js';
@@ -103,23 +103,33 @@ export function ownDirectory(host: Host, path: string, owner: () => Promise<Owne
       });
       if (!found?.isDirectory() || (found.mode & 0o077) !== 0) return false;
       const wanted = await owner();
-      return wanted === undefined || (found.uid === wanted.uid && found.gid === wanted.gid);
+      return wanted === undefined || isOf(wanted, found);
     },
     apply: async () => {
       await openWay(host.at(path));
       await mkdir(host.at(path), { recursive: true });
       await chmod(host.at(path), 0o700);
       const wanted = await owner();
-      if (wanted) await giveTo(wanted, host.at(path));
+      // What is the user's already may have anything in it, and may change while it is looked at.
+      if (wanted && !isOf(wanted, await lstat(host.at(path)))) await giveTo(wanted, host.at(path));
     },
   };
 }
 
-/** Whoever enrolled by hand has left files of root there. The directory itself last: it says whether all of it is done. */
-async function giveTo({ uid, gid }: Owner, directory: string): Promise<void> {
-  for (const entry of await readdir(directory, { recursive: true })) await lchown(join(directory, entry), uid, gid);
-  await chown(directory, uid, gid);
+/**
+ * Whoever enrolled by hand has left files of root there. The directory itself last: it says whether all of it is done. No
+ * link is followed, which is why readdir does not go down by itself.
+ */
+async function giveTo(owner: Owner, directory: string): Promise<void> {
+  for (const entry of await readdir(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) await giveTo(owner, path);
+    else await lchown(path, owner.uid, owner.gid);
+  }
+  await lchown(directory, owner.uid, owner.gid);
 }
+
+const isOf = ({ uid, gid }: Owner, found: Owner): boolean => found.uid === uid && found.gid === gid;
 
 export interface Owner {
   readonly uid: number;

@@ -20,14 +20,23 @@ export interface MissingModules {
 const HERE: readonly MachineState[] = [MachineState.ONLINE, MachineState.NEVER_SEEN];
 const NO_LOG = Buffer.alloc(0);
 
-/** In messages of as many as one may have. `until`: not included. */
+interface MissingQuery {
+  readonly from: number;
+  /** Not included. */
+  readonly until: number;
+  /** Ends the search with its reason, also while nothing is found. */
+  readonly signal: AbortSignal;
+}
+
+/** In messages of as many as one may have. */
 export async function* missingSpans(
   machine: MachineRecord,
-  range: { readonly from: number; readonly until: number },
+  range: MissingQuery,
   modules: MissingModules,
 ): AsyncGenerator<MissingSpan[]> {
   let spans: MissingSpan[] = [];
   for await (const span of allMissing(machine, modules)) {
+    range.signal.throwIfAborted();
     if (span.fromMs >= range.until || span.untilMs < range.from) continue;
     spans.push(span);
     if (spans.length < 1_000) continue;

@@ -12,6 +12,7 @@ import type {
   WatchReadingsRequest,
 } from '../../../gen/occmesh/readings/v1/readings.js';
 import { ApiFault } from '../../contract/fault.js';
+import { Places } from '../../kernel/places.js';
 import type { Store } from '../../storage/store.js';
 import { sumUp } from '../telemetry/history.js';
 import type { LatestReadings } from '../telemetry/latest.js';
@@ -32,6 +33,8 @@ import { type Call, View } from './tenancy.js';
 /** Sensors of one query. */
 const MOST_SERIES = 100;
 const MOST_LATEST = 1_000;
+/** Sums that a customer, or who sees all, may have at once: each takes 12 MB until its reader has got it. */
+const MOST_SUMMED = 4;
 
 export interface ReadingServiceModules extends ReadingWatchModules {
   readonly store: Store;
@@ -43,6 +46,7 @@ export interface ReadingServiceModules extends ReadingWatchModules {
 export class ReadingService {
   readonly #latest: LatestPages;
   readonly #watch: ReadingWatch;
+  readonly #summing = new Places(MOST_SUMMED);
 
   constructor(private readonly modules: ReadingServiceModules) {
     this.#latest = new LatestPages((machine) => modules.latest.of(hubKeyOf(machine)));
@@ -95,14 +99,20 @@ export class ReadingService {
     const hubs = seriesOf(view, request, MOST_SERIES);
     const buckets = requireBuckets(request);
     for (const hub of hubs) {
-      for await (const spans of missingSpans(hub.machine, buckets, this.modules)) {
+      const { signal } = call;
+      for await (const spans of missingSpans(hub.machine, { ...buckets, signal }, this.modules)) {
         yield { machineId: hub.machine.id, sensor: 0, content: { $case: 'missing', value: { spans } } };
       }
       const check = () => view.requireToken();
       const wants = (sensor: number) => hasSensor(hub, sensor);
-      const query = { sensor: onlySensor(hub), ...buckets, wants, check, signal: call.signal };
-      const sums = await sumUp(this.modules, hubKeyOf(hub.machine), query);
-      for (const sensor of sums.sensors) yield* bucketsToProto(hub.machine.id, sensor);
+      const query = { sensor: onlySensor(hub), ...buckets, wants, check, signal };
+      const leave = await this.#summing.take(view.account, signal);
+      try {
+        const sums = await sumUp(this.modules, hubKeyOf(hub.machine), query);
+        for (const sensor of sums.sensors) yield* bucketsToProto(hub.machine.id, sensor);
+      } finally {
+        leave();
+      }
     }
   }.bind(this);
 

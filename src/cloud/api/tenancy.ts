@@ -47,6 +47,11 @@ export class View {
     return this.seesAll ? undefined : this.user.customerId;
   }
 
+  /** For whom together there is so much of something: a customer's tokens, and each one that sees all. */
+  get account(): string {
+    return this.user.customerId ?? this.user.tokenId;
+  }
+
   sees(customerId: string | undefined): boolean {
     return this.seesAll || (customerId !== undefined && customerId === this.user.customerId);
   }

@@ -48,14 +48,15 @@ export function* latestText(view: View, asked: string, modules: LatestTextModule
     // Names of machines may be the same.
     machine_id: id,
   });
-  const readings = function* (): Generator<readonly [PlacedReading['reading'], Labels]> {
+  /** Undefined for each that is not told: to look at it takes its time, too. */
+  const readings = function* (): Generator<readonly [PlacedReading['reading'], Labels] | undefined> {
     for (const machine of present()) {
       const labels = labelsOf(machine);
       const hub = { customer: uuidBytes(machine.customerId), machine: uuidBytes(machine.id) };
       const now = clock.now() + presence.of(machine.id).clockOffsetMs;
       for (const { reading } of latest.of(hub)) {
         const sensor = inventory.sensors.get(sensorId(machine.id, reading.sensor));
-        if (sensor && isInTime(reading, sensor, now)) yield [reading, { ...labels, sensor: sensor.name }];
+        yield sensor && isInTime(reading, sensor, now) ? [reading, { ...labels, sensor: sensor.name }] : undefined;
       }
     }
   };
@@ -79,11 +80,12 @@ export function* latestText(view: View, asked: string, modules: LatestTextModule
     }
   }
   yield gauge('occ_reading_timestamp_seconds', "When a sensor's latest reading was taken, by the clock of its hub");
-  for (const [{ takenAt }, labels] of readings()) {
-    yield sample('occ_reading_timestamp_seconds', labelled(labels), takenAt / 1_000);
+  for (const told of readings()) {
+    yield told ? sample('occ_reading_timestamp_seconds', labelled(told[1]), told[0].takenAt / 1_000) : '';
   }
   yield gauge('occ_reading_value', "The values of a sensor's latest reading");
-  for (const [{ values }, labels] of readings()) {
+  for (const told of readings()) {
+    const [{ values }, labels] = told ?? [{ values: [] }, {}];
     const common = labelled(labels);
     const ofOne = values.map(({ name, unit, value }) =>
       sample('occ_reading_value', `${common},${labelled({ metric: name, unit })}`, value),

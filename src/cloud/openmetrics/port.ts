@@ -28,7 +28,7 @@ export interface OpenMetricsOptions extends CertificateOptions {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly access: Pick<AccessOptions, 'rules' | 'scopes' | 'authenticate'>;
+  readonly access: Pick<AccessOptions, 'rules' | 'scopes' | 'authenticate' | 'enter'>;
 }
 
 export interface OpenMetricsModules extends LatestTextModules {
@@ -119,8 +119,11 @@ export class OpenMetricsPort implements Stoppable {
       if (code === Status.UNAUTHENTICATED) response.setHeader('www-authenticate', 'Bearer');
       plain(response, HTTP[code ?? Status.UNKNOWN] ?? 500, details ?? '');
     };
+    let leave: () => void = () => undefined;
     try {
       const view = await this.#view(request);
+      // A scrape is a call, and costs the same budget.
+      leave = this.options.access.enter?.(view.user) ?? leave;
       const { tokenId } = view.user;
       const others = this.#underWay.get(tokenId) ?? 0;
       if (others >= MOST_AT_ONCE) throw new ApiFault('api.exhausted', 'this token is being answered already');
@@ -138,6 +141,8 @@ export class OpenMetricsPort implements Stoppable {
       // Too late for other words: without its end the text is not taken over.
       if (response.headersSent) throw thrown;
       refused(thrown);
+    } finally {
+      leave();
     }
   }
 

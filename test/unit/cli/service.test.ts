@@ -1,6 +1,6 @@
 // `occ service`: the unit word for word and as systemd reads it, and installing into other roots and onto a machine whose
 // commands are recorded.
-import { mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -269,6 +269,29 @@ describe('occ service: installing', () => {
       'systemctl daemon-reload',
       'userdel occ',
     ]);
+  });
+
+  it('gives the service no file to which it has put a link, and nothing in a directory that it has already', async function () {
+    // Only root gives files away.
+    if (process.getuid?.() !== 0) return this.skip();
+    const machine = new RecordedMachine(root);
+    const options = { ...BASE, role: 'hub', data: '/var/lib/occ/hub', start: false } as const;
+    const data = machine.at(options.data);
+    const [elsewhere, ofRoot] = [join(root, 'elsewhere'), join(root, 'elsewhere', 'shadow')];
+    await mkdir(elsewhere);
+    await writeFile(ofRoot, '');
+    await mkdir(data, { recursive: true });
+    await symlink(elsewhere, join(data, 'away'));
+    await symlink(ofRoot, join(data, 'shadow'));
+    await follow(await installSteps(options, machine), false);
+    expect((await stat(data)).uid).to.equal(997);
+    for (const path of [elsewhere, ofRoot]) expect((await stat(path)).uid, path).to.equal(0);
+    // The service has it all, and opens it to others.
+    await chmod(data, 0o777);
+    await writeFile(join(data, 'of-root'), '');
+    await follow(await installSteps(options, machine), false);
+    expect((await stat(data)).mode & 0o777).to.equal(0o700);
+    for (const path of [elsewhere, ofRoot, join(data, 'of-root')]) expect((await stat(path)).uid, path).to.equal(0);
   });
 
   it('says so where systemd is not, and takes no user that is none', async () => {

@@ -2984,7 +2984,8 @@ export const ReadingServiceService = {
    * first. Readings that have expired are known in sums of five minutes (of the clock in UTC): each of these counts as a
    * whole in the bucket in which it begins. So where from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is
    * exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than
-   * about 250,000; ask for fewer sensors, or for wider buckets.
+   * about 250,000; ask for fewer sensors, or for wider buckets. Four calls of a customer are answered at a time, and others
+   * wait until one of these has been read.
    */
   aggregateReadings: {
     path: "/occmesh.readings.v1.ReadingService/AggregateReadings" as const,
@@ -3045,7 +3046,8 @@ export interface ReadingServiceServer extends UntypedServiceImplementation {
    * first. Readings that have expired are known in sums of five minutes (of the clock in UTC): each of these counts as a
    * whole in the bucket in which it begins. So where from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is
    * exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than
-   * about 250,000; ask for fewer sensors, or for wider buckets.
+   * about 250,000; ask for fewer sensors, or for wider buckets. Four calls of a customer are answered at a time, and others
+   * wait until one of these has been read.
    */
   aggregateReadings: handleServerStreamingCall<AggregateReadingsRequest, AggregateReadingsResponse>;
   /**
@@ -3101,7 +3103,8 @@ export interface ReadingServiceClient extends Client {
    * first. Readings that have expired are known in sums of five minutes (of the clock in UTC): each of these counts as a
    * whole in the bucket in which it begins. So where from_ms, until_ms and bucket_ms are multiples of 300,000 the answer is
    * exact, however old it is. Retry: safe. RESOURCE_EXHAUSTED: of one hub, sensors and metrics times buckets are more than
-   * about 250,000; ask for fewer sensors, or for wider buckets.
+   * about 250,000; ask for fewer sensors, or for wider buckets. Four calls of a customer are answered at a time, and others
+   * wait until one of these has been read.
    */
   aggregateReadings(
     request: AggregateReadingsRequest,

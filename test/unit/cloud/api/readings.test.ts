@@ -242,6 +242,40 @@ describe('cloud: readings API', () => {
   const ask = (api: TestReadings, principal: Principal, change: Partial<AggregateReadingsRequest>) =>
     all(api.service.aggregateReadings(AggregateReadingsRequest.fromPartial(change), api.call(principal)));
 
+  it('keeps only so many sums of a customer for readers that are slow, and lets nobody else wait', async () => {
+    await using api = await TestReadings.start();
+    const started = async (): Promise<(signal: AbortSignal) => AsyncGenerator<unknown>> => {
+      const { id } = await api.cloud.customer(`${systemRandom.bytes(4).toString('hex')}`);
+      const { record } = await api.cloud.enrolled(id, 'hub');
+      await api.store(record, [reading(1, 1_000)]);
+      const principal = await api.reader(id);
+      const range = { machineId: record.id, fromMs: 1_000, untilMs: 4_000, bucketMs: 1_000 };
+      const request = AggregateReadingsRequest.fromPartial(range);
+      return (signal) => api.service.aggregateReadings(request, { principal, signal });
+    };
+    const [ours, theirs] = [await started(), await started()];
+    const gone = new AbortController();
+    const here = new AbortController().signal;
+    const slow = Array.from({ length: 4 }, () => ours(here));
+    for (const stream of slow) expect((await stream.next()).done).to.equal(false);
+    let answered = 0;
+    const [impatient, patient] = [ours(gone.signal).next(), ours(here).next()];
+    for (const waiting of [impatient, patient]) {
+      const note = () => {
+        answered += 1;
+      };
+      waiting.then(note, note);
+    }
+    // Whoever is another customer is answered, and by then we would have been.
+    for (let i = 0; i < 6; i++) expect(await all(theirs(here))).to.have.length(2);
+    expect(answered).to.equal(0);
+    gone.abort(new Error('gone'));
+    expect(String(await impatient.catch((thrown: unknown) => thrown))).to.equal('Error: gone');
+    expect(answered).to.equal(1);
+    await slow[0]?.return(undefined);
+    expect((await patient).done).to.equal(false);
+  });
+
   it('sums a range up in buckets: states first, then each metric; of one sensor or of all', async () => {
     await using api = await TestReadings.start();
     const { id } = await api.cloud.customer('c');
@@ -462,6 +496,40 @@ describe('cloud: readings API', () => {
     expect(await ranges({ fromMs: now + 5_001, untilMs: now + 6_000 })).to.deep.equal([]);
     api.presence = { ...api.presence, state: MachineState.ONLINE };
     expect(await ranges(everything)).to.deep.equal([lost, outstanding]);
+  });
+
+  it('looks for what is missing only as long as somebody waits for it', async () => {
+    await using api = await TestReadings.start();
+    const { id } = await api.cloud.customer('c');
+    const { record } = await api.cloud.enrolled(id, 'hub');
+    const log = (await api.ledger.of(keyOf(record))).log(LOG);
+    const common = { count: 1, noticedAtMs: 9_000, readingCount: 0, reason: GapReason.LOG_FULL, witness: Witness.HUB };
+    for (let n = 0; n < 50; n++) log.addGap({ first: 2 * n, ...common });
+    const { store } = api.cloud;
+    const entries = store.entries.bind(store);
+    // In a range in which nothing is missing, so that nothing is handed out.
+    const range = { machineId: record.id, fromMs: 1e15, untilMs: 2e15 };
+    const asking: ((call: ReturnType<typeof api.call>) => AsyncIterable<unknown>)[] = [
+      (call) => api.service.queryReadings(QueryReadingsRequest.fromPartial(range), call),
+      (call) => {
+        const request = AggregateReadingsRequest.fromPartial({ ...range, bucketMs: 1e15 });
+        return api.service.aggregateReadings(request, call);
+      },
+    ];
+    for (const ask of asking) {
+      for (const leaves of [true, false]) {
+        const gone = new AbortController();
+        let looked = 0;
+        store.entries = (wanted) => {
+          looked += 1;
+          if (leaves && looked === 3) gone.abort(new Error('gone'));
+          return entries(wanted);
+        };
+        const told = await faultOf(all(ask({ principal: api.operator, signal: gone.signal })));
+        if (leaves) expect([told, looked <= 4]).to.deep.equal(['Error: gone', true]);
+        else expect([told, looked >= 100]).to.deep.equal(['no fault', true]);
+      }
+    }
   });
 
   it('refuses ranges that are none, and more than 10,000 buckets', async () => {

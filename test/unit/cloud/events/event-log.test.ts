@@ -128,6 +128,29 @@ describe('events: log', () => {
     await inVain;
   });
 
+  it('looks into the store for nobody to whom nothing happened, whatever happens to others', async () => {
+    await add(CUSTOMERS[0], 0);
+    const { position } = await readOn(CUSTOMERS[0]);
+    let touched = 0;
+    const [entries, commit] = [store.entries.bind(store), store.commit.bind(store)];
+    for (let n = 1; n <= 10; n++) {
+      await add(CUSTOMERS[1], n);
+      store.entries = (range) => {
+        touched += 1;
+        return entries(range);
+      };
+      store.commit = (build) => {
+        touched += 1;
+        return commit(build);
+      };
+      expect(await log.read(CUSTOMERS[0], position)).to.deep.equal({ events: [], position: log.last });
+      [store.entries, store.commit] = [entries, commit];
+    }
+    expect(touched).to.equal(0);
+    await add(CUSTOMERS[0], 11);
+    expect((await readOn(CUSTOMERS[0], position)).all).to.deep.equal(['11']);
+  });
+
   it('pages back, newest first', async () => {
     for (let n = 0; n < 5; n++) await add(CUSTOMERS[n % 2], n);
     const first = await log.readBack(undefined, Number.MAX_SAFE_INTEGER, 3);

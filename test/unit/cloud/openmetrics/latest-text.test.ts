@@ -52,6 +52,17 @@ describe('latest readings as OpenMetrics', () => {
     expect(new Set(states.map(({ value }) => value))).to.deep.equal(new Set([3]));
   });
 
+  it('gives others a turn also at what it leaves out: a hub may report sensors that there are not', async () => {
+    const { id } = await scraped.cloud.customer('Example');
+    const { hub } = await scraped.hub(id);
+    const pieces = () => [...latestText(View.of(scraped.modules.inventory, OPERATOR), '', scraped.modules)];
+    const before = pieces();
+    for (let n = 1; n <= 1_000; n++) scraped.measured(hub, 1_000_000 + n, LOAD);
+    const after = pieces();
+    expect(after.join('')).to.equal(before.join(''));
+    expect(after.length - before.length).to.equal(2 * 1_000);
+  });
+
   it('leaves out what is not known now', async () => {
     const { id } = await scraped.cloud.customer('Example');
     const { hub, sensor } = await scraped.hub(id);

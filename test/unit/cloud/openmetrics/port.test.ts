@@ -7,6 +7,7 @@ import { gunzipSync } from 'node:zlib';
 import { expect } from 'chai';
 import { Caller, Scope } from '../../../../gen/occmesh/access/v1/access.js';
 import { authenticator } from '../../../../src/cloud/authenticate.js';
+import { CallBudgets, OF_A_CUSTOMER } from '../../../../src/cloud/call-budgets.js';
 import { OpenMetricsPort } from '../../../../src/cloud/openmetrics/port.js';
 import { loadDescriptors } from '../../../../src/contract/descriptors.js';
 import { minutes } from '../../../../src/kernel/duration.js';
@@ -27,18 +28,21 @@ describe('the OpenMetrics port', () => {
   let scraped: ScrapedCloud;
   let port: OpenMetricsPort;
   let trusted: ConnectionOptions;
+  let budgets: CallBudgets;
   let [operator, ours, many] = ['', '', ''];
   const sockets: TLSSocket[] = [];
 
   before(async () => {
     scraped = await ScrapedCloud.start();
     const { inventory, clock } = scraped.modules;
+    budgets = new CallBudgets(clock);
     const authority = await testAuthority();
     const { key, cert } = await authority.issue('cloud', { ip: ['127.0.0.1'] });
     const access = {
       rules: loadDescriptors().accessRules(),
       scopes: loadDescriptors().scopes(),
       authenticate: authenticator({ trust: scraped.cloud.authority.bundle, inventory, clock }),
+      enter: budgets.enter,
     };
     port = await OpenMetricsPort.start(
       { host: '127.0.0.1', port: 0, key, cert, ca: authority.ca, access },
@@ -186,6 +190,24 @@ describe('the OpenMetrics port', () => {
     const again = await scrape(token);
     expect(again.statusCode).to.equal(200);
     again.destroy();
+  });
+
+  it('counts a scrape as a call of its customer, until it is over', async () => {
+    const { id: customerId } = await scraped.cloud.customer('busy');
+    const { text: token } = await scraped.token(Caller.CUSTOMER_READER, customerId);
+    const busy = { kind: 'user', caller: Caller.CUSTOMER_READER, customerId, tokenId: 'another' } as const;
+    // As many as there may be at once, but one.
+    const calls = Array.from({ length: OF_A_CUSTOMER.atOnce - 1 }, () => budgets.enter(busy));
+    for (let i = 0; i < 3; i++) {
+      const response = await scrape(token);
+      expect(response.statusCode).to.equal(200);
+      await bytesOf(response);
+    }
+    calls.push(budgets.enter(busy));
+    expect((await scrape(token)).statusCode).to.equal(429);
+    expect((await scrape(operator, `/metrics?customer=${ours}`)).statusCode, 'of others').to.equal(200);
+    for (const leave of calls) leave();
+    expect((await scrape(token)).statusCode).to.equal(200);
   });
 
   it('breaks a text off when its token is revoked', async () => {

@@ -144,21 +144,33 @@ export interface OpenRange {
   readonly fromFlush: number;
 }
 
+/** Flushes `first` … `end`-1 of one log. */
+export interface Span {
+  readonly log: Buffer;
+  readonly first: number;
+  readonly end: number;
+}
+
 /**
  * Opens the ranges of a hub that are `wanted`, in log order: of what is held when it begins nothing comes twice and
- * nothing is left out, whatever is merged meanwhile.
+ * nothing is left out, whatever is merged meanwhile. Of a `span` only ranges that touch it, and no others are looked at.
  */
 export async function* readRanges(
   store: Store,
   hub: HubKey,
   sensor: number,
   wanted: (range: HeldRange) => boolean,
+  span?: Span,
 ): AsyncGenerator<OpenRange> {
   /** Everything before this flush of the log, and all logs before it, has been read. */
-  let done: { readonly log: Buffer; readonly end: number } = { log: Buffer.alloc(LOG_BYTES), end: 0 };
+  let done: { readonly log: Buffer; readonly end: number } = {
+    log: span?.log ?? Buffer.alloc(LOG_BYTES),
+    end: span?.first ?? 0,
+  };
   for (let merged = true; merged; ) {
     merged = false;
-    for await (const range of heldRanges(store, hub, { from: { log: done.log, first: 0 } })) {
+    const from = { from: { log: done.log, first: span ? ((await rangeAt(store, hub, done))?.first ?? done.end) : 0 } };
+    for await (const range of heldRanges(store, hub, span ? { ...from, log: span.log, until: span.end } : from)) {
       const order = Buffer.compare(range.log, done.log);
       if (order < 0 || (order === 0 && range.end <= done.end)) continue;
       if (!range.entry.expired && wanted(range)) {
@@ -171,7 +183,16 @@ export async function* readRanges(
       }
       done = { log: range.log, end: range.end };
     }
+    // Merged between the two looks into a range that begins before.
+    if (span && done.end < span.end) merged ||= (await rangeAt(store, hub, done)) !== undefined;
   }
+}
+
+/** The range in which a flush is, if it is held. */
+async function rangeAt(store: Store, hub: HubKey, { log, end: flush }: { log: Buffer; end: number }) {
+  for await (const range of heldRanges(store, hub, { log, until: flush + 1, reverse: true }))
+    return range.end > flush ? range : undefined;
+  return undefined;
 }
 
 /** All flushes of a range, of readings that come by sensor. */

@@ -165,20 +165,30 @@ export class Watchers {
 
   async *#replay(watcher: Watcher, batches: readonly RecentBatch[]): AsyncGenerator<readonly WatchedReading[]> {
     for (const { hub, logs } of byHub(batches.filter((batch) => watcher.wants(batch.hub)))) {
-      const wanted = (log: Buffer) => logs.get(log.toString('hex'));
-      const ranges = readRanges(this.store, hub, 0, ({ log, first, end }) => {
-        return (wanted(log)?.within({ first, count: end - first }).size ?? 0) > 0;
-      });
-      for await (const { range, tables, fromFlush } of ranges) {
-        const flushes = wanted(range.log);
+      for (const [name, flushes] of [...logs].sort(([a], [b]) => (a < b ? -1 : 1))) {
+        for await (const readings of this.#replayLog(hub, Buffer.from(name, 'hex'), flushes))
+          yield watcher.chosen(hub, readings);
+      }
+    }
+  }
+
+  /** Looks at what these flushes are in, and at nothing else of the log. */
+  async *#replayLog(hub: HubKey, log: Buffer, flushes: RangeSet): AsyncGenerator<WatchedReading[]> {
+    let told = 0;
+    for (const { first, count } of flushes.ranges()) {
+      const end = first + count;
+      if (end <= told) continue;
+      const span = { log, first: Math.max(first, told), end };
+      for await (const { range, tables, fromFlush } of readRanges(this.store, hub, 0, () => true, span)) {
         const readings: WatchedReading[] = [];
         for (const table of tables) {
           for (const { reading, flush, position } of table.placed({ fromFlush }))
-            if (flushes?.has(flush)) readings.push({ hub, reading, log: range.log, flush, position });
+            if (flushes.has(flush)) readings.push({ hub, reading, log: range.log, flush, position });
           if (tables.length > 1) await turn();
         }
         readings.sort((a, b) => a.flush - b.flush || a.position - b.position);
-        yield watcher.chosen(hub, readings);
+        told = range.end;
+        yield readings;
       }
     }
   }

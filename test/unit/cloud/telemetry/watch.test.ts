@@ -112,6 +112,27 @@ describe(`cloud: watching readings (seed ${testSeed})`, () => {
     expect((await slow.next()).value).to.equal('overrun');
   });
 
+  it('looks only at what it tells again, however many pieces a hub has made of its log', async () => {
+    let read = 0;
+    const entries = store.entries.bind(store);
+    for (let n = 0; n < 200; n++) {
+      // Each with a hole before it, so that nothing is ever merged.
+      next.set(HUB.machine, 2 * n);
+      await stored(HUB, reading(n));
+    }
+    store.entries = async function* (range) {
+      for await (const entry of entries(range)) {
+        read += 1;
+        yield entry;
+      }
+    };
+    const stream = watchers.watch({ customer: CUSTOMER }, stop.signal, watchers.position - 10);
+    const ids: number[] = [];
+    while (ids.length < 10) ids.push(...idsOf((await stream.next()).value as Watched));
+    expect(ids).to.deep.equal([190, 191, 192, 193, 194, 195, 196, 197, 198, 199]);
+    expect(read).to.be.within(10, 40);
+  });
+
   it('knows the last batches only, and says so', async () => {
     for (let i = 0; i < 20; i++) await stored(HUB, reading(i));
     expect([3, 4, 20, 21, -1, 4.5, Number.NaN].map((position) => watchers.remembers(position))).to.deep.equal([

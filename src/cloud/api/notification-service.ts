@@ -137,7 +137,9 @@ function requireRecipients(to: readonly string[]): string[] {
   if (to.length < 1 || to.length > MOST_RECIPIENTS) {
     throw invalid('email.to', `must have 1 to ${MOST_RECIPIENTS} addresses, has ${to.length}`);
   }
+  const lower = to.map((address) => address.toLowerCase());
   for (const [i, address] of to.entries()) {
+    if (lower.indexOf(address.toLowerCase()) < i) throw invalid(`email.to[${i}]`, 'is there twice');
     if (!isEmailAddress(address)) throw invalid(`email.to[${i}]`, 'is not an address like somebody@example.net');
   }
   return [...to];

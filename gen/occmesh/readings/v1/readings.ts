@@ -239,7 +239,7 @@ export interface MetricBuckets {
   maximums: number[];
   /** Their sum: divided by the count it is the average. */
   sums: number[];
-  /** The value with the latest timestamp. */
+  /** The value with the latest timestamp; of several the last one in the order of the log, as long as it is kept raw. */
   lasts: number[];
 }
 

@@ -116,7 +116,13 @@ describe('API: notifications', () => {
     expect(key).to.equal('');
     expect(channel?.way).to.deep.equal(email('a@b.example'));
     expect((await test(channel?.id ?? '')).error).to.contain('ECONNREFUSED');
-    for (const to of [[], Array(17).fill('a@b.example'), ['a@b.example\r\nBcc: c@d.example'], ['A <a@b.example>']])
+    for (const to of [
+      [],
+      Array(17).fill('a@b.example'),
+      ['a@b.example\r\nBcc: c@d.example'],
+      ['A <a@b.example>'],
+      ['a@b.example', 'A@b.example'],
+    ])
       expect(await faultOf(create({ name: 'n', way: email(...to) }))).to.match(/^api\.invalid: email\.to/);
   });
 

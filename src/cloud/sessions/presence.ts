@@ -56,6 +56,8 @@ interface Mutable extends Omit<PresenceFacts, 'state' | 'hubCount' | 'connectorL
   heardAt: number;
   /** Monotonic time since when it has been there, but for pauses within its patience. */
   upAt: number;
+  /** Monotonic time at which it came last, after a pause of any length. */
+  cameAt: number;
   /** The connector that it had before it went direct. */
   formerConnectorId: string;
   path: Path;
@@ -70,8 +72,12 @@ interface Mutable extends Omit<PresenceFacts, 'state' | 'hubCount' | 'connectorL
 /** A clock that is wrong by more is as wrong as this; the difference of two times may be no number that can be sent. */
 const MOST_OFFSET_MS = 2 ** 52;
 
-/** After a start machines have this many times their patience: a cloud that comes back must not be a mass alarm. */
-const START_GRACE = 6;
+/**
+ * What comes back with something else has this many times its patience: all machines after a start of the cloud, hubs when
+ * their connector returns. Whoever has looked for a way in vain looks again after a minute at most, and must not become an
+ * alarm because somebody else was quicker.
+ */
+const RETURN_GRACE = 6;
 
 export type LivenessListener = (machineId: string, after: Liveness, before: Liveness) => void;
 
@@ -143,13 +149,15 @@ export class Presence {
     m.lastSeenMs = known.lastSeen;
     m.connectorId = known.connectorId;
     m.path = known.connectorId === '' ? Path.UNSPECIFIED : Path.CONNECTOR;
-    m.deadline = this.clock.monotonic() + this.patience * START_GRACE;
+    m.deadline = this.clock.monotonic() + this.patience * RETURN_GRACE;
     this.#to(machineId, m, known.shutDown ? 'shut-down' : 'expected');
   }
 
   up(machineId: string, facts: { path: Path; connectorId: string; software: string; clockMs: number }): void {
     const m = this.#machine(machineId);
-    if (!isIn(m, 'online', 'waiting')) m.upAt = this.clock.monotonic();
+    const now = this.clock.monotonic();
+    if (!isIn(m, 'online', 'waiting')) m.upAt = now;
+    m.cameAt = now;
     if (m.connectorId !== '') m.formerConnectorId = m.connectorId;
     m.path = facts.path;
     m.connectorId = facts.connectorId;
@@ -186,14 +194,18 @@ export class Presence {
     if (isIn(m, 'online', 'shut-down', 'never-seen')) return;
     const connector = m.path === Path.CONNECTOR ? this.#machines.get(m.connectorId) : undefined;
     const wayIsGone = connector !== undefined && isIn(connector, 'lost', 'shut-down');
-    const verdict = wayIsGone ? 'unreachable' : 'lost';
-    if (isIn(m, 'waiting', 'expected')) {
-      // A connector that has not been heard since the hub's time was up may have its sign of life with it.
-      const isOpen = connector && (isIn(connector, 'waiting', 'expected') || connector.heardAt < m.deadline);
-      if (now >= m.deadline && (wayIsGone || !isOpen)) this.#to(id, m, verdict);
-    } else if (m.liveness !== verdict) {
-      this.#to(id, m, verdict);
+    if (wayIsGone) {
+      if (m.liveness !== 'unreachable' && (m.liveness === 'lost' || now >= m.deadline)) this.#to(id, m, 'unreachable');
+      return;
     }
+    // A connector that has not been heard since the hub's time was up may have its sign of life with it.
+    const isOpen = connector && (isIn(connector, 'waiting', 'expected') || connector.heardAt < m.deadline);
+    if (m.liveness !== 'lost' && !isOpen && now >= this.#patientUntil(m, connector)) this.#to(id, m, 'lost');
+  }
+
+  #patientUntil(m: Mutable, connector: Mutable | undefined): number {
+    const returns = connector !== undefined && connector.cameAt > m.heardAt;
+    return returns ? Math.max(m.deadline, connector.cameAt + this.patience * RETURN_GRACE) : m.deadline;
   }
 
   #to(id: string, m: Mutable, next: Liveness): void {
@@ -225,6 +237,7 @@ export class Presence {
         deadline: 0,
         heardAt: 0,
         upAt: 0,
+        cameAt: 0,
         formerConnectorId: '',
         path: Path.UNSPECIFIED,
         connectorId: '',

@@ -45,6 +45,22 @@ describe('alarms', function () {
       expect(mesh.presence.unreachableBehind(connector)).to.equal(CROWD);
     });
 
+    it('raises none when that connector comes back, and its hubs after it', async () => {
+      const { connector, hubs } = crowd();
+      await mesh.pass(60);
+      mesh.down(connector);
+      for (const hub of hubs) mesh.down(hub);
+      await mesh.pass(600);
+      mesh.up(connector);
+      for (const [i, hub] of hubs.entries()) {
+        if (i % 10 === 0) await mesh.pass(1);
+        mesh.up(hub, connector);
+      }
+      await mesh.pass(600);
+      expect(mesh.all().map(({ machineId, cause }) => [machineId, cause])).to.deep.equal([[connector, 'lost']]);
+      expect(mesh.open()).to.deep.equal([]);
+    });
+
     it('raises one for each hub when it is not the connector (the control)', async () => {
       const { hubs } = crowd();
       await mesh.pass(60);
@@ -75,7 +91,7 @@ describe('alarms', function () {
       expect(mesh.all().map(({ machineId }) => machineId)).to.deep.equal([connector]);
       mesh.up(connector);
       for (const hub of hubs.slice(1)) mesh.up(hub, connector);
-      await mesh.pass(60);
+      await mesh.pass(300);
       expect(mesh.open().map(({ machineId }) => machineId)).to.deep.equal([hubs[0]]);
     });
 

@@ -77,7 +77,7 @@ describe('sessions: presence', () => {
     });
   }
 
-  it('calls a hub lost when its connector lives, or comes back without it', async () => {
+  it('calls a hub lost when its connector lives, or comes back without it and the hub has had time to', async () => {
     up('connector');
     alive.add('connector');
     up('hub', 'connector');
@@ -89,9 +89,35 @@ describe('sessions: presence', () => {
     await pass(50);
     expect(state('hub')).to.equal(MachineState.UNREACHABLE);
     up('connector');
+    alive.add('connector');
+    await pass(6 * 45 - 1);
+    expect(state('hub')).to.equal(MachineState.UNREACHABLE);
     await pass(1);
     expect(state('hub')).to.equal(MachineState.LOST);
   });
+
+  for (const gone of [20, 44, 46, 300]) {
+    it(`calls no hub lost that comes within a minute after its connector, which was gone for ${gone} s`, async () => {
+      up('connector');
+      const hubs = Array.from({ length: 60 }, (_, i) => `hub ${i}`);
+      for (const hub of hubs) up(hub, 'connector');
+      const seen = new Set<string>();
+      presence.onChange((id, after) => seen.add(`${id.split(' ')[0]} ${after}`));
+      for (const id of ['connector', ...hubs]) presence.down(id, 'gone');
+      await pass(gone);
+      up('connector');
+      alive.add('connector');
+      for (const hub of hubs) {
+        await pass(1);
+        up(hub, 'connector');
+      }
+      await pass(1_000);
+      expect(seen).to.not.include('hub lost');
+      presence.down('hub 0', 'gone');
+      await pass(46);
+      expect(state('hub 0'), 'one that goes later has no more time than ever').to.equal(MachineState.LOST);
+    });
+  }
 
   it('calls no hub lost before its connector was heard after the time of the hub was up', async () => {
     up('connector');

@@ -26,7 +26,7 @@ export const welcomeText = (challenge: Uint8Array, hello: Uint8Array, welcome: U
 /** One end's X25519 key of a session. */
 export class KeyAgreement {
   readonly #pair = generateKeyPairSync('x25519');
-  readonly publicKey = Buffer.from(this.#pair.publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+  readonly publicKey = this.#pair.publicKey.export({ type: 'spki', format: 'der' }).subarray(-32);
 
   /** Throws for what is no key. */
   agree(theirs: Uint8Array, challenge: Uint8Array, hello: Uint8Array): FrameKeys {

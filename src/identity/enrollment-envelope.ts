@@ -5,7 +5,8 @@ import type { Sealed, SealedAnswer } from '../../gen/occmesh/enrollment/v1/enrol
 import { type Random, systemRandom } from '../kernel/random.js';
 import { IdentityFault, malformed } from './fault.js';
 import { type Exporter, open, type SealContext, seal } from './sealing.js';
-import { type SealingKeyPair, X25519_LENGTH } from './sealing-keys.js';
+import type { SealingKeyPair } from './sealing-keys.js';
+import { X25519_LENGTH } from './x25519.js';
 
 /** The method of EnrollmentService that the content is for: an Enrol never passes for a Renew. */
 export type EnrollmentMethod = 'Enrol' | 'Renew';

@@ -3,9 +3,7 @@ import { createHash, createPrivateKey, generateKeyPairSync, type KeyObject } fro
 import { malformed } from './fault.js';
 import type { SigningKey, VerifyKey } from './keys.js';
 import { TAGS, tagged } from './tags.js';
-
-/** Bytes of a public key, a private key and an encapsulated key. */
-export const X25519_LENGTH = 32;
+import { publicBytes, X25519_LENGTH } from './x25519.js';
 
 /** PKCS #8 of an X25519 key (RFC 8410 section 7) up to the 32 bytes of the key itself. */
 const PKCS8_HEADER = Buffer.from('302e020100300506032b656e04220420', 'hex');
@@ -15,8 +13,7 @@ export class SealingKeyPair {
   readonly publicKey: Buffer;
 
   private constructor(private readonly keyObject: KeyObject) {
-    const { x } = keyObject.export({ format: 'jwk' });
-    this.publicKey = Buffer.from(x ?? '', 'base64url');
+    this.publicKey = publicBytes(keyObject);
   }
 
   static generate(): SealingKeyPair {

@@ -3,7 +3,8 @@
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core';
 import { type Random, systemRandom } from '../kernel/random.js';
 import { IdentityFault, malformed } from './fault.js';
-import { type SealingKeyPair, X25519_LENGTH } from './sealing-keys.js';
+import type { SealingKeyPair } from './sealing-keys.js';
+import { X25519_LENGTH } from './x25519.js';
 
 const suite = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() });
 

@@ -5,8 +5,9 @@ import type { EpochMs } from '../kernel/duration.js';
 import { type Random, systemRandom } from '../kernel/random.js';
 import type { TrustBundle } from './certificates.js';
 import { IdentityFault, malformed } from './fault.js';
-import { type SealingKeyPair, sealingKeyId, verifySealingKey, X25519_LENGTH } from './sealing-keys.js';
+import { type SealingKeyPair, sealingKeyId, verifySealingKey } from './sealing-keys.js';
 import { uuidBytes } from './uuid.js';
+import { X25519_LENGTH } from './x25519.js';
 
 /** Bytes of a secret. */
 export const MAX_SECRET = 4_096;

@@ -4,10 +4,10 @@
 import { EnrollmentToken } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 import { TrustBundle } from './certificates.js';
 import { IdentityFault } from './fault.js';
-import { X25519_LENGTH } from './sealing-keys.js';
 import { TOKEN_ID_LENGTH, TOKEN_SECRET_LENGTH } from './secret-hash.js';
 import { roleFromProto } from './spiffe.js';
 import { uuidText } from './uuid.js';
+import { X25519_LENGTH } from './x25519.js';
 
 const VERSION = '1';
 /** With a few certificates and connectors a token has 1 to 2 KiB. */

@@ -11,6 +11,7 @@ import {
   timingSafeEqual,
 } from 'node:crypto';
 import { TAGS, tagged } from '../identity/tags.js';
+import { publicBytes } from '../identity/x25519.js';
 import { keep } from '../kernel/bytes.js';
 import { LinkFault } from './fault.js';
 
@@ -30,7 +31,7 @@ export class SessionKeyPair {
 
   /** A new one; a given private key is for tests. */
   constructor(privateKey: KeyObject = generateKeyPairSync('x25519').privateKey) {
-    this.publicKey = Buffer.from(createPublicKey(privateKey).export({ format: 'jwk' }).x ?? '', 'base64url');
+    this.publicKey = publicBytes(privateKey);
     this.#privateKey = privateKey;
   }
 

@@ -10,16 +10,16 @@ describe('identity: X25519', () => {
     expect(publicBytes(privateKey).toString('base64url')).to.equal(publicKey.export({ format: 'jwk' }).x);
   });
 
-  // By way of JWK, Node 20 stood still for ever after some hundred to some thousand keys; in a cloud with 10,000 hubs after
-  // a minute.
+  // By way of JWK, Node 20 stood still for ever after some hundred to some thousand keys, in three processes of four; a
+  // cloud with 10,000 hubs after a minute.
   it('is not stopped by what is collected meanwhile, in thousands of sessions', async function () {
     this.timeout(60_000);
     const many = `
       import { SessionKeyPair } from './src/link/frames.ts';
-      for (let i = 0; i < 8_000; i++) if (new SessionKeyPair().publicKey.length !== 32) throw new Error('no key');
+      for (let i = 0; i < 4_000; i++) if (new SessionKeyPair().publicKey.length !== 32) throw new Error('no key');
       process.stdout.write('done');`;
     const small = ['--max-semi-space-size=1', '--import', 'tsx', '--input-type=module', '--eval', many];
-    const { stdout, stderr } = await run(process.execPath, small, { patience: 40_000 });
-    expect(stdout, stderr).to.equal('done');
+    const outcomes = await Promise.all([1, 2, 3, 4].map(() => run(process.execPath, small, { patience: 40_000 })));
+    expect(outcomes.map(({ stdout, stderr }) => stdout || stderr)).to.deep.equal(Array(4).fill('done'));
   });
 });

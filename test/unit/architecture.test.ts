@@ -35,6 +35,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 const RESERVED: readonly (readonly [RegExp, string, readonly string[]])[] = [
   [/\bDate\.now\(\)|\bsetTimeout\(|\bsetInterval\(|\bperformance\.now\(/, 'raw time', ['kernel', 'demo']],
   [/\bMath\.random\(/, 'raw randomness', ['kernel']],
+  // It may stop the process for ever: see src/identity/x25519.ts.
+  [/\.export\(\s*\{[^}]*jwk/, 'keys exported as JWK', []],
   [/\bprocess\.(env|argv|exit)\b/, 'environment, arguments, exit', ['cli', 'demo', 'conformance', 'examples']],
 ];
 

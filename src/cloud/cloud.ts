@@ -34,6 +34,7 @@ import { type ServeOptions, serve } from './serve.js';
 import { MachineBudgets } from './sessions/budget.js';
 import { CreditBank } from './sessions/credit.js';
 import { Presence } from './sessions/presence.js';
+import { Reception } from './sessions/reception.js';
 import { SessionRegistry } from './sessions/registry.js';
 import type { SessionServices } from './sessions/services.js';
 import { TrunkRegistry } from './sessions/trunk-registry.js';
@@ -147,6 +148,7 @@ export class Cloud implements Stoppable {
       sessions: new SessionRegistry(),
       trunks: new TrunkRegistry({ presence, inventory: port, store, clock, log }),
       presence,
+      reception: new Reception({ clock, random }),
       credit: new CreditBank(clock),
       budgets: new MachineBudgets({ clock, log }),
       signDesiredState: (state) => ({

@@ -13,6 +13,8 @@ export type LinkCode =
   | 'link.refused'
   /** A window was overrun, or a budget is used up. */
   | 'link.exhausted'
+  /** Very many come at the same time: later. */
+  | 'link.busy'
   /** The other side fell silent. */
   | 'link.silent'
   /** A newer session has taken its place. */
@@ -41,6 +43,7 @@ const CLOSE_CODES: { readonly [C in LinkCode]: CloseCode } = {
   'link.unauthentic': CloseCode.UNAUTHENTIC,
   'link.refused': CloseCode.REFUSED,
   'link.exhausted': CloseCode.EXHAUSTED,
+  'link.busy': CloseCode.EXHAUSTED,
   'link.silent': CloseCode.GOING_AWAY,
   'link.superseded': CloseCode.SUPERSEDED,
   'link.version': CloseCode.VERSION,

@@ -4,14 +4,12 @@ import { type Duration, type EpochMs, epochMs, milliseconds } from '../../src/ke
 
 interface Armed {
   readonly due: number;
-  readonly order: number;
   readonly action: () => void;
 }
 
 export class FakeClock implements Clock {
   #elapsed = 0;
   #wallOffset: number;
-  #order = 0;
   readonly #armed = new Set<Armed>();
   #waiters: { count: number; resolve: () => void }[] = [];
 
@@ -33,7 +31,7 @@ export class FakeClock implements Clock {
   }
 
   after(delay: Duration, action: () => void): Timer {
-    const armed: Armed = { due: this.#elapsed + Math.max(0, delay), order: this.#order++, action };
+    const armed: Armed = { due: this.#elapsed + Math.max(0, delay), action };
     this.#armed.add(armed);
     for (const waiter of this.#waiters) if (this.#armed.size >= waiter.count) waiter.resolve();
     this.#waiters = this.#waiters.filter((waiter) => this.#armed.size < waiter.count);
@@ -56,7 +54,7 @@ export class FakeClock implements Clock {
     const end = this.#elapsed + span;
     for (;;) {
       await settle();
-      const next = [...this.#armed].sort((a, b) => a.due - b.due || a.order - b.order)[0];
+      const next = this.#next();
       if (!next || next.due > end) break;
       this.#armed.delete(next);
       this.#elapsed = Math.max(this.#elapsed, next.due);
@@ -64,6 +62,13 @@ export class FakeClock implements Clock {
     }
     this.#elapsed = end;
     await settle();
+  }
+
+  /** The one that is due first; of several, the one that was armed first. */
+  #next(): Armed | undefined {
+    let next: Armed | undefined;
+    for (const armed of this.#armed) if (!next || armed.due < next.due) next = armed;
+    return next;
   }
 }
 

@@ -7,6 +7,7 @@ import { type BudgetLimits, MachineBudgets } from '../../src/cloud/sessions/budg
 import { CreditBank } from '../../src/cloud/sessions/credit.js';
 import { HubHost } from '../../src/cloud/sessions/hub-host.js';
 import { Presence } from '../../src/cloud/sessions/presence.js';
+import { Reception } from '../../src/cloud/sessions/reception.js';
 import { SessionRegistry } from '../../src/cloud/sessions/registry.js';
 import type { SessionInventory, SessionServices } from '../../src/cloud/sessions/services.js';
 import { TrunkRegistry } from '../../src/cloud/sessions/trunk-registry.js';
@@ -153,6 +154,7 @@ export class SmallCloud {
       sessions,
       trunks: new TrunkRegistry({ presence: this.presence, inventory, store: this.store, clock, log: silentLogger }),
       presence: this.presence,
+      reception: new Reception({ clock, random }),
       credit: new CreditBank(clock),
       budgets: new MachineBudgets({ clock, log: modules.log ?? silentLogger }, modules.budget),
       signDesiredState: (state) => ({

@@ -37,9 +37,15 @@ export async function takeOver(
   hello: Hello,
 ): Promise<TakenOver> {
   const { store, sessions, clock } = services;
+  const mustLive = () => {
+    if (session.state !== 'admitting')
+      throw new LinkFault('link.going-away', 'the session ended while it was admitted');
+  };
+  // It may have waited for long: nothing is done for a hub that has given up.
+  mustLive();
   const known = await services.inventory.admit(peer);
-  // A session that ended while the inventory was asked must not take the place of one that lives.
-  if (session.state !== 'admitting') throw new LinkFault('link.going-away', 'the session ended while it was admitted');
+  // One that ended while the inventory was asked must not take the place of one that lives.
+  mustLive();
   // From here on nothing of an older session is stored: its commits ask isCurrent().
   sessions.take(host);
   // Whatever it had begun to write before is durable now, or known to have failed: only from here on do ledger and

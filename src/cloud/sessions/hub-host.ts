@@ -101,6 +101,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   // ── CloudHost ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   verifyHub(hello: Hello): VerifyKey {
+    this.services.reception.check(this.#customerId);
     const certificate = this.services.trust.hub(hello.certificate);
     const { machineId, customerId } = certificate.identity;
     const isPeer = machineId === this.machineId && customerId === this.#customerId;
@@ -120,24 +121,12 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.#session = session;
     this.#peer = undefined;
     this.budget.spend('sessions');
-    const { before, verdict, ...admitted } = await takeOver(services, this, peer, session, hello);
-    this.#admitted = admitted;
-    this.#notes = new SessionNotes(services, this, admitted);
-    const generations = { presented: hello.generation, issued: before.issuedGeneration };
-    if (verdict === 'older') {
-      this.log.error(generations, 'hub was rolled back or cloned: quarantined');
-      await services.inventory.setQuarantined(
-        this.machineId,
-        `presented generation ${hello.generation} where ${before.issuedGeneration} was issued`,
-      );
+    const leave = await services.reception.enter(this.#customerId);
+    try {
+      return { welcome: await this.#takeOver(session, hello, peer) };
+    } finally {
+      leave();
     }
-    if (verdict === 'newer') {
-      this.log.warn(generations, 'hub knows more than this cloud: restored from a backup?');
-    }
-    await recordMissingTails(services, this, before, hello.logs);
-    await services.inventory.raiseConfigVersion(this.machineId, hello.configVersion);
-    if (!admitted.quarantined) await services.inventory.announceSealing(this.machineId, hello.sealingKeys);
-    return { welcome: this.#welcome(hello.logs, admitted) };
   }
 
   up(session: CloudSession, hello: Hello): void {
@@ -188,6 +177,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   /** A hub that comes again and again must not fill a disk with it. */
   failed(thrown: unknown): void {
     this.services.metrics.refused.add(1, { reason: reasonOf(thrown) });
+    if (thrown instanceof LinkFault && thrown.code === 'link.busy') return;
     this.budget.oddities.note({ cause: describe(thrown) }, 'session ended by the cloud', 'warn');
   }
 
@@ -283,7 +273,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.budget.spend('bytes', bytes);
     const over = this.#intake.arrived(lane, bytes);
     this.services.ingest
-      .batch(this, signed)
+      .batch(this, signed, lane)
       .then((verdict) => this.#judged(verdict))
       .catch((thrown) => this.#failed(thrown))
       .finally(over);
@@ -341,6 +331,28 @@ export class HubHost implements CloudHost, Author, Debtor {
       send: (value) => this.#session?.send({ $case: 'digestAnswer', value }),
       onFailure: (thrown) => this.#session?.fail(thrown),
     });
+  }
+
+  async #takeOver(session: CloudSession, hello: Hello, peer: MeshCertificate): Promise<Admission['welcome']> {
+    const { services } = this;
+    const { before, verdict, ...admitted } = await takeOver(services, this, peer, session, hello);
+    this.#admitted = admitted;
+    this.#notes = new SessionNotes(services, this, admitted);
+    const generations = { presented: hello.generation, issued: before.issuedGeneration };
+    if (verdict === 'older') {
+      this.log.error(generations, 'hub was rolled back or cloned: quarantined');
+      await services.inventory.setQuarantined(
+        this.machineId,
+        `presented generation ${hello.generation} where ${before.issuedGeneration} was issued`,
+      );
+    }
+    if (verdict === 'newer') {
+      this.log.warn(generations, 'hub knows more than this cloud: restored from a backup?');
+    }
+    await recordMissingTails(services, this, before, hello.logs);
+    await services.inventory.raiseConfigVersion(this.machineId, hello.configVersion);
+    if (!admitted.quarantined) await services.inventory.announceSealing(this.machineId, hello.sealingKeys);
+    return this.#welcome(hello.logs, admitted);
   }
 
   #welcome(logs: readonly LogSummary[], { record, quarantined }: Admitted): Admission['welcome'] {

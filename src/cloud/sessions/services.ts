@@ -12,6 +12,7 @@ import type { Ledger } from '../telemetry/ledger.js';
 import type { MachineBudgets } from './budget.js';
 import type { CreditBank } from './credit.js';
 import type { Presence } from './presence.js';
+import type { Reception } from './reception.js';
 import type { SessionRegistry } from './registry.js';
 import type { TrunkRegistry } from './trunk-registry.js';
 
@@ -46,6 +47,7 @@ export interface SessionServices {
   readonly sessions: SessionRegistry;
   readonly trunks: TrunkRegistry;
   readonly presence: Presence;
+  readonly reception: Reception;
   readonly credit: CreditBank;
   readonly budgets: MachineBudgets;
   readonly signDesiredState: (state: DesiredState) => SignedByCloud;

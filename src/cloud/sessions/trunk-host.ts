@@ -222,6 +222,7 @@ export class TrunkHost {
     this.#channels.set(id, channel);
     try {
       this.#budget.spend('channels');
+      this.services.reception.check(this.certificate.identity.customerId);
       const peer = this.#admissible(open.certificate);
       const host = new HubHost(this.services, { connectorId: this.connectorId, peer });
       const { clock, random } = this.services;

@@ -1,10 +1,12 @@
 // The way of a batch or a gap into the store: verified against its author's keys, judged against the ledger inside the
 // commit, stored together with its ledger entry, told to whoever listens. Only then may it be acknowledged.
+import { Lane } from '../../../gen/occmesh/link/v1/link.js';
 import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
 import { Gap, Signed, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { VerifyKey } from '../../identity/keys.js';
 import { verifySigned } from '../../identity/signed.js';
 import { TAGS } from '../../identity/tags.js';
+import { keep } from '../../kernel/bytes.js';
 import { toError } from '../../kernel/fault.js';
 import { LinkFault } from '../../link/fault.js';
 import { u64be } from '../../storage/keys.js';
@@ -14,7 +16,8 @@ import { tableKey } from '../tables.js';
 import { digestsOf } from './chains.js';
 import { entryOf, keyOfRange } from './held.js';
 import { type HubKey, type HubLedger, knownGap } from './ledger.js';
-import { UnfoldingRoom, unfoldedSize, unfoldingCost, VERIFYING_COST } from './unfolding.js';
+import { Turns } from './turns.js';
+import { unfoldingCost, VERIFYING_COST } from './unfolding.js';
 
 /** How much the cloud may have to do for one hub, and to remember of it. */
 export interface AuthorBudget {
@@ -59,16 +62,15 @@ const MAX_FLUSH = Number.MAX_SAFE_INTEGER / 2;
 
 export class Ingest {
   readonly #listeners = new Set<StoredListener>();
-  #underWay = 0;
 
   constructor(
     private readonly store: Store,
-    private readonly room: UnfoldingRoom = new UnfoldingRoom(),
+    private readonly turns: Turns = new Turns(),
   ) {}
 
   /** Whether batches are on their way into the store. */
   get isBusy(): boolean {
-    return this.#underWay > 0;
+    return this.turns.isBusy;
   }
 
   /** Calls `listener` after each stored batch; returns its removal. */
@@ -78,37 +80,31 @@ export class Ingest {
   }
 
   /** Faults: link.unauthentic, link.protocol, link.superseded, link.exhausted; storage faults. */
-  async batch(author: Author, signed: Signed): Promise<Verdict> {
-    const opened = this.#open(author, signed);
-    const { header } = opened;
-    const batch: StoredBatch = {
-      log: Buffer.from(header.log),
-      first: header.firstFlush,
-      count: header.flushCount,
-      chain: Buffer.from(header.chain),
-    };
-    // What comes again, and be it that a carrier repeats it, is not unfolded.
-    if (author.ledger.look(batch.log).overlaps(batch.first, batch.count)) {
-      author.budget.unfold(VERIFYING_COST);
-      return this.#compare(author, batch, opened);
-    }
-    author.budget.unfold(unfoldingCost(header));
-    const leave = await this.room.enter(author.machine.toString('hex'), unfoldedSize(header));
-    this.#underWay += 1;
+  async batch(author: Author, signed: Signed, lane: Lane = Lane.LIVE): Promise<Verdict> {
+    const opened = open(signed);
+    const { log, firstFlush, flushCount, chain } = opened.header;
+    const batch = { log: keep(log), first: firstFlush, count: flushCount, chain: keep(chain) };
+    const end = await this.turns.take(author, lane, unfoldingCost(opened.header));
     try {
-      // Of what waited for its turn, nothing more is unfolded once its session has ended.
+      // Of what waited for its turn, nothing is looked at any more once its session has ended.
       if (!author.isCurrent()) throw superseded();
-      return await this.#store(author, signed, opened, batch);
+      verify(author, signed, 'batch');
+      if (await this.#store(author, signed, opened, batch)) return { kind: 'stored', batch };
     } finally {
-      this.#underWay -= 1;
-      leave();
+      end();
     }
+    return this.#compare(author, batch, opened);
   }
 
-  async #store(author: Author, signed: Signed, opened: OpenBatch, batch: StoredBatch): Promise<Verdict> {
-    const entry = parse('batch', () => entryOf(opened));
+  /** False when the range was held already, at least in part. */
+  async #store(author: Author, signed: Signed, opened: OpenBatch, batch: StoredBatch): Promise<boolean> {
     const { ledger, budget } = author;
     const { log, first, count } = batch;
+    // What comes again, and be it that a carrier repeats it, is not unfolded.
+    const comesAgain = ledger.look(log).overlaps(first, count);
+    budget.unfold(comesAgain ? VERIFYING_COST : unfoldingCost(opened.header));
+    if (comesAgain) return false;
+    const entry = parse('batch', () => entryOf(opened));
     const record = Signed.encode(signed).finish();
     let overtaken = false;
     await this.store.commit(() => {
@@ -123,19 +119,16 @@ export class Ingest {
         { put: keyOfRange(author, 'ledger', log, first), value: LedgerEntry.encode(entry).finish() },
       ];
     });
-    if (overtaken) return this.#compare(author, batch, opened);
+    if (overtaken) return false;
     // The ledger's own name of the log: whoever keeps it keeps nothing more by that.
     const { id } = ledger.log(log);
     for (const listener of this.#listeners) listener(author, id, opened);
-    return { kind: 'stored', batch };
+    return true;
   }
 
   /** Records a gap. Faults as for batch(). */
   async gap(author: Author, signed: Signed): Promise<Gap> {
-    const key = author.verifyKey(signed.keyId);
-    if (!key || !verifySigned(key, TAGS.GAP, signed)) {
-      throw new LinkFault('link.unauthentic', 'the signature of a gap does not verify');
-    }
+    verify(author, signed, 'gap');
     const gap = parse('gap', () => Gap.decode(signed.content));
     if (!author.machine.equals(gap.machineId))
       throw new LinkFault('link.unauthentic', "a gap of another machine's log");
@@ -157,20 +150,6 @@ export class Ingest {
       ledger.log(gap.log).addGap(known);
       const at = [author.machine, Buffer.from(gap.log), u64be(gap.firstFlush), Buffer.of(gap.witness)] as const;
       return [{ put: tableKey(author.customer, 'gap', ...at), value: Signed.encode(signed).finish() }];
-    });
-  }
-
-  /** Verified; only its header has been read. */
-  #open(author: Author, signed: Signed): OpenBatch {
-    const key = author.verifyKey(signed.keyId);
-    if (!key || !verifySigned(key, TAGS.BATCH, signed)) {
-      throw new LinkFault('link.unauthentic', 'the signature of a batch does not verify');
-    }
-    return parse('batch', () => {
-      const batch = unpackBatch(signed.content);
-      const { log, firstFlush, flushCount } = batch.header;
-      checkRange(log, firstFlush, flushCount);
-      return batch;
     });
   }
 
@@ -197,6 +176,23 @@ export class Ingest {
 }
 
 const superseded = (): LinkFault => new LinkFault('link.superseded', "this session is no longer its hub's current one");
+
+/** Only its header is read, and nothing is verified yet. */
+function open(signed: Signed): OpenBatch {
+  return parse('batch', () => {
+    const batch = unpackBatch(signed.content);
+    const { log, firstFlush, flushCount } = batch.header;
+    checkRange(log, firstFlush, flushCount);
+    return batch;
+  });
+}
+
+function verify(author: Author, signed: Signed, what: 'batch' | 'gap'): void {
+  const key = author.verifyKey(signed.keyId);
+  if (!key || !verifySigned(key, what === 'batch' ? TAGS.BATCH : TAGS.GAP, signed)) {
+    throw new LinkFault('link.unauthentic', `the signature of a ${what} does not verify`);
+  }
+}
 
 function parse<T>(what: string, decode: () => T): T {
   try {

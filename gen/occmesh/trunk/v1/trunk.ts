@@ -46,7 +46,7 @@ export enum CloseCode {
   SUPERSEDED = 6,
   /** NO_CLOUD - The carrier has no way to the cloud. */
   NO_CLOUD = 7,
-  /** EXHAUSTED - A window was overrun, or a budget is used up. */
+  /** EXHAUSTED - A window was overrun, a budget is used up, or very many come at the same time: come back as told. */
   EXHAUSTED = 8,
   /** GOING_AWAY - The server is going down; come back. */
   GOING_AWAY = 9,

@@ -4,7 +4,6 @@ import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { type Author, Ingest } from '../../../../src/cloud/telemetry/ingest.js';
 import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
 import { HubLedger } from '../../../../src/cloud/telemetry/ledger.js';
-import { UnfoldingRoom } from '../../../../src/cloud/telemetry/unfolding.js';
 import { SigningKey } from '../../../../src/identity/keys.js';
 import { signContent } from '../../../../src/identity/signed.js';
 import { TAGS } from '../../../../src/identity/tags.js';
@@ -108,7 +107,7 @@ describe('cloud: bounds of what a hub makes it keep', () => {
         return store.commit(make);
       },
     } as Store;
-    const ingest = new Ingest(slow, new UnfoldingRoom(8 * 1024 * 1024));
+    const ingest = new Ingest(slow);
     let stored = 0;
     const all = Promise.all(batches.map((signed) => ingest.batch(author(), signed).then(() => stored++)));
     while (stored < batches.length) {
@@ -120,42 +119,5 @@ describe('cloud: bounds of what a hub makes it keep', () => {
     await all;
     expect(most, 'batches unfolded at the same time').to.be.lessThan(5);
     await store.stop();
-  });
-
-  it('lets hubs take turns: one with many large batches waits for itself', async () => {
-    const room = new UnfoldingRoom(100);
-    const order: string[] = [];
-    const leaving: (() => void)[] = [];
-    const enter = (name: string, bytes: number) =>
-      void room.enter(name, bytes).then((leave) => {
-        order.push(name);
-        leaving.push(leave);
-      });
-    for (let i = 0; i < 4; i++) enter('bomber', 100);
-    enter('a', 10);
-    enter('b', 10);
-    for (let i = 0; i < 6; i++) {
-      await settle();
-      for (const leave of leaving.splice(0)) leave();
-    }
-    await settle();
-    expect(order).to.deep.equal(['bomber', 'bomber', 'a', 'b', 'bomber', 'bomber']);
-  });
-
-  it('gives room to several small ones at once, and to one that is larger than all of it', async () => {
-    const room = new UnfoldingRoom(100);
-    let inside = 0;
-    const leaves = await Promise.all([40, 40, 20].map((bytes) => room.enter('a', bytes)));
-    inside = leaves.length;
-    expect(inside).to.equal(3);
-    const large = room.enter('b', 1_000).then((leave) => {
-      inside += 1;
-      return leave;
-    });
-    await settle();
-    expect(inside).to.equal(3);
-    for (const leave of leaves) leave();
-    (await large)();
-    expect(inside).to.equal(4);
   });
 });

@@ -5,6 +5,8 @@ import type { BucketOptions } from '../kernel/token-bucket.js';
 export const MOST = {
   /** Also of those who see all. */
   tokens: 1_000,
+  /** Also those that were retired. */
+  machines: 20_000,
   /** Also of those for alarms of all customers. */
   channels: 50,
   maintenances: 200,

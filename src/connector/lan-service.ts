@@ -10,9 +10,10 @@ import { RateLimit, type RateLimitOptions, sourceOf } from '../contract/rate-lim
 import type { TrustBundle } from '../identity/certificates.js';
 import { judgePeer } from '../identity/tls.js';
 import type { Clock } from '../kernel/clock.js';
+import { seconds } from '../kernel/duration.js';
 import type { Logger } from '../kernel/log.js';
 import { MAX_ENVELOPE_BYTES, peekLane } from '../link/envelope.js';
-import { ending } from '../link/pipe.js';
+import { type Ending, ending } from '../link/pipe.js';
 import { faultOfEnding } from '../link/stream-pipe.js';
 import {
   MAX_CHANNELS,
@@ -54,7 +55,8 @@ export function lanAuthenticator(modules: {
   };
 }
 
-const NO_CLOUD = 'this connector has no way to the cloud now';
+/** What hubs are told meanwhile. They ask again soon: it costs nobody but this connector anything. */
+export const NO_CLOUD: Ending = ending(CloseCode.NO_CLOUD, 'this connector has no way to the cloud now', seconds(5));
 
 /**
  * How often a hub may open a channel, which costs a place on the trunk until the cloud has heard its Hello, or has waited
@@ -118,7 +120,7 @@ async function carry(
       },
     },
   );
-  if (!channel) throw faultOfEnding(ending(CloseCode.NO_CLOUD, NO_CLOUD));
+  if (!channel) throw faultOfEnding(NO_CLOUD);
   log.debug({ hub, address }, 'hub connected');
   try {
     await stream.forEach((bytes) => {

@@ -15,7 +15,7 @@ import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import { type Edges, StateMachine } from '../kernel/machine.js';
 import type { Random } from '../kernel/random.js';
-import { backoff, RECONNECT } from '../kernel/retry.js';
+import { RECONNECT, RetryWaits } from '../kernel/retry.js';
 import { endingOf, LinkFault } from '../link/fault.js';
 import { agreeOnVersion, olderServer, SPEAKS } from '../link/negotiation.js';
 import { type Ending, ending } from '../link/pipe.js';
@@ -109,7 +109,7 @@ export class TrunkLink {
   /** Keeps a trunk up until the signal is aborted. */
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, log } = this.modules;
-    let waits = backoff(RECONNECT, random);
+    const waits = new RetryWaits(RECONNECT, random);
     try {
       while (!signal.aborted) {
         this.#machine.to('dialing');
@@ -117,8 +117,8 @@ export class TrunkLink {
         const why = await this.#once(signal);
         signal.throwIfAborted();
         log.warn({ code: CloseCode[why.code], reason: why.message }, 'no trunk to the cloud');
-        if (clock.monotonic() - began > STABLE) waits = backoff(RECONNECT, random);
-        await sleep(clock, milliseconds(Math.max(waits.next().value, why.retryAfterMs)), signal);
+        if (clock.monotonic() - began > STABLE) waits.restart();
+        await sleep(clock, waits.next(why.retryAfterMs), signal);
       }
     } catch (thrown) {
       if (!signal.aborted) throw thrown;

@@ -8,7 +8,7 @@ import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import { type Edges, StateMachine } from '../kernel/machine.js';
 import type { Random } from '../kernel/random.js';
-import { backoff, RECONNECT } from '../kernel/retry.js';
+import { RECONNECT, RetryWaits } from '../kernel/retry.js';
 import { type Ending, ending } from '../link/pipe.js';
 
 export type PathState =
@@ -133,8 +133,9 @@ export class PathFinder {
 
   /** Rounds over all ways until one is up; returns when that one has ended and the wait after it is over. */
   async #search(signal: AbortSignal): Promise<void> {
-    const { random } = this.modules;
-    for (const wait of backoff(RECONNECT, random)) {
+    const { clock, random } = this.modules;
+    const waits = new RetryWaits(RECONNECT, random);
+    for (;;) {
       let { kind, retryAfterMs } = await this.#tryConnectors(signal);
       if (kind !== 'up' && this.#directIsDue()) {
         const direct = await this.#tryDirect(signal);
@@ -147,11 +148,11 @@ export class PathFinder {
         return;
       }
       if (kind === 'up') {
-        await this.#pause(milliseconds(random.uniform() * RECONNECT.first), retryAfterMs, signal);
+        await sleep(clock, milliseconds(Math.max(retryAfterMs, random.uniform() * RECONNECT.first)), signal);
         return;
       }
       this.#complain();
-      await this.#pause(this.#notBeyondDirect(wait), retryAfterMs, signal);
+      await sleep(clock, this.#notBeyondDirect(waits.next(retryAfterMs)), signal);
     }
   }
 
@@ -169,8 +170,9 @@ export class PathFinder {
   async #redial(signal: AbortSignal): Promise<void> {
     const { clock, random, policy } = this.modules;
     const until = clock.monotonic() + policy().fallbackAfter;
-    for (const wait of backoff(RECONNECT, random)) {
-      await this.#pause(wait, this.#hint, signal);
+    const waits = new RetryWaits(RECONNECT, random);
+    for (;;) {
+      await sleep(clock, waits.next(this.#hint), signal);
       this.#hint = 0;
       if (!policy().directAllowed) return this.#machine.to('searching');
       const outcome = await this.#tryDirect(signal);
@@ -256,10 +258,6 @@ export class PathFinder {
     const { directAllowed, fallbackAfter } = this.modules.policy();
     const due = this.#connectorGone + fallbackAfter - this.modules.clock.monotonic();
     return directAllowed && due > 0 && due < wait ? milliseconds(due) : wait;
-  }
-
-  async #pause(wait: Duration, hintMs: number, signal: AbortSignal): Promise<void> {
-    await sleep(this.modules.clock, milliseconds(Math.max(wait, hintMs)), signal);
   }
 }
 

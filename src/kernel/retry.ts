@@ -18,3 +18,28 @@ export function* backoff(options: BackoffOptions, random: Random): Generator<Dur
     bound = Math.min(bound * options.factor, options.cap);
   }
 }
+
+/**
+ * The waits of one who tries again. Whoever says when to come back is there, and knows: that is how long the wait is, and what
+ * was tried in vain before counts no more. Without that, or when it is only a moment, backoff.
+ */
+export class RetryWaits {
+  #waits: Generator<Duration, never, void>;
+
+  constructor(
+    private readonly options: BackoffOptions,
+    private readonly random: Random,
+  ) {
+    this.#waits = backoff(options, random);
+  }
+
+  /** `hint`: milliseconds after which the other side wants to hear from this one; 0 when it has said nothing. */
+  next(hint: number): Duration {
+    if (hint >= this.options.first) this.restart();
+    return milliseconds(Math.max(hint, this.#waits.next().value));
+  }
+
+  restart(): void {
+    this.#waits = backoff(this.options, this.random);
+  }
+}

@@ -113,10 +113,15 @@ function requireOurs(
   return certificate;
 }
 
+const ADVICE: { readonly [C in EnrollmentFailureCode]?: string } = {
+  [EnrollmentFailureCode.WRONG_ROLE]: 'Use a token for this role.',
+  [EnrollmentFailureCode.TOO_MANY]: 'Ask whoever operates the cloud.',
+};
+
 function refused(code: EnrollmentFailureCode, message: string): MembershipFault {
   return new MembershipFault('membership.refused', message, {
     permanent: true,
-    advice: code === EnrollmentFailureCode.WRONG_ROLE ? 'Use a token for this role.' : 'Ask for a new token.',
+    advice: ADVICE[code] ?? 'Ask for a new token.',
   });
 }
 

@@ -73,6 +73,7 @@ const CODES: { readonly [C in RefusalCode]: EnrollmentFailureCode } = {
   'wrong-role': EnrollmentFailureCode.WRONG_ROLE,
   'bad-request': EnrollmentFailureCode.BAD_REQUEST,
   revoked: EnrollmentFailureCode.REVOKED,
+  'too-many': EnrollmentFailureCode.TOO_MANY,
 };
 
 export class EnrollmentService {

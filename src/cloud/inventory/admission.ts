@@ -5,6 +5,7 @@ import type { VerifyKey } from '../../identity/keys.js';
 import { uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
 import { type Random, uuid7 } from '../../kernel/random.js';
+import { MOST } from '../quotas.js';
 import type { Journal } from '../records/journal.js';
 import { notFound } from './faults.js';
 import { replacedKeysOf } from './machines.js';
@@ -29,7 +30,7 @@ export class Admission {
   readonly #onReplaced = new Set<(machineId: string) => void>();
 
   constructor(
-    private readonly options: { readonly defaultSensors: readonly NewSensor[] },
+    private readonly options: { readonly defaultSensors: readonly NewSensor[]; readonly mostMachines?: number },
     private readonly modules: AdmissionModules,
   ) {
     this.#tables = modules.journal.tables;
@@ -127,7 +128,7 @@ export class Admission {
   }
 
   #judge(application: Application): Verdict {
-    const { clock, revocations } = this.modules;
-    return judge(this.#tables, application, clock.now(), revocations);
+    const { mostMachines = MOST.machines } = this.options;
+    return judge(this.#tables, application, { ...this.modules, mostMachines });
   }
 }

@@ -26,6 +26,8 @@ export interface InventoryOptions {
   readonly defaultSensors: readonly NewSensor[];
   /** Which secrets a sensor may have, and for which target; undefined: none. */
   readonly secretsOf: DescribeSecrets;
+  /** Of one customer. Default: see quotas.ts. */
+  readonly mostMachines?: number;
 }
 
 export interface InventoryModules {

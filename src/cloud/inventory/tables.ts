@@ -22,6 +22,10 @@ export const secretId = (sensor: string, field: string): string => `${sensor}/${
 /** Hubs and connectors of a customer are groups of their own: desired states need the few connectors often. */
 export const machineGroup = (customerId: string, role: MachineRole): string => `${customerId}/${role}`;
 
+/** Those that were retired among them. */
+export const machineCount = ({ machines }: Tables, customerId: string): number =>
+  machines.groupSize(machineGroup(customerId, 'hub')) + machines.groupSize(machineGroup(customerId, 'connector'));
+
 export class Tables {
   readonly customers = new StoredTable<CustomerRecord>('customer', customerSchema, {
     idOf: (customer) => customer.id,

@@ -1,10 +1,10 @@
 // Whether a token lets these keys in, and as whom.
 import type { VerifyKey } from '../../identity/keys.js';
 import { secretMatches } from '../../identity/secret-hash.js';
-import type { EpochMs } from '../../kernel/duration.js';
+import type { Clock } from '../../kernel/clock.js';
 import type { EnrollmentTokenRecord, MachineRecord, MachineRole } from './records.js';
 import type { Revocations } from './revocations.js';
-import type { Tables } from './tables.js';
+import { machineCount, type Tables } from './tables.js';
 
 /** One identity that asks to be let in; it has proved that it holds `key`. */
 export interface Applicant {
@@ -21,7 +21,14 @@ export interface Application {
   readonly info: MachineRecord['info'];
 }
 
-export type RefusalCode = 'unknown-token' | 'expired' | 'used-up' | 'wrong-role' | 'bad-request' | 'revoked';
+export type RefusalCode =
+  | 'unknown-token'
+  | 'expired'
+  | 'used-up'
+  | 'wrong-role'
+  | 'bad-request'
+  | 'revoked'
+  | 'too-many';
 
 export interface Refusal {
   readonly kind: 'refused';
@@ -40,8 +47,16 @@ export type Verdict =
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
+export interface VerdictModules {
+  readonly revocations: Revocations;
+  readonly clock: Clock;
+  readonly mostMachines: number;
+}
+
 /** Whether a token lets these keys in. Reads the latest state; changes nothing. */
-export function judge(tables: Tables, application: Application, now: EpochMs, revocations: Revocations): Verdict {
+export function judge(tables: Tables, application: Application, modules: VerdictModules): Verdict {
+  const { revocations, mostMachines } = modules;
+  const now = modules.clock.now();
   const { applicants } = application;
   const token = tables.tokens.latest(application.tokenId);
   if (token?.kind !== 'enrollment' || !secretMatches(application.secret, Buffer.from(token.secretHash, 'hex'))) {
@@ -89,9 +104,12 @@ export function judge(tables: Tables, application: Application, now: EpochMs, re
     return refused('used-up', `All ${token.uses} uses of this token are taken. Make a new one.`);
   }
   if (known.length > 0) return { kind: 'known', token, machines: known, newUse: true };
-  return returning
-    ? { kind: 'returning', token, machines: returning.flatMap((one) => one ?? []) }
-    : { kind: 'new', token };
+  if (returning) return { kind: 'returning', token, machines: returning.flatMap((one) => one ?? []) };
+  const count = machineCount(tables, token.customerId);
+  if (count + applicants.length > mostMachines) {
+    return refused('too-many', `This customer has ${count} machines, and no more than ${mostMachines} can be.`);
+  }
+  return { kind: 'new', token };
 }
 
 /** The machines that may come back with a token, in the order of the applicants; undefined when it is for new ones. */

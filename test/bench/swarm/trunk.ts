@@ -1,7 +1,8 @@
 // A connector of a swarm without its LAN: the real trunk to the cloud, over its own TLS connection, and hubs of the same
 // process on its channels, where a real connector has a TLS connection to each.
 import { Path } from '../../../gen/occmesh/link/v1/link.js';
-import { CloseCode, TrunkServiceService } from '../../../gen/occmesh/trunk/v1/trunk.js';
+import { TrunkServiceService } from '../../../gen/occmesh/trunk/v1/trunk.js';
+import { NO_CLOUD } from '../../../src/connector/lan-service.js';
 import { type HubChannel, TrunkLink, type TrunkStream } from '../../../src/connector/trunk-link.js';
 import { type LiveSession, PathFailure } from '../../../src/hub/path-finder.js';
 import { silentLogger as log } from '../../../src/kernel/log.js';
@@ -9,7 +10,7 @@ import { SOFTWARE } from '../../../src/kernel/software.js';
 import { openStream } from '../../../src/link/dial.js';
 import { peekLane } from '../../../src/link/envelope.js';
 import { HubSession } from '../../../src/link/hub-session.js';
-import { type Ending, ending, type Pipe, type PipeHandlers } from '../../../src/link/pipe.js';
+import type { Ending, Pipe, PipeHandlers } from '../../../src/link/pipe.js';
 import { endingOfFault } from '../../../src/link/stream-pipe.js';
 import type { Membership } from '../../../src/membership/machine-files.js';
 import type { Search, SwarmHub, SwarmModules } from './hub.js';
@@ -102,7 +103,7 @@ class ChannelPipe implements Pipe {
       { envelope: (bytes) => handlers.message(bytes), closed: (why) => this.#finish(why) },
     );
     // As a connector without a cloud says it.
-    if (!this.#channel) setImmediate(() => this.#finish(ending(CloseCode.NO_CLOUD, 'no way to the cloud now')));
+    if (!this.#channel) setImmediate(() => this.#finish(NO_CLOUD));
   }
 
   send(envelope: Uint8Array): void {

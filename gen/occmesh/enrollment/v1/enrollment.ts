@@ -102,6 +102,8 @@ export enum EnrollmentFailureCode {
   REVOKED = 6,
   /** UNKNOWN_MACHINE - No such machine. */
   UNKNOWN_MACHINE = 7,
+  /** TOO_MANY - The customer has as many machines as it may have (inventory.v1). */
+  TOO_MANY = 8,
   UNRECOGNIZED = -1,
 }
 
@@ -131,6 +133,9 @@ export function enrollmentFailureCodeFromJSON(object: any): EnrollmentFailureCod
     case 7:
     case "ENROLLMENT_FAILURE_CODE_UNKNOWN_MACHINE":
       return EnrollmentFailureCode.UNKNOWN_MACHINE;
+    case 8:
+    case "ENROLLMENT_FAILURE_CODE_TOO_MANY":
+      return EnrollmentFailureCode.TOO_MANY;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -156,6 +161,8 @@ export function enrollmentFailureCodeToJSON(object: EnrollmentFailureCode): stri
       return "ENROLLMENT_FAILURE_CODE_REVOKED";
     case EnrollmentFailureCode.UNKNOWN_MACHINE:
       return "ENROLLMENT_FAILURE_CODE_UNKNOWN_MACHINE";
+    case EnrollmentFailureCode.TOO_MANY:
+      return "ENROLLMENT_FAILURE_CODE_TOO_MANY";
     case EnrollmentFailureCode.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";

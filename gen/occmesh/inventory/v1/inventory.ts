@@ -46,7 +46,8 @@ export const protobufFileName = "occmesh/inventory/v1/inventory.proto";
  * them carry google.rpc.ErrorInfo; INVALID_ARGUMENT google.rpc.BadRequest, too. All who belong to a customer together may
  * make 500 calls in a row, then 100 per second, and have 200 calls and streams at once; each token of those who see all
  * customers ten times the calls and 1,000 at once. Beyond that any RPC is RESOURCE_EXHAUSTED with google.rpc.RetryInfo.
- * A customer has at most 1,000 tokens, those that have ended give way to new ones.
+ * A customer has at most 1,000 tokens, those that have ended give way to new ones, and 20,000 machines, those that were
+ * retired among them.
  * Lists are paginated: page_size 1 to 1,000 (default 200), page_token from the answer before. It is good for the same list
  * only: with another filter it is INVALID_ARGUMENT. A read_mask says which fields are wanted; paths that there are not are
  * INVALID_ARGUMENT.

@@ -120,6 +120,21 @@ describe('enrolment: the life of a token', () => {
     expect(failure(await TestMachine.of('hub').enrol(cloud, api))).to.equal(Code.UNKNOWN_TOKEN);
   });
 
+  it('lets no more machines in than a customer may have, but those that are in already, and those of others', async () => {
+    await using cloud = await TestCloud.start({ mostMachines: 3 });
+    const { id } = await cloud.customer('one');
+    const tokens = { connector: await cloud.token(id, 'connector', 9), hub: await cloud.token(id, 'hub', 9) };
+    const hub = TestMachine.of('hub');
+    membership(await TestMachine.of('connector').enrol(cloud, tokens.connector));
+    const its = membership(await hub.enrol(cloud, tokens.hub));
+    for (const role of ['hub', 'connector'] as const) {
+      expect(failure(await TestMachine.of(role).enrol(cloud, tokens[role])), role).to.equal(Code.TOO_MANY);
+    }
+    expect(membership(await hub.enrol(cloud, tokens.hub)), 'once more').to.deep.equal(its);
+    const other = await cloud.token((await cloud.customer('two')).id, 'hub');
+    membership(await TestMachine.of('hub').enrol(cloud, other));
+  });
+
   it('is for its role only', async () => {
     await using cloud = await TestCloud.start();
     const { id } = await cloud.customer('one');

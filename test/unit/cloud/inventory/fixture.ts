@@ -14,7 +14,7 @@ import {
 } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
 import { defaultSensors, secretsOf } from '../../../../src/cloud/api/sensor-settings.js';
 import { EnrollmentService } from '../../../../src/cloud/enrollment/enrollment-service.js';
-import { Inventory } from '../../../../src/cloud/inventory/inventory.js';
+import { Inventory, type InventoryOptions } from '../../../../src/cloud/inventory/inventory.js';
 import type { CustomerRecord, MachineRecord, MachineRole } from '../../../../src/cloud/inventory/records.js';
 import { MeshAuthority } from '../../../../src/identity/authority.js';
 import { createCsr } from '../../../../src/identity/csr.js';
@@ -45,12 +45,12 @@ export class TestCloud implements AsyncDisposable {
     this.enrollment = this.#enrollment();
   }
 
-  static async start(): Promise<TestCloud> {
+  static async start(options: Pick<InventoryOptions, 'mostMachines'> = {}): Promise<TestCloud> {
     const clock = new FakeClock();
     const directory = await mkdtemp(join(tmpdir(), 'occ-inventory-'));
     const store = new MemoryStore();
     const authority = await MeshAuthority.create('occ.example', { clock, random: systemRandom });
-    const inventory = await openInventory(directory, store, clock);
+    const inventory = await openInventory(directory, store, clock, options);
     return new TestCloud(directory, clock, authority, SealingKeyPair.generate(), store, inventory);
   }
 
@@ -197,7 +197,12 @@ export async function codeOf(promise: Promise<unknown>): Promise<string> {
 
 export { Role };
 
-function openInventory(directory: string, store: MemoryStore, clock: FakeClock): Promise<Inventory> {
+function openInventory(
+  directory: string,
+  store: MemoryStore,
+  clock: FakeClock,
+  options: Pick<InventoryOptions, 'mostMachines'> = {},
+): Promise<Inventory> {
   const modules = { store, clock, random: systemRandom, log: silentLogger };
-  return Inventory.open({ directory, defaultSensors: defaultSensors(), secretsOf }, modules);
+  return Inventory.open({ directory, defaultSensors: defaultSensors(), secretsOf, ...options }, modules);
 }

@@ -271,6 +271,26 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
       control.trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
     });
 
+    it('tells it when to come back with its hubs while very many come, and goes on', async () => {
+      const { reception } = cloud.services;
+      const { customerId } = who.connector.certificate.identity;
+      const inside = await Promise.all(Array.from({ length: 32 }, () => reception.enter(customerId)));
+      const waiting = Array.from({ length: 500 }, () => reception.enter(customerId));
+      const { transport, trunk } = greet();
+      trunk.received(open(1));
+      await settle();
+      const closed = transport.frames.find(({ channel, body }) => channel === 1 && body?.$case === 'close')?.body;
+      if (closed?.$case !== 'close') throw new Error('the channel is not closed');
+      expect(closed.value.code).to.equal(CloseCode.EXHAUSTED);
+      expect(closed.value.retryAfterMs).to.be.within(1_000, 3_000);
+      for (const leave of inside) leave();
+      for (const turn of waiting) (await turn)();
+      trunk.received(open(2));
+      expect(transport.closeOf(2)).to.equal(undefined);
+      await settle();
+      expect(transport.countOf('envelope', 2), 'a challenge').to.equal(1);
+    });
+
     it('ends it for more addresses than a machine has', () => {
       const transport = new Transport();
       const trunk = new TrunkHost(cloud.services, who.connector.certificate, transport);

@@ -18,12 +18,21 @@ import type { HubAbilities } from './programs/hubs.js';
 import { type ProvisionedHub, provision } from './provision.js';
 import { compactedSize } from './store-size.js';
 
+export interface Neighbour {
+  readonly customerId: string;
+  readonly connector: string;
+  readonly hubs: readonly ProvisionedHub[];
+  readonly port: number;
+}
+
 export interface Plan {
   /** Below the part's folder. */
   readonly directory: string;
-  readonly connector: string;
   readonly cloud: string;
+  readonly connector: string;
   readonly hubs: readonly ProvisionedHub[];
+  /** Another customer of the same cloud, with a connector of its own and as many hubs as were asked for. */
+  readonly neighbour: Neighbour;
   /** Bytes of the cloud's store, before there is a reading in it. */
   readonly storeSize: number;
   /** A log's reserve of disk space. That every hub writes one at its first start is not what is measured. */
@@ -32,24 +41,25 @@ export interface Plan {
 }
 
 /** Everything that has to be there before a first start. */
-export async function planSite(hubCount: number, context: BenchContext): Promise<Plan> {
+export async function planSite(hubCount: number, context: BenchContext, neighbours = 0): Promise<Plan> {
   const { directory, clock, random, progress } = context;
-  progress(`making keys and certificates for ${hubCount} hubs`);
+  progress(`making keys and certificates for ${hubCount + neighbours} hubs`);
   const ports = { cloud: await freePort(), internet: await freePort(), connector: await freePort() };
   const plan = {
-    customers: [{ connectors: 1, hubs: hubCount }],
+    customers: [hubCount, neighbours].map((hubs) => ({ connectors: 1, hubs })),
     mesh: 'bench',
     cloudAddress: `127.0.0.1:${ports.internet}`,
   };
   const folder = join(directory, 'plan');
   const { cloud, customers } = await provision(folder, plan, { clock, random, log });
-  const [customer] = customers;
-  const [connector] = customer?.connectors ?? [];
-  if (!customer || connector === undefined) throw new Error('the site has no connector');
+  const [own, other] = customers;
+  const [connector, beside] = [own?.connectors[0], other?.connectors[0]];
+  if (!own || !other || connector === undefined || beside === undefined) throw new Error('the site has no connector');
   const storeSize = await compactedSize(cloudPaths(cloud).store);
   const reserve = await makeReserve(join(directory, 'log'), context);
-  await linkReserves(reserve, customer.hubs);
-  return { directory: folder, connector, cloud, hubs: customer.hubs, storeSize, reserve, ports };
+  await linkReserves(reserve, [...own.hubs, ...other.hubs]);
+  const neighbour = { customerId: other.id, connector: beside, hubs: other.hubs, port: await freePort() };
+  return { directory: folder, cloud, connector, hubs: own.hubs, neighbour, storeSize, reserve, ports };
 }
 
 /** A process that can run hubs. */
@@ -82,8 +92,10 @@ export interface SiteOptions {
 export class Site implements Stoppable {
   readonly #scope = new Scope();
   readonly hubs: readonly ProvisionedHub[];
+  readonly neighbours: readonly ProvisionedHub[];
   readonly cloud: RoleProcess;
   readonly connector: RoleProcess;
+  readonly #neighbour: RoleProcess;
   #internet: Internet | undefined;
   #client: MeshClient | undefined;
   #programs = 0;
@@ -94,17 +106,16 @@ export class Site implements Stoppable {
     private readonly options: SiteOptions,
     private readonly context: BenchContext,
   ) {
-    const { cloud, connector, ports, hubs } = plan;
-    this.hubs = hubs.map((hub) => ({ ...hub, directory: this.#here(hub.directory) }));
+    const { cloud, connector, ports, neighbour } = plan;
+    const here = (hub: ProvisionedHub) => ({ ...hub, directory: this.#here(hub.directory) });
+    this.hubs = plan.hubs.map(here);
+    this.neighbours = neighbour.hubs.map(here);
     this.cloud = this.#role('cloud', [
       ...['cloud', '--data', this.#here(cloud), '--listen', `127.0.0.1:${ports.cloud}`, '--mesh', 'bench'],
       ...['--public', `127.0.0.1:${ports.internet}`, '--name', '127.0.0.1'],
     ]);
-    this.connector = this.#role('connector', [
-      ...['connector', '--data', this.#here(connector), '--listen', this.connectorAddress],
-      // Announced where nobody listens: hubs are told by hand.
-      ...['--interface', 'lo', '--ssdp-port', String(ports.connector)],
-    ]);
+    this.connector = this.#connectorRole('connector', connector, ports.connector);
+    this.#neighbour = this.#connectorRole('neighbour', neighbour.connector, neighbour.port);
   }
 
   /** A copy of the plan with a cloud that runs. Stopped and removed with the part at the latest. */
@@ -114,13 +125,17 @@ export class Site implements Stoppable {
     await cp(plan.directory, directory, { recursive: true, filter: isNoReserve });
     await mkdir(join(directory, 'logs'));
     const site = context.scope.own(new Site(plan, directory, options, context));
-    await linkReserves(plan.reserve, site.hubs);
+    await linkReserves(plan.reserve, [...site.hubs, ...site.neighbours]);
     await site.#start();
     return site;
   }
 
   get connectorAddress(): string {
     return `127.0.0.1:${this.plan.ports.connector}`;
+  }
+
+  get neighbourAddress(): string {
+    return `127.0.0.1:${this.plan.neighbour.port}`;
   }
 
   get internet(): Internet {
@@ -134,13 +149,13 @@ export class Site implements Stoppable {
     return this.#client;
   }
 
-  /** Likewise, with a connection of its own; closed by whoever asked for it. */
-  async anotherClient(): Promise<MeshClient> {
+  /** Likewise, with a connection of its own, and perhaps another token; closed by whoever asked for it. */
+  async anotherClient(token?: string): Promise<MeshClient> {
     const { caBundle, operatorToken } = cloudPaths(this.#here(this.plan.cloud));
     return connect({
       cloud: `127.0.0.1:${this.plan.ports.cloud}`,
       ca: await readFile(caBundle, 'utf8'),
-      token: await readFile(operatorToken, 'utf8'),
+      token: token ?? (await readFile(operatorToken, 'utf8')),
     });
   }
 
@@ -148,9 +163,12 @@ export class Site implements Stoppable {
     return cloudPaths(this.#here(this.plan.cloud)).store;
   }
 
-  async startConnector(): Promise<void> {
-    this.connector.start();
-    await this.connector.untilLog(/trunk to the cloud is up/, seconds(30));
+  startConnector(): Promise<void> {
+    return started(this.connector);
+  }
+
+  startNeighbour(): Promise<void> {
+    return started(this.#neighbour);
   }
 
   /** A hub as the program itself. */
@@ -196,11 +214,20 @@ export class Site implements Stoppable {
     this.#scope.own(this.#internet);
     this.#scope.own(this.cloud);
     this.#scope.own(this.connector);
+    this.#scope.own(this.#neighbour);
     this.cloud.start();
     await this.cloud.untilLog(/cloud is up/, seconds(60));
     const client = await this.anotherClient();
     this.#client = client;
     this.#scope.defer(() => client.close());
+  }
+
+  #connectorRole(name: string, data: string, port: number): RoleProcess {
+    return this.#role(name, [
+      ...['connector', '--data', this.#here(data), '--listen', `127.0.0.1:${port}`],
+      // Announced where nobody listens: hubs are told by hand.
+      ...['--interface', 'lo', '--ssdp-port', String(port)],
+    ]);
   }
 
   #role(name: string, args: readonly string[]): RoleProcess {
@@ -214,4 +241,9 @@ export class Site implements Stoppable {
   #here(planned: string): string {
     return join(this.directory, relative(this.plan.directory, planned));
   }
+}
+
+async function started(connector: RoleProcess): Promise<void> {
+  connector.start();
+  await connector.untilLog(/trunk to the cloud is up/, seconds(30));
 }

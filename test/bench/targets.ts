@@ -29,6 +29,8 @@ export const TARGETS: readonly Target[] = [
   { part: 'scale', figure: 'sessions back after a cloud restart', at: '10,000 sessions', ...less(120, 45) },
   { part: 'query', figure: 'latest of all sensors longest', ...less(100, 50) },
   { part: 'query', figure: 'buckets p99', ...less(20, 10) },
+  { part: 'noisy', figure: 'live p99, to alone', ...less(2, 1.5) },
+  { part: 'noisy', figure: 'question p99, to alone', ...less(2, 1.5) },
 ];
 
 /** The target of a figure, if it has one. */

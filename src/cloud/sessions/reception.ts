@@ -8,12 +8,12 @@ import type { Random } from '../../kernel/random.js';
 import { RoundRobin } from '../../kernel/round-robin.js';
 import { LinkFault } from '../../link/fault.js';
 
-/** Enough that their synced writes share groups. */
-const AT_ONCE = 32;
-/** Of all customers together: some seconds' work. */
-const WAITING = 500;
+/** Enough that nobody waits for a disk, nor for a cloud that is busy with batches: each takes some writes and reads. */
+const AT_ONCE = 256;
+/** Of all customers together. With those before them, some seconds' work. */
+const WAITING = 250;
 /** To turn so many away takes the cloud little time. */
-const TURNED_AWAY_PER_SECOND = 1_000;
+const TURNED_AWAY_PER_SECOND = 500;
 /** How long one that was turned away counts. */
 const COUNTS = seconds(10);
 const SOON = seconds(2);

@@ -72,7 +72,7 @@ describe(`sessions: reception (seed ${testSeed})`, () => {
     expect(times(upAt)).to.have.length(4_000);
     expect(times(upAt).at(-1), 'where 40 s are needed').to.be.lessThan(60_000);
     expect(wasted).to.equal(0);
-    expect(most, 'at the same time').to.be.lessThan(33);
+    expect(most, 'at the same time').to.be.lessThan(257);
   });
 
   it('has few of them up where everybody is begun with at once (the control)', async () => {
@@ -93,20 +93,20 @@ describe(`sessions: reception (seed ${testSeed})`, () => {
     const { upAt } = await storm(clock, new Reception({ clock, random: seededRandom(testSeed) }), hubs, seconds(60));
     const small = times(upAt.slice(3_000));
     expect(small).to.have.length(10);
-    expect(small.at(-1)).to.be.lessThan(1_000);
+    expect(small.at(-1), 'those who are inside take 2.6 s').to.be.lessThan(4_000);
     expect(times(upAt).at(-1), 'the large one').to.be.greaterThan(20_000);
   });
 
   it('tells nobody to come later as long as few come', async () => {
     const clock = new FakeClock();
     const reception = new Reception({ clock, random: seededRandom(testSeed) });
-    const leaves = await Promise.all(Array.from({ length: 32 }, () => reception.enter('a')));
+    const leaves = await Promise.all(Array.from({ length: 256 }, () => reception.enter('a')));
     let inside = 0;
-    const waiting = Array.from({ length: 300 }, () => reception.enter('a').then((leave) => [leave, ++inside] as const));
+    const waiting = Array.from({ length: 200 }, () => reception.enter('a').then((leave) => [leave, ++inside] as const));
     await settle();
     expect(inside).to.equal(0);
     for (const leave of leaves) leave();
     for (const one of waiting) (await one)[0]();
-    expect(inside).to.equal(300);
+    expect(inside).to.equal(200);
   });
 });

@@ -274,8 +274,8 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
     it('tells it when to come back with its hubs while very many come, and goes on', async () => {
       const { reception } = cloud.services;
       const { customerId } = who.connector.certificate.identity;
-      const inside = await Promise.all(Array.from({ length: 32 }, () => reception.enter(customerId)));
-      const waiting = Array.from({ length: 500 }, () => reception.enter(customerId));
+      const inside = await Promise.all(Array.from({ length: 256 }, () => reception.enter(customerId)));
+      const waiting = Array.from({ length: 250 }, () => reception.enter(customerId));
       const { transport, trunk } = greet();
       trunk.received(open(1));
       await settle();

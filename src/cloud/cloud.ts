@@ -13,7 +13,7 @@ import type { Logger } from '../kernel/log.js';
 import { type Meters, noMeters, timed } from '../kernel/metrics.js';
 import type { Random } from '../kernel/random.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
-import { Serial } from '../kernel/serial.js';
+import { SerialByKey } from '../kernel/serial.js';
 import { SOFTWARE } from '../kernel/software.js';
 import { LevelStore } from '../storage/level.js';
 import { StorageFault, type Store } from '../storage/store.js';
@@ -124,7 +124,7 @@ export class Cloud implements Stoppable {
     const latest = new LatestReadings();
     const watchers = new Watchers(store);
     const ingest = new Ingest(store);
-    const upkeep = { store, clock, log, turns: new Serial(), isBusy: () => ingest.isBusy };
+    const upkeep = { store, clock, log, turns: new SerialByKey(), isBusy: () => ingest.isBusy };
     const merging = new BackgroundMerging(upkeep);
     ingest.onStored((hub, log, batch) => {
       latest.stored(hub, log, batch);

@@ -15,3 +15,20 @@ export class Serial {
     await this.#tail;
   }
 }
+
+/** Of those with the same key one runs at a time; those with different keys run side by side. */
+export class SerialByKey {
+  readonly #queues = new Map<string, { readonly serial: Serial; waiting: number }>();
+
+  async run<T>(key: string, action: () => Promise<T>): Promise<T> {
+    const queue = this.#queues.get(key) ?? { serial: new Serial(), waiting: 0 };
+    this.#queues.set(key, queue);
+    queue.waiting += 1;
+    try {
+      return await queue.serial.run(action);
+    } finally {
+      queue.waiting -= 1;
+      if (queue.waiting === 0) this.#queues.delete(key);
+    }
+  }
+}

@@ -124,9 +124,8 @@ export class ReadingService {
     const view = View.of(this.modules.inventory, call.principal);
     const machine = view.machine('machine_id', request.machineId);
     const ledger = await this.modules.ledger.of(hubKeyOf(machine));
-    const logs = ledger.all().map(([name, state]) => ({ name, ledger: ledgerOf(state) }));
-    const { items, nextPageToken } = page(logs, ({ name }) => name, request);
-    return { logs: items.map((item) => item.ledger), nextPageToken };
+    const { items, nextPageToken } = page(ledger.all(), ([name]) => name, request);
+    return { logs: items.map(([, state]) => ledgerOf(state)), nextPageToken };
   };
 
   #hubs(view: View, { customerId, machineId, sensorIds }: GetLatestRequest): HubSeries[] {

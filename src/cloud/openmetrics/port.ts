@@ -3,6 +3,7 @@
 // it takes no more memory however long it is, and between pieces everybody else has a turn.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { createGzip } from 'node:zlib';
 import { status as Status } from '@grpc/grpc-js';
@@ -13,7 +14,8 @@ import { Oddities } from '../../contract/oddities.js';
 import { StatusTranslator } from '../../contract/status.js';
 import { type CertificateOptions, peerOf, TlsPort } from '../../contract/tls-port.js';
 import { defined } from '../../kernel/defined.js';
-import { seconds } from '../../kernel/duration.js';
+import type { Timer } from '../../kernel/clock.js';
+import { type Duration, seconds } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import type { Random } from '../../kernel/random.js';
@@ -38,6 +40,8 @@ export interface OpenMetricsModules extends LatestTextModules {
 }
 
 const LIMITS = { connections: 64, connectionsPerAddress: 16, handshake: seconds(10) };
+/** With whoever has not asked yet, by name: places are few. */
+const PATIENCE_WITH_STRANGERS = seconds(10);
 /** Of a connection, which is for one request: Prometheus itself gives up after 10 s unless it is told otherwise. */
 const PATIENCE = seconds(60);
 /** Texts that are on their way for one token. */
@@ -60,12 +64,13 @@ export class OpenMetricsPort implements Stoppable {
   readonly #server: Server;
   readonly #translator: StatusTranslator;
   readonly #underWay = new Map<string, number>();
+  readonly #impatience = new Map<Socket, Timer>();
 
   private constructor(
     private readonly options: OpenMetricsOptions,
     private readonly modules: OpenMetricsModules,
   ) {
-    const { clock, log } = modules;
+    const { log } = modules;
     this.#translator = new StatusTranslator(modules);
     this.#server = createServer({ maxHeaderSize: 16 * 1_024 }, (request, response) => {
       this.#answer(request, response).catch((thrown) => {
@@ -75,8 +80,11 @@ export class OpenMetricsPort implements Stoppable {
     });
     this.#server.on('clientError', (_error, socket) => socket.destroy());
     const http1 = (socket: TLSSocket) => {
-      const impatience = clock.after(PATIENCE, () => socket.destroy());
-      socket.once('close', () => impatience.disarm());
+      this.#endAfter(PATIENCE_WITH_STRANGERS, socket);
+      socket.once('close', () => {
+        this.#impatience.get(socket)?.disarm();
+        this.#impatience.delete(socket);
+      });
       this.#server.emit('connection', socket);
     };
     const handlers = { http1, h2: (socket: TLSSocket) => void socket.destroy() };
@@ -122,6 +130,7 @@ export class OpenMetricsPort implements Stoppable {
     let leave: () => void = () => undefined;
     try {
       const view = await this.#view(request);
+      this.#endAfter(PATIENCE, request.socket);
       // A scrape is a call, and costs the same budget.
       leave = this.options.access.enter?.(view.user) ?? leave;
       const { tokenId } = view.user;
@@ -144,6 +153,13 @@ export class OpenMetricsPort implements Stoppable {
     } finally {
       leave();
     }
+  }
+
+  #endAfter(patience: Duration, socket: Socket): void {
+    this.#impatience.get(socket)?.disarm();
+    if (socket.destroyed) return;
+    const timer = this.modules.clock.after(patience, () => socket.destroy());
+    this.#impatience.set(socket, timer);
   }
 
   async #view(request: IncomingMessage): Promise<View> {

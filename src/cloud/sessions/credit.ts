@@ -1,6 +1,6 @@
-// Credit for backlogs: how many bytes of BACKFILL may be on their way to the cloud, in all and per trunk. About a quarter
-// of a second of what was stored of late, so that a queue never holds a live reading up for longer; newest first is the
-// hub's part. A hub says at once when its credit is used up or nothing more waits: little credit goes a long way then.
+// Credit for backlogs: how many bytes of BACKFILL may be on their way to the cloud, in all and of each customer. About a
+// quarter of a second of what was stored of late, so that a queue never holds a live reading up for longer; newest first is
+// the hub's part. Customers take turns, and so do the hubs of each. A hub says at once when its credit is used up or nothing more waits: little credit goes a long way then.
 //
 // Credit once granted cannot be taken back, but a hub that has nothing left to send will not use it: only what a hub
 // both may and would send counts against the budget, so that unused credit of many keeps nobody waiting. Nor does it count
@@ -22,8 +22,7 @@ const NEWEST_WEIGHT = 0.3;
 
 /** A session that may have a backlog. */
 export interface Debtor {
-  /** Which trunk carries it; its own name when direct. */
-  readonly carrier: string;
+  readonly customerId: string;
   grant(bytes: number): void;
 }
 
@@ -42,11 +41,11 @@ interface Account {
 
 export class CreditBank {
   readonly #accounts = new Map<Debtor, Account>();
-  /** Those who want more than they have, in the order in which they are served. */
-  readonly #line = new Set<Debtor>();
+  /** Those who want more than they have, by customer, in the order in which they are served. */
+  readonly #line = new Map<string, Set<Debtor>>();
   /** Whose credit counts; the one that was granted some last stands last. */
   readonly #granted = new Set<Debtor>();
-  readonly #perCarrier = new Map<string, number>();
+  readonly #perCustomer = new Map<string, number>();
   #claimed = 0;
   #throughput = SMALLEST_BUDGET;
   #storedThisSecond = 0;
@@ -56,7 +55,7 @@ export class CreditBank {
     this.#secondStart = clock.monotonic();
   }
 
-  /** Bytes that may be on their way altogether; one carrier may have half of it. */
+  /** Bytes that may be on their way altogether; one customer may have half of it. */
   get budget(): number {
     return Math.min(LARGEST_BUDGET, Math.max(SMALLEST_BUDGET, this.#throughput * SECONDS_AHEAD));
   }
@@ -112,11 +111,22 @@ export class CreditBank {
     const more = claim - account.claim;
     account.claim = claim;
     this.#claimed += more;
-    const carried = (this.#perCarrier.get(debtor.carrier) ?? 0) + more;
-    if (carried > 0) this.#perCarrier.set(debtor.carrier, carried);
-    else this.#perCarrier.delete(debtor.carrier);
-    if (wanted > 0 && credit <= GRANT / 2 && wanted > credit) this.#line.add(debtor);
-    else this.#line.delete(debtor);
+    const its = (this.#perCustomer.get(debtor.customerId) ?? 0) + more;
+    if (its > 0) this.#perCustomer.set(debtor.customerId, its);
+    else this.#perCustomer.delete(debtor.customerId);
+    if (wanted > 0 && credit <= GRANT / 2 && wanted > credit) this.#lineUp(debtor);
+    else this.#stepOut(debtor);
+  }
+
+  #lineUp(debtor: Debtor): void {
+    const hubs = this.#line.get(debtor.customerId);
+    if (hubs) hubs.add(debtor);
+    else this.#line.set(debtor.customerId, new Set([debtor]));
+  }
+
+  #stepOut(debtor: Debtor): void {
+    const hubs = this.#line.get(debtor.customerId);
+    if (hubs?.delete(debtor) && hubs.size === 0) this.#line.delete(debtor.customerId);
   }
 
   #measure(bytes: number): void {
@@ -139,21 +149,32 @@ export class CreditBank {
     }
   }
 
-  /** Hands out what the budget allows, in turn, at most half of it to one carrier. */
+  /** Hands out what the budget allows, in turn, at most half of it to one customer. */
   #grantAll(): void {
     this.#expire();
     const { budget } = this;
-    for (const debtor of [...this.#line]) {
-      if (this.#claimed + GRANT > budget) return;
-      const account = this.#accounts.get(debtor);
-      const carried = this.#perCarrier.get(debtor.carrier) ?? 0;
-      if (!account || !this.#line.has(debtor) || carried + GRANT > budget / 2) continue;
-      // To the end of the line, if it still wants more.
-      this.#line.delete(debtor);
-      this.#granted.delete(debtor);
-      this.#granted.add(debtor);
-      this.#change(debtor, account, { credit: account.credit + GRANT, grantedAt: this.clock.monotonic() });
-      debtor.grant(GRANT);
+    for (let granted = true; granted; ) {
+      granted = false;
+      for (const [customerId, [debtor]] of [...this.#line]) {
+        if (this.#claimed + GRANT > budget) return;
+        if (!debtor || (this.#perCustomer.get(customerId) ?? 0) + GRANT > budget / 2) continue;
+        this.#grant(debtor);
+        granted = true;
+      }
     }
+  }
+
+  #grant(debtor: Debtor): void {
+    const account = this.#accounts.get(debtor);
+    if (!account) return;
+    // Hub and customer to the ends of their lines, if they still want more.
+    this.#stepOut(debtor);
+    const others = this.#line.get(debtor.customerId);
+    this.#line.delete(debtor.customerId);
+    if (others) this.#line.set(debtor.customerId, others);
+    this.#granted.delete(debtor);
+    this.#granted.add(debtor);
+    this.#change(debtor, account, { credit: account.credit + GRANT, grantedAt: this.clock.monotonic() });
+    debtor.grant(GRANT);
   }
 }

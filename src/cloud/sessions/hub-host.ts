@@ -57,7 +57,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   readonly machineId: string;
   readonly customer: Buffer;
   readonly machine: Buffer;
-  readonly carrier: string;
+  readonly customerId: string;
   /** In the order of all sessions; see SessionRegistry.take(). */
   readonly place: number;
   readonly budget: MachineBudget;
@@ -67,7 +67,6 @@ export class HubHost implements CloudHost, Author, Debtor {
   #questions: Questions | undefined;
   #session: CloudSession | undefined;
   readonly connectorId: string | undefined;
-  readonly #customerId: string;
   /** Certificate that TLS has verified; until the inventory has seen it. */
   #peer: MeshCertificate | undefined;
   readonly #intake: Intake;
@@ -84,7 +83,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   ) {
     const { identity } = peer;
     this.connectorId = connectorId;
-    this.#customerId = identity.customerId;
+    this.customerId = identity.customerId;
     this.#peer = peer;
     this.place = services.sessions.nextPlace();
     this.key = services.node.key;
@@ -92,7 +91,6 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.machineId = identity.machineId;
     this.customer = keep(uuidBytes(identity.customerId));
     this.machine = keep(uuidBytes(identity.machineId));
-    this.carrier = connectorId ?? `direct/${identity.machineId}`;
     this.budget = services.budgets.of(identity.machineId);
     this.#intake = new Intake(services.credit, this);
     this.#heardAt = services.clock.monotonic();
@@ -101,10 +99,10 @@ export class HubHost implements CloudHost, Author, Debtor {
   // ── CloudHost ──────────────────────────────────────────────────────────────────────────────────────────────────
 
   verifyHub(hello: Hello): VerifyKey {
-    this.services.reception.check(this.#customerId);
+    this.services.reception.check(this.customerId);
     const certificate = this.services.trust.hub(hello.certificate);
     const { machineId, customerId } = certificate.identity;
-    const isPeer = machineId === this.machineId && customerId === this.#customerId;
+    const isPeer = machineId === this.machineId && customerId === this.customerId;
     if (!isPeer || !this.machine.equals(hello.machineId)) {
       throw new LinkFault('link.refused', 'Hello speaks for another machine than the certificate of its connection');
     }
@@ -121,7 +119,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.#session = session;
     this.#peer = undefined;
     this.budget.spend('sessions');
-    const leave = await services.reception.enter(this.#customerId);
+    const leave = await services.reception.enter(this.customerId);
     try {
       return { welcome: await this.#takeOver(session, hello, peer) };
     } finally {
@@ -363,7 +361,7 @@ export class HubHost implements CloudHost, Author, Debtor {
       liveWindow: LIVE_WINDOW_BYTES,
       configVersion: quarantined ? 0 : (services.inventory.desiredState(this.machineId)?.version ?? 0),
       clockMs: services.clock.now(),
-      revokedKeys: services.inventory.revokedKeys(this.#customerId, 'connector'),
+      revokedKeys: services.inventory.revokedKeys(this.customerId, 'connector'),
       heartbeatMs: services.heartbeatMs,
       quarantined,
       software: services.software,

@@ -4,7 +4,7 @@ import { defined } from '../../../kernel/defined.js';
 import { minutes } from '../../../kernel/duration.js';
 import { describe } from '../../../kernel/fault.js';
 import type { Logger } from '../../../kernel/log.js';
-import type { Serial } from '../../../kernel/serial.js';
+import type { SerialByKey } from '../../../kernel/serial.js';
 import type { Store } from '../../../storage/store.js';
 import type { OpenBatch } from '../../../telemetry/batch.js';
 import type { HubKey } from '../ledger.js';
@@ -21,7 +21,7 @@ export interface BackgroundModules {
   /** Whether batches are coming in right now. */
   readonly isBusy: () => boolean;
   /** See MergerModules. */
-  readonly turns?: Serial;
+  readonly turns?: SerialByKey;
 }
 
 const RETRY = minutes(1);

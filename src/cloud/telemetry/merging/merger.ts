@@ -1,7 +1,7 @@
 // Merges neighbouring ranges of a log into one: their readings by sensor, in one commit with the ledger entry that takes
 // the place of theirs. Nothing that is read of the store changes by it, but how.
 import type { LedgerEntry } from '../../../../gen/occmesh/store/v1/store.js';
-import { Serial } from '../../../kernel/serial.js';
+import { SerialByKey } from '../../../kernel/serial.js';
 import { turn } from '../../../kernel/turn.js';
 import { u32be } from '../../../storage/keys.js';
 import type { Op, Store } from '../../../storage/store.js';
@@ -22,7 +22,7 @@ export interface MergerModules {
   /** Called between two pieces of work that take some milliseconds each. Default: everybody else has a turn. */
   readonly pause?: () => Promise<void>;
   /** Whoever else changes ranges takes turns with merging. */
-  readonly turns?: Serial;
+  readonly turns?: SerialByKey;
 }
 
 /** What has been taken together so far. */
@@ -42,7 +42,7 @@ type End = 'all taken' | 'full' | 'apart' | 'changed';
 export class Merger {
   readonly #store: Store;
   readonly #pause: () => Promise<void>;
-  readonly #turns: Serial;
+  readonly #turns: SerialByKey;
 
   constructor(
     modules: MergerModules,
@@ -50,7 +50,7 @@ export class Merger {
   ) {
     this.#store = modules.store;
     this.#pause = modules.pause ?? turn;
-    this.#turns = modules.turns ?? new Serial();
+    this.#turns = modules.turns ?? new SerialByKey();
   }
 
   /**
@@ -58,7 +58,7 @@ export class Merger {
    * has changed them, or a write has failed meanwhile: read the ledger again. Faults: storage.*.
    */
   merge(hub: HubKey, merge: Merge): Promise<HeldRange[] | undefined> {
-    return this.#turns.run(() => this.#merge(hub, merge));
+    return this.#turns.run(hub.machine.toString('hex'), () => this.#merge(hub, merge));
   }
 
   async #merge(hub: HubKey, { parts, start }: Merge): Promise<HeldRange[] | undefined> {

@@ -3,7 +3,7 @@ import { type Clock, sleep } from '../../../kernel/clock.js';
 import { hours, minutes } from '../../../kernel/duration.js';
 import { describe } from '../../../kernel/fault.js';
 import type { Logger } from '../../../kernel/log.js';
-import type { Serial } from '../../../kernel/serial.js';
+import type { SerialByKey } from '../../../kernel/serial.js';
 import { rangeOf } from '../../../storage/keys.js';
 import type { Store } from '../../../storage/store.js';
 import type { Retention } from '../../inventory/retention.js';
@@ -17,7 +17,7 @@ export interface RetentionModules {
   readonly store: Store;
   readonly ledger: Ledger;
   /** Those of merging. */
-  readonly turns: Serial;
+  readonly turns: SerialByKey;
   readonly clock: Clock;
   readonly log: Logger;
   readonly isBusy: () => boolean;

@@ -1,7 +1,7 @@
 // Takes the readings of one range away: in one commit they become summaries, their batch or blocks go, and the ledger says
 // that they have expired. Whatever comes between, a reading is in one place or in the other, and counted once.
 import { LedgerEntry } from '../../../../gen/occmesh/store/v1/store.js';
-import type { Serial } from '../../../kernel/serial.js';
+import type { SerialByKey } from '../../../kernel/serial.js';
 import type { Op, Store } from '../../../storage/store.js';
 import type { ReadingTable, SeriesArrays } from '../../../telemetry/columns-decode.js';
 import { agesFrom, type HeldRange, keyOfRange, keysOf, openRange, rangeWith } from '../held.js';
@@ -13,8 +13,8 @@ import { summaryKey } from '../summaries/stored.js';
 export interface ExpirerModules {
   readonly store: Store;
   readonly ledger: Ledger;
-  /** Those of merging: both change ranges. */
-  readonly turns: Serial;
+  /** Those of merging, of each hub: both change ranges. */
+  readonly turns: SerialByKey;
   /** Called between two pieces of work. */
   readonly pause: () => Promise<void>;
 }
@@ -80,7 +80,7 @@ export class Expirer {
     plan: () => Promise<{ ops: Op[]; whole: HeldRange; forgotten: number } | undefined>,
   ): Promise<Expired | undefined> {
     const { store, ledger, turns } = this.modules;
-    return turns.run(async () => {
+    return turns.run(hub.machine.toString('hex'), async () => {
       let reset = false;
       const forget = store.onReset(async () => {
         reset = true;

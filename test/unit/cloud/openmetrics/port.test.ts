@@ -11,7 +11,7 @@ import { CallBudgets } from '../../../../src/cloud/call-budgets.js';
 import { OpenMetricsPort } from '../../../../src/cloud/openmetrics/port.js';
 import { OF_A_CUSTOMER } from '../../../../src/cloud/quotas.js';
 import { loadDescriptors } from '../../../../src/contract/descriptors.js';
-import { minutes } from '../../../../src/kernel/duration.js';
+import { minutes, seconds } from '../../../../src/kernel/duration.js';
 import { silentLogger } from '../../../../src/kernel/log.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
 import { Scope as Lifetime } from '../../../../src/kernel/scope.js';
@@ -177,6 +177,15 @@ describe('the OpenMetrics port', () => {
     await scraped.cloud.clock.advance(minutes(1));
     await closed;
     scraped.latest.of = of;
+  });
+
+  it('has no place for long for whoever does not ask, or may not', async () => {
+    const silent = await open();
+    const closed = once(silent.resume(), 'close');
+    await scraped.cloud.clock.advance(seconds(9));
+    expect(silent.destroyed).to.equal(false);
+    await scraped.cloud.clock.advance(seconds(1));
+    await closed;
   });
 
   it('answers a token twice at a time, and not more', async () => {

@@ -18,7 +18,7 @@ class Hub implements Debtor {
   grantedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
-    readonly carrier: string,
+    readonly customerId: string,
     private readonly clock = new FakeClock(),
   ) {}
 
@@ -49,10 +49,10 @@ class Hub implements Debtor {
 describe(`sessions: credit (seed ${testSeed})`, () => {
   const random = seededRandom(testSeed);
 
-  it('never has more on its way than the budget, nor more than half of it on one carrier', async () => {
+  it('never has more on its way than the budget, nor more than half of it of one customer', async () => {
     const clock = new FakeClock();
     const bank = new CreditBank(clock);
-    const hubs = Array.from({ length: 60 }, (_, i) => new Hub(`carrier ${i % 3}`, clock));
+    const hubs = Array.from({ length: 60 }, (_, i) => new Hub(`customer ${i % 3}`, clock));
     for (const hub of hubs) {
       hub.backlog = Math.floor(random.uniform() * 3_000_000);
       bank.wants(hub, hub.backlog);
@@ -72,7 +72,7 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
       else if (dice < 0.85) bank.wants(hub, hub.backlog);
       else if (dice < 0.851) await clock.advance(seconds(1));
       // Where the budget has just become smaller, what was granted before stays: it binds those who are granted more.
-      const granted = new Set(hubs.filter((h) => h.granted).map(({ carrier }) => carrier));
+      const granted = new Set(hubs.filter((h) => h.granted).map(({ customerId }) => customerId));
       for (const h of hubs) h.granted = false;
       if (granted.size === 0) continue;
       grants += 1;
@@ -80,8 +80,8 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
       const slack = hubs.length * BATCH;
       expect(bank.claimed).to.be.at.most(bank.budget + slack);
       expect(onItsWay(hubs)).to.be.at.most(bank.budget + slack);
-      for (const carrier of granted) {
-        const its = hubs.filter((h) => h.carrier === carrier);
+      for (const customer of granted) {
+        const its = hubs.filter((h) => h.customerId === customer);
         expect(onItsWay(its)).to.be.at.most(bank.budget / 2 + its.length * BATCH);
       }
     }
@@ -90,7 +90,7 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
 
   it('serves everybody in turn until nothing waits', () => {
     const bank = new CreditBank(new FakeClock());
-    const hubs = Array.from({ length: 50 }, () => new Hub('one trunk'));
+    const hubs = Array.from({ length: 50 }, () => new Hub('one'));
     for (const hub of hubs) {
       hub.backlog = 1_000_000;
       bank.wants(hub, hub.backlog);
@@ -108,13 +108,13 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
 
   it('is not used up by hubs that were granted credit and then have nothing to send', () => {
     const bank = new CreditBank(new FakeClock());
-    const idle = Array.from({ length: 100 }, () => new Hub('one trunk'));
+    const idle = Array.from({ length: 100 }, () => new Hub('one'));
     for (const hub of idle) {
       bank.wants(hub, 1_000);
       bank.wants(hub, 0);
     }
     expect(bank.claimed).to.equal(0);
-    const busy = new Hub('one trunk');
+    const busy = new Hub('one');
     busy.backlog = 5_000_000;
     bank.wants(busy, busy.backlog);
     expect(busy.credit).to.be.greaterThan(0);
@@ -123,7 +123,7 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
   it('is not used up by hubs that say they would send and do not, nor by those that send a little', async () => {
     const clock = new FakeClock();
     const bank = new CreditBank(clock);
-    const liars = Array.from({ length: 24 }, (_, i) => new Hub(`carrier ${i % 4}`));
+    const liars = Array.from({ length: 24 }, (_, i) => new Hub(`customer ${i % 4}`));
     const honest = new Hub('another');
     for (const liar of liars) bank.wants(liar, 2 ** 50);
     honest.backlog = 5_000_000;
@@ -146,9 +146,9 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
 
   it('comes back when a session ends, whatever was on its way', () => {
     const bank = new CreditBank(new FakeClock());
-    const first = Array.from({ length: 10 }, () => new Hub('one trunk'));
+    const first = Array.from({ length: 10 }, () => new Hub('one'));
     for (const hub of first) bank.wants(hub, 5_000_000);
-    const waiting = new Hub('one trunk');
+    const waiting = new Hub('one');
     bank.wants(waiting, 5_000_000);
     expect(waiting.credit).to.equal(0);
     for (const hub of first) {
@@ -161,7 +161,7 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
     expect(bank.claimed).to.equal(0);
   });
 
-  it('leaves the other half to others when one carrier takes all it may', () => {
+  it('leaves the other half to others when one customer takes all it may', () => {
     const bank = new CreditBank(new FakeClock());
     const greedy = Array.from({ length: 20 }, () => new Hub('busy'));
     for (const hub of greedy) bank.wants(hub, 5_000_000);
@@ -169,6 +169,27 @@ describe(`sessions: credit (seed ${testSeed})`, () => {
     const other = new Hub('quiet');
     bank.wants(other, 1_000_000);
     expect(other.credit).to.be.greaterThan(0);
+  });
+
+  it('lets customers take turns: one hub is not kept waiting by a hundred of another customer', () => {
+    const roundsBeside = (customerId: string) => {
+      const bank = new CreditBank(new FakeClock());
+      const hubs = Array.from({ length: 100 }, () => new Hub('large'));
+      const one = new Hub(customerId);
+      for (const hub of [...hubs, one]) {
+        hub.backlog = hub === one ? 1_000_000 : 50_000_000;
+        bank.wants(hub, hub.backlog);
+      }
+      let rounds = 0;
+      for (; one.backlog > 0; rounds++) {
+        for (const hub of [...hubs, one]) while (hub.send(bank));
+        for (const hub of [...hubs, one]) while (hub.inFlight.length > 0) hub.store(bank);
+      }
+      return rounds;
+    };
+    const [small, large] = [roundsBeside('small'), roundsBeside('large')];
+    expect(small).to.be.lessThan(100);
+    expect(large, 'the control: where it is one more of the same customer').to.be.greaterThan(3 * small);
   });
 
   it('notices backlog that was never granted: a batch beyond is an overshoot, more is not', () => {

@@ -7,7 +7,7 @@ import { HistoryGate } from '../../../../../src/cloud/telemetry/history-gate.js'
 import { BackgroundRetention } from '../../../../../src/cloud/telemetry/retention/background.js';
 import { DAY } from '../../../../../src/cloud/telemetry/summaries/block.js';
 import { days, epochMs, hours, minutes } from '../../../../../src/kernel/duration.js';
-import { Serial } from '../../../../../src/kernel/serial.js';
+import { SerialByKey } from '../../../../../src/kernel/serial.js';
 import { MemoryStore } from '../../../../../src/storage/memory.js';
 import { FakeClock } from '../../../../support/fake-clock.js';
 import { HUB, TelemetryStore, WrittenLog } from '../../../../support/telemetry-store.js';
@@ -31,7 +31,7 @@ describe('retention in the background', () => {
     const told: object[] = [];
     const note = (fields: object, message: string) => told.push({ ...fields, message });
     const retention = new BackgroundRetention({
-      ...{ store, ledger: telemetry.ledger, turns: new Serial(), clock, isBusy: () => false },
+      ...{ store, ledger: telemetry.ledger, turns: new SerialByKey(), clock, isBusy: () => false },
       log: { info: note, warn: note } as unknown as Logger,
     });
     const stop = new AbortController();

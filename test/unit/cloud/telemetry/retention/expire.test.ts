@@ -15,7 +15,7 @@ import { Expirer } from '../../../../../src/cloud/telemetry/retention/expire.js'
 import { expireHub } from '../../../../../src/cloud/telemetry/retention/walk.js';
 import { DAY, WINDOW } from '../../../../../src/cloud/telemetry/summaries/block.js';
 import { days, epochMs } from '../../../../../src/kernel/duration.js';
-import { Serial } from '../../../../../src/kernel/serial.js';
+import { SerialByKey } from '../../../../../src/kernel/serial.js';
 import { EVERYTHING } from '../../../../../src/storage/copy.js';
 import { MemoryStore } from '../../../../../src/storage/memory.js';
 import type { Op, Store } from '../../../../../src/storage/store.js';
@@ -47,7 +47,7 @@ const steady = (flushes: number, from = 40, to = 20) =>
 
 const expire = (store: Store, now = NOW, retention = RETENTION, atOnce = 4) => {
   const ledger = new Ledger(store);
-  const expirer = new Expirer({ store, ledger, turns: new Serial(), pause: nothing });
+  const expirer = new Expirer({ store, ledger, turns: new SerialByKey(), pause: nothing });
   return expireHub({ store, ledger, expirer, pause: nothing, atOnce }, HUB, retention, now);
 };
 const merge = (store: Store) => mergeHub({ store, steps: STEPS, merger: new Merger({ store }, STEPS) }, HUB);
@@ -111,7 +111,7 @@ describe(`readings that expire (seed ${testSeed})`, () => {
     await add(log);
     const known = await telemetry.ledger.of(HUB);
     const { ledger } = telemetry;
-    const expirer = new Expirer({ store, ledger, turns: new Serial(), pause: nothing });
+    const expirer = new Expirer({ store, ledger, turns: new SerialByKey(), pause: nothing });
     await expireHub({ store, ledger, expirer, pause: nothing }, HUB, RETENTION, NOW);
     expect(known.look(log.id).expired.toProto()).to.deep.equal([{ first: 0, count: 4 }]);
   });
@@ -283,7 +283,7 @@ describe(`readings that expire (seed ${testSeed})`, () => {
     await add(log);
     const expected = await sums(store);
     const ledger = new Ledger(store);
-    const expirer = new Expirer({ store, ledger, turns: new Serial(), pause: nothing });
+    const expirer = new Expirer({ store, ledger, turns: new SerialByKey(), pause: nothing });
     let done = false;
     const expiring = expireHub({ store, ledger, expirer, pause: nothing }, HUB, RETENTION, NOW).then(() => {
       done = true;
@@ -304,7 +304,7 @@ describe(`readings that expire (seed ${testSeed})`, () => {
     const log = steady(12, 40, 35);
     await add(log);
     const expected = await sums(store);
-    const turns = new Serial();
+    const turns = new SerialByKey();
     const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
     const ledger = new Ledger(store);
     const expirer = new Expirer({ store, ledger, turns, pause });

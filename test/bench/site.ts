@@ -149,14 +149,16 @@ export class Site implements Stoppable {
     return this.#client;
   }
 
-  /** Likewise, with a connection of its own, and perhaps another token; closed by whoever asked for it. */
-  async anotherClient(token?: string): Promise<MeshClient> {
+  /** Likewise, with a connection of its own; closed by whoever asked for it. */
+  async anotherClient(): Promise<MeshClient> {
+    return connect(await this.access());
+  }
+
+  /** How an operator reaches the cloud. */
+  async access(): Promise<{ readonly cloud: string; readonly ca: string; readonly token: string }> {
     const { caBundle, operatorToken } = cloudPaths(this.#here(this.plan.cloud));
-    return connect({
-      cloud: `127.0.0.1:${this.plan.ports.cloud}`,
-      ca: await readFile(caBundle, 'utf8'),
-      token: token ?? (await readFile(operatorToken, 'utf8')),
-    });
+    const [ca, token] = await Promise.all([readFile(caBundle, 'utf8'), readFile(operatorToken, 'utf8')]);
+    return { cloud: `127.0.0.1:${this.plan.ports.cloud}`, ca, token };
   }
 
   get store(): string {

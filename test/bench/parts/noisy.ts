@@ -1,13 +1,14 @@
 // What customers notice of another one that does a hundred times as much: how long their readings take to be stored, and
 // their questions to be answered, alone, beside its readings, and beside readings and calls as many as it may make.
 import { Caller } from '../../../gen/occmesh/access/v1/access.js';
-import type { MeshClient } from '../../../src/client/index.js';
 import { type Clock, sleep } from '../../../src/kernel/clock.js';
 import { type Duration, milliseconds, seconds } from '../../../src/kernel/duration.js';
-import { Scope } from '../../../src/kernel/scope.js';
+import type { Stoppable } from '../../../src/kernel/scope.js';
 import { LatencyWatch } from '../latency.js';
 import { verifyStored } from '../load.js';
 import { type BenchContext, figuresOf, type Part, type Sample, sideBySide } from '../part.js';
+import { Program } from '../program.js';
+import type { CallerAbilities } from '../programs/callers.js';
 import { percentile } from '../report.js';
 import { planSite, Site } from '../site.js';
 
@@ -37,7 +38,7 @@ const SMOKE: Size = {
   noisyHubs: 2,
   noisyEvery: milliseconds(50),
   callers: 2,
-  settling: seconds(0.5),
+  settling: seconds(1.5),
   measuring: seconds(1.5),
 };
 const SENSORS = 20;
@@ -69,7 +70,8 @@ export const noisy: Part = {
       const beside = await step('beside readings');
       const calls = await NoisyCalls.start(site, size.callers, context);
       const both = await step('beside readings and calls');
-      const answered = await calls.stop();
+      const answered = await calls.answered();
+      await calls.stop();
       await loud.quiet();
       await loud.delivered();
       samples.push(
@@ -93,18 +95,24 @@ interface Noticed {
 }
 
 async function measure(site: Site, { settling, measuring }: Size, { clock, signal }: BenchContext): Promise<Noticed> {
-  await sleep(clock, settling, signal);
   const machineIds = site.hubs.map(({ machineId }) => machineId);
   const [machineId = ''] = machineIds;
   const watch = new LatencyWatch(site.client, machineIds, clock);
+  await sleep(clock, settling, signal);
   const questions: number[] = [];
-  const from = clock.now();
-  const until = clock.monotonic() + measuring;
-  while (clock.monotonic() < until) {
+  const ask = async () => {
     const asked = clock.monotonic();
     const { readings } = await site.client.readings.getLatest({ machineId }, { signal });
     if (readings.length === 0) throw new Error('the answer is empty');
     questions.push(clock.monotonic() - asked);
+  };
+  // The first one is not like the others.
+  await ask();
+  questions.length = 0;
+  const from = clock.now();
+  const until = clock.monotonic() + measuring;
+  while (clock.monotonic() < until) {
+    await ask();
     await sleep(clock, ASK_EVERY, signal);
   }
   await watch.stop();
@@ -127,46 +135,33 @@ function figures(at: string, noticed: Noticed, alone?: Noticed): Sample[] {
   ];
 }
 
-/** Services of the noisy customer that ask one question after another, as fast as they are answered. */
-class NoisyCalls {
-  readonly #scope = new Scope();
-  #answered = 0;
-  #failure: Error | undefined;
-
+/** Services of the noisy customer. */
+class NoisyCalls implements Stoppable {
   readonly #began: Duration;
 
-  private constructor(private readonly clock: Clock) {
+  private constructor(
+    private readonly program: Program<CallerAbilities>,
+    private readonly clock: Clock,
+  ) {
     this.#began = clock.monotonic();
   }
 
-  static async start(site: Site, callers: number, { clock }: BenchContext): Promise<NoisyCalls> {
+  static async start(site: Site, count: number, { clock, directory, scope }: BenchContext): Promise<NoisyCalls> {
     const { customerId } = site.plan.neighbour;
-    const { text } = await site.client.tokens.createApiToken({ caller: Caller.CUSTOMER_READER, customerId });
-    const calls = new NoisyCalls(clock);
-    for (let i = 0; i < callers; i++) {
-      const client = await site.anotherClient(text);
-      calls.#scope.defer(() => client.close());
-      calls.#scope.child().run(
-        (signal) => calls.#ask(client, signal),
-        (error) => {
-          calls.#failure = error;
-        },
-      );
-    }
-    return calls;
+    const { text: token } = await site.client.tokens.createApiToken({ caller: Caller.CUSTOMER_READER, customerId });
+    const program = scope.own(
+      new Program<CallerAbilities>({ name: 'callers', logFile: `${directory}/callers.log` }, clock),
+    );
+    await program.ask('start', { to: { ...(await site.access()), token }, count });
+    return new NoisyCalls(program, clock);
   }
 
-  async #ask(client: MeshClient, signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await client.readings.getLatest({ pageSize: 1_000 }, { signal });
-      this.#answered += 1;
-    }
+  /** Of all together, per second. */
+  async answered(): Promise<number> {
+    return ((await this.program.ask('answered', null)) * 1_000) / (this.clock.monotonic() - this.#began);
   }
 
-  /** Resolves with how many were answered in a second. */
-  async stop(): Promise<number> {
-    await this.#scope.stop();
-    if (this.#failure) throw this.#failure;
-    return (this.#answered * 1_000) / (this.clock.monotonic() - this.#began);
+  stop(): Promise<void> {
+    return this.program.stop();
   }
 }

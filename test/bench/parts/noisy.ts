@@ -13,35 +13,34 @@ import { percentile } from '../report.js';
 import { planSite, Site } from '../site.js';
 
 interface Size {
-  /** Of the quiet customer: each measures once in a second. */
-  readonly hubs: number;
-  /** Of the noisy one. */
-  readonly noisyHubs: number;
-  /** Between two flushes of each of its hubs. */
-  readonly noisyEvery: Duration;
+  readonly quiet: Hubs;
+  readonly noisy: Hubs;
   /** Who ask at the same time, one question after another. */
   readonly callers: number;
   readonly settling: Duration;
   readonly measuring: Duration;
 }
 
+/** Each measures all of its sensors once in a second. */
+interface Hubs {
+  readonly count: number;
+  readonly sensors: number;
+}
+
 const FULL: Size = {
-  hubs: 5,
-  noisyHubs: 25,
-  noisyEvery: milliseconds(50),
+  quiet: { count: 5, sensors: 20 },
+  noisy: { count: 100, sensors: 100 },
   callers: 20,
   settling: seconds(3),
   measuring: seconds(20),
 };
 const SMOKE: Size = {
-  hubs: 2,
-  noisyHubs: 2,
-  noisyEvery: milliseconds(50),
+  quiet: { count: 2, sensors: 2 },
+  noisy: { count: 2, sensors: 100 },
   callers: 2,
   settling: seconds(1.5),
   measuring: seconds(1.5),
 };
-const SENSORS = 20;
 const EVERY = seconds(1);
 const ASK_EVERY = milliseconds(50);
 
@@ -51,13 +50,13 @@ export const noisy: Part = {
   run: async (context) => {
     const { smoke, scope, runs, progress, signal } = context;
     const size = smoke ? SMOKE : FULL;
-    const site = await Site.start(await planSite(size.hubs, context, size.noisyHubs), 'run', {}, context);
+    const site = await Site.start(await planSite(size.quiet.count, context, size.noisy.count), 'run', {}, context);
     scope.defer(() => site.remove());
     await Promise.all([site.startConnector(), site.startNeighbour()]);
     const [quiet, loud] = [site.load(site.hubs, 1), site.load(site.neighbours, 1)];
     await Promise.all([quiet.start(site.connectorAddress), loud.start(site.neighbourAddress)]);
     await Promise.all([quiet.connected(), loud.connected()]);
-    await quiet.live(SENSORS, EVERY);
+    await quiet.live(size.quiet.sensors, EVERY);
     const samples: Sample[] = [];
     for (let run = 1; run <= runs; run++) {
       const step = (at: string) => {
@@ -66,7 +65,7 @@ export const noisy: Part = {
         return measure(site, size, context);
       };
       const alone = await step('alone');
-      await loud.live(SENSORS, size.noisyEvery);
+      await loud.live(size.noisy.sensors, EVERY);
       const beside = await step('beside readings');
       const calls = await NoisyCalls.start(site, size.callers, context);
       const both = await step('beside readings and calls');

@@ -88,8 +88,11 @@ export interface AccessOptions {
   readonly authenticate: Authenticate;
   /** Paths of methods whose requests are wiped when the call is over. Default: none. */
   readonly secrets?: ReadonlySet<string>;
-  /** Called when a call has been let in; throws when it is one too many. What it returns is called once, at the end. */
-  readonly enter?: (principal: Principal) => () => void;
+  /**
+   * Called when a call has been let in; resolves when it may begin, rejects when it is one too many. What it resolves with is
+   * called once, at the end.
+   */
+  readonly enter?: (principal: Principal) => Promise<() => void>;
 }
 
 /** Of messages: see limits.ts. */
@@ -151,9 +154,11 @@ export function accessInterceptor(
       start: (begin) =>
         begin({
           onReceiveMetadata: (metadata, pass) => {
-            const entered = admit(options, path, metadata, next, stream.encoding).then((principal) => {
+            const entered = admit(options, path, metadata, next, stream.encoding).then(async (principal) => {
               // Whoever has gone meanwhile takes up no room.
-              if (!ended) leave = options.enter?.(principal) ?? leave;
+              if (ended || !options.enter) return principal;
+              leave = await options.enter(principal);
+              if (ended) leave();
               return principal;
             });
             entered.then(

@@ -166,7 +166,7 @@ describe('access rules', () => {
 
   it('count calls from their beginning to their end, however they end', async () => {
     let [entered, inside, most] = [0, 0, 2];
-    const enter = (principal: Principal) => {
+    const enter = async (principal: Principal) => {
       expect(principal.kind).to.equal('user');
       if (inside >= most) throw new ContractFault('contract.exhausted', 'too many', { retryAfter: seconds(7) });
       entered += 1;

@@ -132,7 +132,7 @@ export class OpenMetricsPort implements Stoppable {
       const view = await this.#view(request);
       this.#endAfter(PATIENCE, request.socket);
       // A scrape is a call, and costs the same budget.
-      leave = this.options.access.enter?.(view.user) ?? leave;
+      leave = (await this.options.access.enter?.(view.user)) ?? leave;
       const { tokenId } = view.user;
       const others = this.#underWay.get(tokenId) ?? 0;
       if (others >= MOST_AT_ONCE) throw new ApiFault('api.exhausted', 'this token is being answered already');

@@ -10,6 +10,7 @@ import { authenticator } from '../../../../src/cloud/authenticate.js';
 import { CallBudgets } from '../../../../src/cloud/call-budgets.js';
 import { OpenMetricsPort } from '../../../../src/cloud/openmetrics/port.js';
 import { OF_A_CUSTOMER } from '../../../../src/cloud/quotas.js';
+import type { Principal } from '../../../../src/contract/access.js';
 import { loadDescriptors } from '../../../../src/contract/descriptors.js';
 import { minutes, seconds } from '../../../../src/kernel/duration.js';
 import { silentLogger } from '../../../../src/kernel/log.js';
@@ -43,7 +44,7 @@ describe('the OpenMetrics port', () => {
       rules: loadDescriptors().accessRules(),
       scopes: loadDescriptors().scopes(),
       authenticate: authenticator({ trust: scraped.cloud.authority.bundle, inventory, clock }),
-      enter: budgets.enter,
+      enter: async (principal: Principal) => budgets.enter(principal),
     };
     port = await OpenMetricsPort.start(
       { host: '127.0.0.1', port: 0, key, cert, ca: authority.ca, access },

@@ -1,0 +1,36 @@
+// Whose call begins next: one of each customer in a turn of the event loop. So whoever asks waits for one call of each
+// other, and not for all that a busy one has asked at the same time; and batches and heartbeats come in between.
+import { RoundRobin } from '../kernel/round-robin.js';
+
+interface Waiting {
+  readonly whose: string;
+  readonly begin: () => void;
+}
+
+export class CallTurns {
+  readonly #line = new RoundRobin<string, Waiting>();
+  /** Of whom a call has begun in this turn. */
+  readonly #served = new Set<string>();
+
+  /** Resolves when it is the turn of the next call of `whose`. */
+  async next(whose: string): Promise<void> {
+    if (this.#served.has(whose)) {
+      await new Promise<void>((begin) => this.#line.push(whose, { whose, begin }));
+    } else this.#serve(whose);
+  }
+
+  #serve(whose: string): void {
+    if (this.#served.size === 0) setImmediate(() => this.#nextTurn());
+    this.#served.add(whose);
+  }
+
+  #nextTurn(): void {
+    this.#served.clear();
+    for (let left = this.#line.parties; left > 0; left--) {
+      const next = this.#line.shift();
+      if (!next) return;
+      this.#serve(next.whose);
+      next.begin();
+    }
+  }
+}

@@ -10,8 +10,12 @@ import { type Budget, OF_A_CUSTOMER, OF_ONE_WHO_SEES_ALL } from './quotas.js';
 interface Account {
   readonly bucket: TokenBucket;
   atOnce: number;
+  /** When the last one that was refused was told to come back, monotonic. */
+  toldUntil: number;
 }
 
+/** Whoever asks much more than it may is not told to stay away for longer. */
+const LATEST = seconds(5);
 /** Where there are so many, those at rest are forgotten. */
 const TIDIED_FROM = 1_000;
 
@@ -35,8 +39,12 @@ export class CallBudgets {
     }
     const wait = account.bucket.wait();
     if (wait > 0) {
+      // Each at a moment of its own: those who heed it are not refused again.
+      const now = this.clock.monotonic();
+      account.toldUntil = Math.max(now + wait, account.toldUntil + 1_000 / budget.perSecond);
+      const retryAfter = milliseconds(Math.min(LATEST, Math.ceil(account.toldUntil - now)));
       throw new ContractFault('contract.exhausted', `there are more than ${budget.perSecond} calls per second`, {
-        retryAfter: milliseconds(Math.ceil(wait)),
+        retryAfter,
         advice: 'Ask for more in one call, or less often.',
       });
     }
@@ -51,7 +59,7 @@ export class CallBudgets {
     const known = this.#accounts.get(name);
     if (known) return known;
     if (this.#accounts.size >= this.#tidiedAt) this.#tidy();
-    const account = { bucket: new TokenBucket(budget, this.clock), atOnce: 0 };
+    const account = { bucket: new TokenBucket(budget, this.clock), atOnce: 0, toldUntil: 0 };
     this.#accounts.set(name, account);
     return account;
   }

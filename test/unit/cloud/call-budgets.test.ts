@@ -5,7 +5,7 @@ import { CallBudgets } from '../../../src/cloud/call-budgets.js';
 import { OF_A_CUSTOMER, OF_ONE_WHO_SEES_ALL } from '../../../src/cloud/quotas.js';
 import type { Principal } from '../../../src/contract/access.js';
 import { ContractFault } from '../../../src/contract/fault.js';
-import { seconds } from '../../../src/kernel/duration.js';
+import { milliseconds, seconds } from '../../../src/kernel/duration.js';
 import { FakeClock } from '../../support/fake-clock.js';
 
 const reader = (customerId: string, tokenId = 'r'): Principal => ({
@@ -41,11 +41,25 @@ describe('cloud: budgets of calls', () => {
     expect(used(reader('a'))).to.equal(OF_A_CUSTOMER.burst);
     const fault = tried(reader('a', 'another token'));
     expect(fault?.code).to.equal('contract.exhausted');
-    expect(fault?.retryAfter).to.equal(1_000 / OF_A_CUSTOMER.perSecond);
+    expect(fault?.retryAfter, 'after the one before it').to.equal(2_000 / OF_A_CUSTOMER.perSecond);
     expect(tried(reader('b'))).to.equal(undefined);
     await clock.advance(seconds(1));
     expect(used(reader('a'))).to.equal(OF_A_CUSTOMER.perSecond);
     expect(used(reader('b')), 'the control: b has all but one').to.equal(OF_A_CUSTOMER.burst);
+  });
+
+  it('tell each one that is refused another moment, so that all who heed it are let in', async () => {
+    used(reader('a'));
+    const told = Array.from({ length: 30 }, () => tried(reader('a'))?.retryAfter ?? 0);
+    let now = 0;
+    for (const [i, at] of told.entries()) {
+      expect(at, `number ${i}`).to.be.greaterThan(now);
+      await clock.advance(milliseconds(at - now));
+      now = at;
+      expect(tried(reader('a')), `number ${i}`).to.equal(undefined);
+    }
+    for (let i = 0; i < 10_000; i++) tried(reader('a'));
+    expect(tried(reader('a'))?.retryAfter).to.equal(5_000);
   });
 
   it('give those who see all customers one for each token', () => {

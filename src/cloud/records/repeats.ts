@@ -12,7 +12,18 @@ export interface Repeatable {
 
 const requests = new AsyncLocalStorage<Repeatable>();
 
+let underWay = 0;
+
 /** Every change in `run` is one of this request. */
-export const within = <R>(request: Repeatable, run: () => R): R => requests.run(request, run);
+export async function within<R>(request: Repeatable, run: () => Promise<R>): Promise<R> {
+  underWay += 1;
+  try {
+    return await requests.run(request, run);
+  } finally {
+    underWay -= 1;
+    // While it is in use, every promise of the process costs more, those of batches, too (Node 20: by async_hooks).
+    if (underWay === 0) requests.disable();
+  }
+}
 
 export const currentRequest = (): Repeatable | undefined => requests.getStore();

@@ -93,16 +93,16 @@ check-breaking: node_modules/.installed ## The contracts break no client of any 
 ## Test it
 
 MOCHA := $(BIN)/mocha
-# Files of mesh tests side by side: they mostly wait. MESH_TRIES=n in the environment: see test/mesh/run.sh.
-MESH_JOBS ?= 2
+# So many files side by side. MESH_TRIES=n in the environment: see test/mesh/run.sh.
+JOBS ?= 2
 .PHONY: test test-unit test-contract test-mesh test-interop test-matrix coverage
 test: test-unit test-contract test-mesh ## All tests that need nothing but npm
 test-unit: node_modules/.installed ## Single parts, virtual time
-	$(MOCHA) 'test/unit/**/*.test.ts'
+	$(MOCHA) --parallel --jobs $(JOBS) 'test/unit/**/*.test.ts'
 test-contract: node_modules/.installed ## The contracts: wire bytes, access rules, storage suite
-	$(MOCHA) 'test/contract/**/*.test.ts'
+	$(MOCHA) --parallel --jobs $(JOBS) 'test/contract/**/*.test.ts'
 test-mesh: dist/.built ## Real processes, real TLS, real multicast on loopback
-	@ls test/mesh/*.test.ts | xargs -P $(MESH_JOBS) -n 1 test/mesh/run.sh
+	@ls test/mesh/*.test.ts | xargs -P $(JOBS) -n 1 test/mesh/run.sh
 test-interop: dist/.built ## Against other people's programs (Debian's; missing ones are skipped, in CI they fail)
 	$(MOCHA) --timeout 120000 'test/interop/**/*.test.ts'
 test-matrix: node_modules/.installed ## make test on Node 20, 22 and 24

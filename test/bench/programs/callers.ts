@@ -19,7 +19,7 @@ async function ask({ to }: Callers, signal: AbortSignal): Promise<void> {
   await using client = connect(to);
   while (!signal.aborted) {
     try {
-      await client.readings.getLatest({ pageSize: 1_000 }, { signal });
+      await client.readings.getLatest({}, { signal });
       answered += 1;
     } catch (thrown) {
       // It asks for more than it may, and goes on asking.

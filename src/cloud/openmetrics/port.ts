@@ -2,19 +2,19 @@
 // may read them (`authorization: Bearer …`), of one customer with `?customer=ID`. A text is made and sent piece by piece:
 // it takes no more memory however long it is, and between pieces everybody else has a turn.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import type { Socket } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
 import { createGzip } from 'node:zlib';
 import { status as Status } from '@grpc/grpc-js';
 import { ReadingServiceService } from '../../../gen/occmesh/readings/v1/readings.js';
-import { type AccessOptions, bearerIn, permitted } from '../../contract/access.js';
+import { type AccessOptions, bearerIn, type Principal, permitted } from '../../contract/access.js';
 import { ApiFault } from '../../contract/fault.js';
 import { Oddities } from '../../contract/oddities.js';
 import { StatusTranslator } from '../../contract/status.js';
 import { type CertificateOptions, peerOf, TlsPort } from '../../contract/tls-port.js';
-import { defined } from '../../kernel/defined.js';
 import type { Timer } from '../../kernel/clock.js';
+import { defined } from '../../kernel/defined.js';
 import { type Duration, seconds } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
@@ -129,10 +129,11 @@ export class OpenMetricsPort implements Stoppable {
     };
     let leave: () => void = () => undefined;
     try {
-      const view = await this.#view(request);
-      this.#endAfter(PATIENCE, request.socket);
       // A scrape is a call, and costs the same budget.
-      leave = this.options.access.enter?.(view.user) ?? leave;
+      const view = await this.#view(request, (principal) => {
+        leave = this.options.access.enter?.(principal) ?? leave;
+      });
+      this.#endAfter(PATIENCE, request.socket);
       const { tokenId } = view.user;
       const others = this.#underWay.get(tokenId) ?? 0;
       if (others >= MOST_AT_ONCE) throw new ApiFault('api.exhausted', 'this token is being answered already');
@@ -162,11 +163,11 @@ export class OpenMetricsPort implements Stoppable {
     this.#impatience.set(socket, timer);
   }
 
-  async #view(request: IncomingMessage): Promise<View> {
+  async #view(request: IncomingMessage, enter: (principal: Principal) => void): Promise<View> {
     const { authorization } = request.headers;
     const bearer = bearerIn(authorization === undefined ? [] : [authorization]);
     const credentials = { path: RULE, peer: peerOf(request.socket), ...defined({ bearer }) };
-    return View.of(this.modules.inventory, await permitted(this.options.access, credentials));
+    return View.of(this.modules.inventory, await permitted(this.options.access, credentials, enter));
   }
 }
 

@@ -58,7 +58,7 @@ export const protobufFileName = "occmesh/inventory/v1/inventory.proto";
  * what it has changed, as it was then. So whoever has got no answer asks again with the same id. NOT_FOUND then says that
  * what the request is about has been removed since; INVALID_ARGUMENT (REQUEST_ID_REUSED) that the id was used for another
  * request. What failed may be tried again with the same id. Ids are remembered for 24 hours, the newest 10,000 of a
- * customer and of the operators.
+ * customer and of the operators, and of those as many as fit into 16 MiB with what they changed.
  */
 
 /** How a machine is. */

@@ -89,8 +89,9 @@ export interface AccessOptions {
   /** Paths of methods whose requests are wiped when the call is over. Default: none. */
   readonly secrets?: ReadonlySet<string>;
   /**
-   * Called when a call has been let in; resolves when it may begin, rejects when it is one too many. What it resolves with is
-   * called once, at the end.
+   * Called when it is known who calls, before it is looked at what they may: whoever asks for what is not for them pays for
+   * that, too. Resolves when the call may begin, rejects when it is one too many. What it resolves with is called once, at the
+   * end.
    */
   readonly enter?: (principal: Principal) => Promise<() => void>;
 }
@@ -115,6 +116,7 @@ export function accessInterceptor(
     const { path } = method;
     const stream = modules.streamOfNewCall();
     const refuse = (cause: string, thrown: unknown) => {
+      end();
       modules.onRefused({ peer: next.getPeer(), path, cause });
       next.sendStatus(modules.translator.toStatus(thrown));
     };
@@ -154,14 +156,14 @@ export function accessInterceptor(
       start: (begin) =>
         begin({
           onReceiveMetadata: (metadata, pass) => {
-            const entered = admit(options, path, metadata, next, stream.encoding).then(async (principal) => {
+            const enter = async (principal: Principal) => {
               // Whoever has gone meanwhile takes up no room.
-              if (ended || !options.enter) return principal;
-              leave = await options.enter(principal);
-              if (ended) leave();
-              return principal;
-            });
-            entered.then(
+              if (ended || !options.enter) return;
+              const left = await options.enter(principal);
+              if (ended) left();
+              else leave = left;
+            };
+            admit(options, path, metadata, next, stream.encoding, enter).then(
               (principal) => {
                 admitted.set(metadata, { principal, peer: next.getPeer(), stream });
                 pass(metadata);
@@ -207,6 +209,7 @@ async function admit(
   metadata: Metadata,
   call: ServerInterceptingCallInterface,
   encoding: string | undefined,
+  enter: Enter,
 ): Promise<Principal> {
   // 2 KiB of it may be 2 MiB, before anything of it can be looked at. Nobody here compresses whole messages.
   if (encoding !== undefined && encoding !== 'identity') {
@@ -222,19 +225,24 @@ async function admit(
   if (allowed.includes(Caller.ANYONE)) return ANONYMOUS;
   const certificate = certificateOf(call);
   const bearer = bearerIn(metadata.get('authorization'));
-  return permitted(options, { path, peer: call.getPeer(), ...defined({ certificate, bearer }) });
+  return permitted(options, { path, peer: call.getPeer(), ...defined({ certificate, bearer }) }, enter);
 }
+
+/** Told who is calling as soon as that is known; rejects when it is one call too many. */
+type Enter = (principal: Principal) => Promise<void>;
 
 /** Who is calling, if the rule of the method lets them: also of what is served under its rule besides gRPC. */
 export async function permitted(
   options: Pick<AccessOptions, 'rules' | 'scopes' | 'authenticate'>,
   credentials: CallCredentials,
+  enter: Enter,
 ): Promise<Principal> {
   const { path } = credentials;
   const allowed = options.rules.get(path) ?? [];
   const principal = await options.authenticate(credentials);
   const caller = callerOf(principal);
   if (caller === undefined) throw missingCredential(allowed);
+  await enter(principal);
   const scope = options.scopes?.get(path);
   if (caller === Caller.SERVICE ? scope === undefined : !allowed.includes(caller)) {
     throw new ContractFault('contract.denied', `${path} is not for ${nameOf(caller)}`, { permanent: true });

@@ -221,6 +221,34 @@ describe('access rules', () => {
     await until(() => inside === 0, 'the call that was given up counts no more');
   });
 
+  it('count calls that are for others, and let go of them at once', async () => {
+    const left: string[] = [];
+    let [inside, most] = [0, 1];
+    const enter = async (principal: Principal) => {
+      if (inside >= most) throw new ContractFault('contract.exhausted', 'too many');
+      inside += 1;
+      return () => {
+        inside -= 1;
+        left.push(principal.kind);
+      };
+    };
+    await using edge = await Edge.make({ access: { enter } });
+    edge.listener.add(LinkServiceService, { link: async () => undefined });
+    await edge.listener.start();
+    const channel = edge.channel();
+    const denied = async (token: string) => {
+      const stream = channel.byteStream(LinkServiceService.link, { metadata: bearer(token) });
+      return (await faultOf(stream.forEach((_) => {}))).code;
+    };
+    expect(await denied('Bearer reader')).to.equal('contract.denied');
+    expect(await denied('Bearer reader')).to.equal('contract.denied');
+    expect([inside, left]).to.deep.equal([0, ['user', 'user']]);
+    most = 0;
+    expect(await denied('Bearer reader')).to.equal('contract.exhausted');
+    expect(await denied('Bearer stolen'), 'nobody pays for strangers').to.equal('contract.unauthenticated');
+    expect([inside, left.length]).to.deep.equal([0, 2]);
+  });
+
   it('tell tokens from one another', async () => {
     await using edge = await linkEdge();
     const channel = edge.channel();

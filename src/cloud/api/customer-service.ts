@@ -33,9 +33,14 @@ export class CustomerService {
   };
 
   readonly updateCustomer = async (request: UpdateCustomerRequest, call: Call): Promise<Customer> => {
-    const { id } = View.of(this.inventory, call.principal).customer('id', request.id);
+    const view = View.of(this.inventory, call.principal);
+    const { id, name: oldName } = view.customer('id', request.id);
     const { name, directAllowed, fallbackAfterMs, rawRetentionMs, summaryRetentionMs } = request;
     if (name !== undefined) requireName('name', name);
+    // Whether another customer has it already is not for them to know.
+    if (name !== undefined && name !== oldName && !view.seesAll) {
+      throw new ApiFault('api.denied', 'only who sees all customers names them');
+    }
     if (fallbackAfterMs !== undefined) requireRange('fallback_after_ms', fallbackAfterMs, 1_000, 86_400_000);
     if (rawRetentionMs !== undefined) requireRetention('raw_retention_ms', rawRetentionMs);
     if (summaryRetentionMs !== undefined) requireRetention('summary_retention_ms', summaryRetentionMs);

@@ -1,14 +1,13 @@
 // readings.v1.ReadingService.WatchReadings: readings as they are stored, each encoded once, however many watch.
 import { type WatchReadingsRequest, WatchReadingsResponse } from '../../../gen/occmesh/readings/v1/readings.js';
 import { ApiFault } from '../../contract/fault.js';
-import { invalid } from '../../contract/status.js';
 import { uuidBytes, uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
 import type { Random } from '../../kernel/random.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { Watchers, WatchFilter } from '../telemetry/watch.js';
 import { MessageFiller } from './message-filler.js';
-import { keyOfToken, tokenOf } from './paging.js';
+import { Positions } from './positions.js';
 import { EncodedReadings } from './reading-message.js';
 import { seriesNamed } from './series.js';
 import { type Call, View } from './tenancy.js';
@@ -24,11 +23,10 @@ export interface ReadingWatchModules {
 
 export class ReadingWatch {
   readonly #encoded = new EncodedReadings();
-  /** Positions of another start of the cloud mean nothing. */
-  readonly #start: string;
+  readonly #positions: Positions;
 
   constructor(private readonly modules: ReadingWatchModules) {
-    this.#start = modules.random.bytes(6).toString('hex');
+    this.#positions = new Positions(modules);
   }
 
   /** Serialised WatchReadingsResponses. */
@@ -38,7 +36,7 @@ export class ReadingWatch {
     const { watchers } = this.modules;
     const after = this.#placeOf(request.afterPosition);
     const from = after?.stored ?? watchers.position;
-    yield message([], this.#tokenAt(from), after?.missedSinceMs);
+    yield message([], this.#positions.seal(from), after?.missedSinceMs);
     const filler = new MessageFiller<Uint8Array>((part) => part.length);
     for await (const watched of watchers.watch(filter, call.signal, from)) {
       if (watched === 'overrun') {
@@ -52,24 +50,19 @@ export class ReadingWatch {
         if (full) yield message(full);
       }
       const rest = filler.take() ?? [];
-      const position = watched.position === undefined ? undefined : this.#tokenAt(watched.position);
+      const position = watched.position === undefined ? undefined : this.#positions.seal(watched.position);
       if (rest.length > 0 || position) yield message(rest, position);
     }
   }
 
-  #tokenAt(stored: number): string {
-    return tokenOf(`${this.#start}/${stored}/${this.modules.clock.now()}`);
-  }
-
   /** Undefined for what comes from now on. Faults: api.invalid. */
   #placeOf(token: string): { readonly stored: number; readonly missedSinceMs?: number } | undefined {
-    const key = keyOfToken(token, 'after_position');
-    if (key === undefined) return undefined;
-    const [, start, stored, atMs] = /^([0-9a-f]{12})\/(\d{1,15})\/(\d{1,15})$/.exec(key) ?? [];
-    if (start === undefined) throw invalid('after_position', 'is not a position of this service');
+    const place = this.#positions.open(token);
+    if (!place) return undefined;
     const { watchers } = this.modules;
-    if (start === this.#start && watchers.remembers(Number(stored))) return { stored: Number(stored) };
-    return { stored: watchers.position, missedSinceMs: Number(atMs) };
+    const { stored, atMs } = place;
+    if (stored !== undefined && watchers.remembers(stored)) return { stored };
+    return { stored: watchers.position, missedSinceMs: atMs };
   }
 }
 

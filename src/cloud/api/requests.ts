@@ -15,8 +15,14 @@ import { customerKey, TABLES, tableKey } from '../tables.js';
 
 const KEPT = days(1);
 /** Of one customer, and of operators: beyond that the oldest are forgotten sooner. */
-const MOST_KEPT = 10_000;
+const MOST_KEPT: MostKept = { records: 10_000, bytes: 16 * 1024 * 1024 };
 const MAX_ID = 64;
+
+export interface MostKept {
+  readonly records: number;
+  /** In the store, with their keys. */
+  readonly bytes: number;
+}
 
 interface RequestRecord {
   readonly v: 1;
@@ -26,7 +32,39 @@ interface RequestRecord {
   readonly result?: unknown;
 }
 
-type Remembered = Map<string, { readonly key: Buffer; readonly atMs: number }>;
+interface Kept {
+  readonly key: Buffer;
+  readonly atMs: number;
+  readonly bytes: number;
+}
+
+/** What is remembered of one customer, oldest first. */
+class Remembered {
+  readonly #all = new Map<string, Kept>();
+  #bytes = 0;
+
+  add(one: Kept): void {
+    const name = one.key.toString('hex');
+    this.#forget(name);
+    this.#all.set(name, one);
+    this.#bytes += one.bytes;
+  }
+
+  /** Forgets what is from before `sinceMs`, and the oldest of what is too much, but not the newest: their keys. */
+  *forget(sinceMs: number, most: MostKept): Generator<Buffer> {
+    for (const [name, { key, atMs }] of this.#all) {
+      const tooMuch = this.#all.size > most.records || this.#bytes > most.bytes;
+      if (this.#all.size === 1 || (atMs >= sinceMs && !tooMuch)) return;
+      this.#forget(name);
+      yield key;
+    }
+  }
+
+  #forget(name: string): void {
+    this.#bytes -= this.#all.get(name)?.bytes ?? 0;
+    this.#all.delete(name);
+  }
+}
 
 export interface RequestsModules {
   readonly store: Store;
@@ -38,18 +76,18 @@ export interface RequestsModules {
 type Repeated = object & { readonly requestId: string };
 
 export class Requests {
-  /** By prefix of their keys (a customer's, or the operators'), oldest first. */
+  /** By prefix of their keys: a customer's, or the operators'. */
   readonly #remembered = new Map<string, Remembered>();
   readonly #running = new Map<string, Promise<void>>();
 
   private constructor(
     private readonly modules: RequestsModules,
-    private readonly mostKept: number,
+    private readonly most: MostKept,
   ) {}
 
   /** Finds out what is remembered. Faults: storage.*. */
-  static async open(modules: RequestsModules, scope: Scope, mostKept = MOST_KEPT): Promise<Requests> {
-    const requests = new Requests(modules, mostKept);
+  static async open(modules: RequestsModules, scope: Scope, most = MOST_KEPT): Promise<Requests> {
+    const requests = new Requests(modules, most);
     scope.defer(modules.store.onReset(() => requests.#load()));
     await requests.#load();
     return requests;
@@ -60,11 +98,13 @@ export class Requests {
     for (const customerId of [undefined, ...this.modules.customers()]) {
       const from = tableKey(customerKey(customerId), 'request');
       const until = Buffer.concat([from.subarray(0, -1), Buffer.of(TABLES.request + 1)]);
-      const found: { key: Buffer; atMs: number }[] = [];
+      const found: Kept[] = [];
       for await (const { key, value } of this.modules.store.entries({ from, until }))
-        found.push({ key, atMs: recordOf(value).atMs });
+        found.push({ key, atMs: recordOf(value).atMs, bytes: key.length + value.length });
       found.sort((a, b) => a.atMs - b.atMs);
-      this.#remembered.set(from.toString('hex'), new Map(found.map((one) => [one.key.toString('hex'), one])));
+      const remembered = new Remembered();
+      for (const one of found) remembered.add(one);
+      this.#remembered.set(from.toString('hex'), remembered);
     }
   }
 
@@ -115,16 +155,12 @@ export class Requests {
   /** What writes this down, and removes what need not be known any more. */
   #keep(prefix: Buffer, key: Buffer, record: RequestRecord): Op[] {
     const group = prefix.toString('hex');
-    const remembered: Remembered = this.#remembered.get(group) ?? new Map();
+    const remembered = this.#remembered.get(group) ?? new Remembered();
     this.#remembered.set(group, remembered);
-    remembered.set(key.toString('hex'), { key, atMs: record.atMs });
-    const gone: Op[] = [];
-    for (const [name, old] of remembered) {
-      if (old.atMs >= record.atMs - KEPT && remembered.size <= this.mostKept) break;
-      remembered.delete(name);
-      gone.push({ del: old.key });
-    }
-    return [...gone, { put: key, value: Buffer.from(JSON.stringify(record)) }];
+    const value = Buffer.from(JSON.stringify(record));
+    remembered.add({ key, atMs: record.atMs, bytes: key.length + value.length });
+    const gone = [...remembered.forget(record.atMs - KEPT, this.most)];
+    return [...gone.map((del) => ({ del })), { put: key, value }];
   }
 }
 

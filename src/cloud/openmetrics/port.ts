@@ -8,7 +8,7 @@ import type { TLSSocket } from 'node:tls';
 import { createGzip } from 'node:zlib';
 import { status as Status } from '@grpc/grpc-js';
 import { ReadingServiceService } from '../../../gen/occmesh/readings/v1/readings.js';
-import { type AccessOptions, bearerIn, permitted } from '../../contract/access.js';
+import { type AccessOptions, bearerIn, type Principal, permitted } from '../../contract/access.js';
 import { ApiFault } from '../../contract/fault.js';
 import { Oddities } from '../../contract/oddities.js';
 import { StatusTranslator } from '../../contract/status.js';
@@ -129,10 +129,11 @@ export class OpenMetricsPort implements Stoppable {
     };
     let leave: () => void = () => undefined;
     try {
-      const view = await this.#view(request);
-      this.#endAfter(PATIENCE, request.socket);
       // A scrape is a call, and costs the same budget.
-      leave = (await this.options.access.enter?.(view.user)) ?? leave;
+      const view = await this.#view(request, async (principal) => {
+        leave = (await this.options.access.enter?.(principal)) ?? leave;
+      });
+      this.#endAfter(PATIENCE, request.socket);
       const { tokenId } = view.user;
       const others = this.#underWay.get(tokenId) ?? 0;
       if (others >= MOST_AT_ONCE) throw new ApiFault('api.exhausted', 'this token is being answered already');
@@ -162,11 +163,11 @@ export class OpenMetricsPort implements Stoppable {
     this.#impatience.set(socket, timer);
   }
 
-  async #view(request: IncomingMessage): Promise<View> {
+  async #view(request: IncomingMessage, enter: (principal: Principal) => Promise<void>): Promise<View> {
     const { authorization } = request.headers;
     const bearer = bearerIn(authorization === undefined ? [] : [authorization]);
     const credentials = { path: RULE, peer: peerOf(request.socket), ...defined({ bearer }) };
-    return View.of(this.modules.inventory, await permitted(this.options.access, credentials));
+    return View.of(this.modules.inventory, await permitted(this.options.access, credentials, enter));
   }
 }
 

@@ -41,12 +41,30 @@ export class RecentBatches {
     this.#stored += 1;
   }
 
-  /** Number `from` (the first ever is 0) and those after it, `most` of them; undefined when not all of them are known any more. */
-  read(from: number, most: number): RecentBatch[] | undefined {
-    const known = Number.isSafeInteger(from) && from >= Math.max(0, this.#stored - this.most) && from <= this.#stored;
-    if (!known) return undefined;
+  /** Whether number `from` (the first ever is 0) and all after it are known. */
+  knows(from: number): boolean {
+    return Number.isSafeInteger(from) && from >= Math.max(0, this.#stored - this.most) && from <= this.#stored;
+  }
+
+  /**
+   * Of number `from` and those after it, `most` of them, those of one customer, or all; undefined when not all of them are
+   * known any more. Whoever asks pays little for what others store.
+   */
+  read(from: number, most: number, customer?: Buffer): RecentBatch[] | undefined {
+    if (!this.knows(from)) return undefined;
     const end = Math.min(this.#stored, from + most);
-    return Array.from({ length: end - from }, (_, i) => this.#read(this.#at(from + i)));
+    const found: RecentBatch[] = [];
+    for (let n = from; n < end; n++) {
+      const at = this.#at(n);
+      if (!customer || this.#isOf(customer, at)) found.push(this.#read(at));
+    }
+    return found;
+  }
+
+  /** Almost always the last byte of an id tells it from another: it is random. */
+  #isOf(customer: Buffer, at: number): boolean {
+    const last = ID - 1;
+    return this.#slots[at + last] === customer[last] && this.#slots.compare(customer, 0, ID, at, at + ID) === 0;
   }
 
   #read(at: number): RecentBatch {

@@ -129,7 +129,7 @@ export class Watchers {
 
   /** Whether what was stored since that position can still be told. */
   remembers(position: number): boolean {
-    return this.#recent.read(position, 0) !== undefined;
+    return this.#recent.knows(position);
   }
 
   /**
@@ -142,15 +142,21 @@ export class Watchers {
     this.#all.add(watcher);
     try {
       for (let at = after; at < begin; ) {
-        const batches = this.#recent.read(at, Math.min(REPLAYED_AT_ONCE, begin - at));
+        const end = Math.min(at + REPLAYED_AT_ONCE, begin);
+        const batches = this.#recent.read(at, end - at, filter.customer);
         if (!batches) yield 'overrun';
         if (!batches) return;
+        let told = false;
         for await (const readings of this.#replay(watcher, batches)) {
           if (signal.aborted) return;
+          told = true;
           yield { readings };
         }
-        at += batches.length;
-        yield { readings: [], position: at };
+        at = end;
+        // Only where it helps: how many there are would tell what others store.
+        if (told || at === begin) yield { readings: [], position: at };
+        await turn();
+        if (signal.aborted) return;
       }
       for (;;) {
         const next = await watcher.next(signal);

@@ -46,6 +46,7 @@ export const protobufFileName = "occmesh/inventory/v1/inventory.proto";
  * them carry google.rpc.ErrorInfo; INVALID_ARGUMENT google.rpc.BadRequest, too. All who belong to a customer together may
  * make 500 calls in a row, then 100 per second, and have 200 calls and streams at once; each token of those who see all
  * customers ten times the calls and 1,000 at once. Beyond that any RPC is RESOURCE_EXHAUSTED with google.rpc.RetryInfo.
+ * What is PERMISSION_DENIED counts, too.
  * A customer has at most 1,000 tokens, those that have ended give way to new ones, and 20,000 machines, those that were
  * retired among them.
  * Lists are paginated: page_size 1 to 1,000 (default 200), page_token from the answer before. It is good for the same list
@@ -57,7 +58,7 @@ export const protobufFileName = "occmesh/inventory/v1/inventory.proto";
  * what it has changed, as it was then. So whoever has got no answer asks again with the same id. NOT_FOUND then says that
  * what the request is about has been removed since; INVALID_ARGUMENT (REQUEST_ID_REUSED) that the id was used for another
  * request. What failed may be tried again with the same id. Ids are remembered for 24 hours, the newest 10,000 of a
- * customer and of the operators.
+ * customer and of the operators, and of those as many as fit into 16 MiB with what they changed.
  */
 
 /** How a machine is. */
@@ -317,7 +318,7 @@ export interface ListCustomersResponse {
 export interface UpdateCustomerRequest {
   /** Which. */
   id: string;
-  /** New display name. */
+  /** New display name. PERMISSION_DENIED for those who belong to the customer, unless it is the old one. */
   name?:
     | string
     | undefined;
@@ -5855,7 +5856,10 @@ export const CustomerServiceService = {
       Buffer.from(ListCustomersResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListCustomersResponse => ListCustomersResponse.decode(value),
   },
-  /** Changes the policy of a customer. Retry: safe. */
+  /**
+   * Changes the policy of a customer; its name only for operators, and services of all customers: that one is taken tells
+   * of others. Retry: safe.
+   */
   updateCustomer: {
     path: "/occmesh.inventory.v1.CustomerService/UpdateCustomer" as const,
     requestStream: false as const,
@@ -5873,7 +5877,10 @@ export interface CustomerServiceServer extends UntypedServiceImplementation {
   createCustomer: handleUnaryCall<CreateCustomerRequest, Customer>;
   /** All customers that the caller may see. Retry: safe. */
   listCustomers: handleUnaryCall<ListCustomersRequest, ListCustomersResponse>;
-  /** Changes the policy of a customer. Retry: safe. */
+  /**
+   * Changes the policy of a customer; its name only for operators, and services of all customers: that one is taken tells
+   * of others. Retry: safe.
+   */
   updateCustomer: handleUnaryCall<UpdateCustomerRequest, Customer>;
 }
 
@@ -5910,7 +5917,10 @@ export interface CustomerServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListCustomersResponse) => void,
   ): ClientUnaryCall;
-  /** Changes the policy of a customer. Retry: safe. */
+  /**
+   * Changes the policy of a customer; its name only for operators, and services of all customers: that one is taken tells
+   * of others. Retry: safe.
+   */
   updateCustomer(
     request: UpdateCustomerRequest,
     callback: (error: ServiceError | null, response: Customer) => void,

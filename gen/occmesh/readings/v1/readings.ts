@@ -3003,7 +3003,8 @@ export const ReadingServiceService = {
    * stored after the position that was asked for, hub by hub, then the next ones. A consumer that falls 10,000 readings
    * behind is ended with RESOURCE_EXHAUSTED. Retry: with the last position that came: nothing is left out, and nothing comes
    * twice but what had come without a position after it. About the last 65,000 batches of all hubs can be told again, and
-   * none from before a restart of the cloud; missed_since_ms says when that is not enough.
+   * none from before a restart of the cloud; missed_since_ms says when that is not enough. Positions are opaque, at most 200
+   * characters, and no two are the same.
    */
   watchReadings: {
     path: "/occmesh.readings.v1.ReadingService/WatchReadings" as const,
@@ -3055,7 +3056,8 @@ export interface ReadingServiceServer extends UntypedServiceImplementation {
    * stored after the position that was asked for, hub by hub, then the next ones. A consumer that falls 10,000 readings
    * behind is ended with RESOURCE_EXHAUSTED. Retry: with the last position that came: nothing is left out, and nothing comes
    * twice but what had come without a position after it. About the last 65,000 batches of all hubs can be told again, and
-   * none from before a restart of the cloud; missed_since_ms says when that is not enough.
+   * none from before a restart of the cloud; missed_since_ms says when that is not enough. Positions are opaque, at most 200
+   * characters, and no two are the same.
    */
   watchReadings: handleServerStreamingCall<WatchReadingsRequest, WatchReadingsResponse>;
   /** The ledger of a hub: every log, what is held of it, what is known to be gone; in pages. Retry: safe. */
@@ -3120,7 +3122,8 @@ export interface ReadingServiceClient extends Client {
    * stored after the position that was asked for, hub by hub, then the next ones. A consumer that falls 10,000 readings
    * behind is ended with RESOURCE_EXHAUSTED. Retry: with the last position that came: nothing is left out, and nothing comes
    * twice but what had come without a position after it. About the last 65,000 batches of all hubs can be told again, and
-   * none from before a restart of the cloud; missed_since_ms says when that is not enough.
+   * none from before a restart of the cloud; missed_since_ms says when that is not enough. Positions are opaque, at most 200
+   * characters, and no two are the same.
    */
   watchReadings(
     request: WatchReadingsRequest,

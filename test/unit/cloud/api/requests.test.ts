@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import type { Sensor } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { TokenServiceService } from '../../../../gen/occmesh/inventory/v1/inventory.js';
-import { Requests } from '../../../../src/cloud/api/requests.js';
+import { type MostKept, Requests } from '../../../../src/cloud/api/requests.js';
 import { TABLES } from '../../../../src/cloud/tables.js';
 import { loadDescriptors } from '../../../../src/contract/descriptors.js';
 import type { CallContext } from '../../../../src/contract/handlers.js';
@@ -157,25 +157,28 @@ describe('API: repeated requests', () => {
   });
 });
 
+const PLENTY: MostKept = { records: 1_000, bytes: 1_000_000 };
+
 describe('API: what is remembered of requests', () => {
   const method = TokenServiceService.revokeToken;
   const context = { principal: OPERATOR, signal: new AbortController().signal } as unknown as CallContext;
 
   async function withRequests(
-    mostKept: number,
-    test: (ask: (requestId: string) => Promise<number>, api: TestApi) => Promise<void>,
+    most: Partial<MostKept>,
+    test: (ask: (requestId: string, result?: string) => Promise<number>, api: TestApi) => Promise<void>,
   ): Promise<void> {
     await using api = await TestApi.start();
     await using scope = new Scope();
     const { clock, store } = api.cloud;
-    const requests = await Requests.open({ store, clock, customers: () => [] }, scope, mostKept);
+    const requests = await Requests.open({ store, clock, customers: () => [] }, scope, { ...PLENTY, ...most });
     let effects = 0;
     const { journal } = api.monitoring;
-    const ask = async (requestId: string) => {
+    const ask = async (requestId: string, result?: string) => {
       await requests.once(method, { id: 'x', requestId } as never, context, () =>
         journal
           .change(() => {
             effects += 1;
+            return result;
           })
           .then(() => ({})),
       );
@@ -184,8 +187,31 @@ describe('API: what is remembered of requests', () => {
     await test(ask, api);
   }
 
+  it('is bounded by bytes, too, also across a restart', () =>
+    withRequests({ bytes: 5_000 }, async (ask, api) => {
+      const size = async () => (await api.cloud.dump()).length;
+      const empty = await size();
+      for (let i = 0; i < 40; i++) await ask(`${i}`, 'x'.repeat(1_000));
+      expect((await size()) - empty).to.be.lessThan(6_000);
+      expect([await ask('39'), await ask('37')], 'the newest are known').to.deep.equal([40, 40]);
+      expect(await ask('0')).to.equal(41);
+      await using scope = new Scope();
+      const { clock, store } = api.cloud;
+      const again = await Requests.open({ store, clock, customers: () => [] }, scope, { ...PLENTY, bytes: 1_500 });
+      const keep = () => api.monitoring.journal.change(() => undefined).then(() => ({}));
+      await again.once(method, { id: 'x', requestId: 'new' } as never, context, keep);
+      expect((await size()) - empty).to.be.lessThan(2_000);
+    }));
+
+  it('is not forgotten for being large, as long as nothing newer is there', () =>
+    withRequests({ bytes: 5_000 }, async (ask) => {
+      expect(await ask('a', 'x'.repeat(9_000))).to.equal(1);
+      expect(await ask('a')).to.equal(1);
+      expect([await ask('b'), await ask('a'), await ask('b')]).to.deep.equal([2, 3, 3]);
+    }));
+
   it('is kept for a day', () =>
-    withRequests(10, async (ask, { cloud }) => {
+    withRequests({}, async (ask, { cloud }) => {
       expect(await ask('a')).to.equal(1);
       await cloud.clock.advance(hours(23));
       expect([await ask('b'), await ask('a')]).to.deep.equal([2, 2]);
@@ -219,7 +245,7 @@ describe('API: what is remembered of requests', () => {
   });
 
   it('is bounded: the oldest go first', () =>
-    withRequests(3, async (ask) => {
+    withRequests({ records: 3 }, async (ask) => {
       for (const id of ['a', 'b', 'c', 'd']) await ask(id);
       expect([await ask('b'), await ask('c'), await ask('d')]).to.deep.equal([4, 4, 4]);
       expect(await ask('a')).to.equal(5);

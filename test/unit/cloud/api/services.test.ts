@@ -354,6 +354,31 @@ describe('inventory API: tokens', () => {
     expect(await faultOf(api.call('updateCustomer', bound.bearer, { id: two.id, name: 'x' }))).to.match(/not-found/);
   });
 
+  it('of a customer do not find out what others are called', async () => {
+    await using api = await TestApi.start();
+    const [{ id }] = [await api.cloud.customer('one'), await api.cloud.customer('two')];
+    const rename = (by: Principal, name: string) => faultOf(api.call('updateCustomer', by, { id, name }));
+    const create = (by: Principal, name: string) => faultOf(api.call('createCustomer', by, { name }));
+    const { text } = await api.call('createApiToken', adminOf(id), {
+      caller: Caller.SERVICE,
+      scopes: [Scope.INVENTORY_WRITE],
+      customerId: id,
+    });
+    const service = api.cloud.inventory.tokens.authenticate(text);
+    if (!service) throw new Error('not authenticated');
+    for (const by of [adminOf(id), service]) {
+      expect(await rename(by, 'two'))
+        .to.match(/^api\.denied/)
+        .and.equal(await rename(by, 'free'));
+      expect(await rename(by, 'one'), 'no change').to.equal('no fault');
+    }
+    expect(await create(service, 'two'))
+      .to.match(/^api\.denied/)
+      .and.equal(await create(service, 'free'));
+    expect(await rename(OPERATOR, 'two'), 'negative control').to.match(/^inventory\.exists/);
+    expect(await rename(OPERATOR, 'free')).to.equal('no fault');
+  });
+
   it('for the API work until revoked', async () => {
     await using api = await TestApi.start();
     const { id: customerId } = await api.cloud.customer('one');

@@ -221,6 +221,17 @@ describe('the OpenMetrics port', () => {
     expect((await scrape(token)).statusCode).to.equal(200);
   });
 
+  it('takes what is refused for a call, too', async () => {
+    const { id: customerId } = await scraped.cloud.customer('curious');
+    const { text: token, id: tokenId } = await scraped.token(Caller.SERVICE, customerId);
+    expect((await scrape(token)).statusCode, 'it has no scope').to.equal(403);
+    const other = { kind: 'user', caller: Caller.SERVICE, customerId, tokenId } as const;
+    const calls = Array.from({ length: OF_A_CUSTOMER.atOnce }, () => budgets.enter(other));
+    expect((await scrape(token)).statusCode).to.equal(429);
+    for (const leave of calls) leave();
+    expect((await scrape(token)).statusCode, 'and is let go').to.equal(403);
+  });
+
   it('breaks a text off when its token is revoked', async () => {
     const { text: token, id } = await scraped.token(Caller.CUSTOMER_READER, many);
     const response = await scrape(token);

@@ -133,6 +133,19 @@ describe(`cloud: watching readings (seed ${testSeed})`, () => {
     expect(read).to.be.within(10, 40);
   });
 
+  it('tells by nothing how much others have stored meanwhile', async () => {
+    const many = new Watchers(store, 4_096);
+    const header = Batch.fromPartial({ firstFlush: 0, flushCount: 1 });
+    for (let i = 0; i < 2_000; i++) many.stored(HUB, LOG, { header, flushes: () => [] });
+    const stream = many.watch({ customer: Buffer.alloc(16, 0x7f) }, stop.signal, 0);
+    expect((await stream.next()).value).to.deep.equal({ readings: [], position: 2_000 });
+    const nothing = stream.next();
+    const everything = many.watch({}, stop.signal, 0);
+    expect((await everything.next()).value, 'whatever is asked for').to.deep.equal({ readings: [], position: 2_000 });
+    stop.abort();
+    expect((await nothing).done).to.equal(true);
+  });
+
   it('knows the last batches only, and says so', async () => {
     for (let i = 0; i < 20; i++) await stored(HUB, reading(i));
     expect([3, 4, 20, 21, -1, 4.5, Number.NaN].map((position) => watchers.remembers(position))).to.deep.equal([

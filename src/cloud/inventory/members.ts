@@ -2,6 +2,7 @@
 import type { MeshCertificate } from '../../identity/certificates.js';
 import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
+import { plainLine } from '../../kernel/text.js';
 import { bumped } from './desired-state.js';
 import { certificateFields, type EnrollmentTokenRecord, type MachineRecord, type MachineRole } from './records.js';
 import { voidSecrets } from './secret-fields.js';
@@ -35,7 +36,7 @@ export function newMachine(
     id: place.machineId,
     customerId: place.customerId,
     role: place.role,
-    name: info.hostname.slice(0, 64) || `${place.role} ${place.machineId.slice(-12)}`,
+    name: plainLine(info.hostname, 64) || `${place.role} ${place.machineId.slice(-12)}`,
     info,
     keys: [{ keyId: key.keyId.toString('hex'), spki: key.spki.toString('base64'), fromMs: now }],
     ...(sealing ? { sealing: { key: base64(sealing.key), signature: base64(sealing.signature) } } : {}),

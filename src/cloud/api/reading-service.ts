@@ -133,7 +133,7 @@ export class ReadingService {
     if (machineId !== '') return [{ machine: view.machine('machine_id', machineId) }];
     const { machines } = this.modules.inventory;
     const customer = view.filter('customer_id', customerId);
-    const all = [...(customer === undefined ? machines.all() : machines.ofCustomer(customer))];
+    const all = [...machines.list(customer)];
     return byId(all.filter(({ role }) => role === 'hub').map((machine) => ({ machine })));
   }
 }

@@ -31,9 +31,7 @@ const UNDECIDED: readonly MachineState[] = [MachineState.NEVER_SEEN, MachineStat
 export function* latestText(view: View, asked: string, modules: LatestTextModules): Generator<string> {
   const { inventory, presence, states, latest, clock } = modules;
   const customer = view.filter('customer', asked);
-  const machines = [
-    ...(customer === undefined ? inventory.machines.all() : inventory.machines.ofCustomer(customer)),
-  ].filter(({ retiredAtMs }) => retiredAtMs === undefined);
+  const machines = [...inventory.machines.list(customer)].filter(({ retiredAtMs }) => retiredAtMs === undefined);
   const stateOf = (machine: MachineRecord) => shownState(presence.of(machine.id).state, machine);
   /** Of which sensors and values are told. */
   const present = function* () {

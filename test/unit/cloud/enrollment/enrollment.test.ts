@@ -50,7 +50,7 @@ describe('enrolment: welcome', () => {
     const answers = await Promise.all([1, 2, 3, 4, 5].map(() => TestMachine.of('hub').enrol(cloud, token)));
     const refused = answers.filter((answer) => answer.result?.$case === 'failure');
     expect(refused.map(failure)).to.deep.equal([Code.USED_UP, Code.USED_UP]);
-    expect([...cloud.inventory.machines.ofCustomer(customer.id)]).to.have.length(3);
+    expect([...cloud.inventory.machines.list(customer.id)]).to.have.length(3);
     expect(cloud.inventory.tokens.get(uuidText(token.tokenId))).to.include({ used: 3, uses: 3 });
   });
 });

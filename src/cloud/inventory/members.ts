@@ -1,5 +1,6 @@
 // The records of machines that are let in: new ones, and those that come back with other keys.
 import type { MeshCertificate } from '../../identity/certificates.js';
+import { base64 } from '../../kernel/bytes.js';
 import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import { plainLine } from '../../kernel/text.js';
@@ -77,5 +78,3 @@ export function takeBack(
   };
   return tables.machines.put(old.role === 'hub' ? bumped(next) : next);
 }
-
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');

@@ -2,12 +2,12 @@
 import type { Command } from 'commander';
 import type { Alarm, Customer, LogLedger, Machine, MeshClient, Reading, Sensor } from '../client/index.js';
 import { every, MachineState, Role } from '../client/index.js';
+import { printable } from '../kernel/text.js';
 import { openClient } from './client-file.js';
 import { flagReader } from './config/settings.js';
 import { CliFault } from './fault.js';
 import { namedCustomer, namedMachine, namedSensor, namesOf, pick } from './names.js';
 import { coloured, type Paint, plain } from './output/colour.js';
-import { printable } from './output/text.js';
 import { type Terminal, wantsColour } from './terminal.js';
 import { path } from './values.js';
 

@@ -2,9 +2,9 @@
 import { CommanderError } from 'commander';
 import { ContractFault } from '../contract/fault.js';
 import { Fault, toError } from '../kernel/fault.js';
+import { printable } from '../kernel/text.js';
 import { EXIT, type ExitCode, exitCodeOf, isFileTrouble } from './exit-codes.js';
 import { inFlags } from './output/fields.js';
-import { printable } from './output/text.js';
 import type { Terminal } from './terminal.js';
 
 const MAX_CAUSES = 4;

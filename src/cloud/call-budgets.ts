@@ -4,8 +4,17 @@ import type { Principal } from '../contract/access.js';
 import { ContractFault } from '../contract/fault.js';
 import type { Clock } from '../kernel/clock.js';
 import { milliseconds, seconds } from '../kernel/duration.js';
-import { TokenBucket } from '../kernel/token-bucket.js';
-import { type Budget, OF_A_CUSTOMER, OF_ONE_WHO_SEES_ALL } from './quotas.js';
+import { type BucketOptions, TokenBucket } from '../kernel/token-bucket.js';
+
+interface Budget extends BucketOptions {
+  /** Calls at a time, streams among them. */
+  readonly atOnce: number;
+}
+
+/** All tokens of it together. */
+export const OF_A_CUSTOMER: Budget = { burst: 500, perSecond: 100, atOnce: 200 };
+/** One token. */
+export const OF_ONE_WHO_SEES_ALL: Budget = { burst: 5_000, perSecond: 1_000, atOnce: 1_000 };
 
 interface Account {
   readonly bucket: TokenBucket;

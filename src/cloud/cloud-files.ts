@@ -13,9 +13,9 @@ import { join } from 'node:path';
 import { isMissing, openKeyFile, writeFileDurably } from '../identity/key-file.js';
 import { SigningKey } from '../identity/keys.js';
 import { SealingKeyPair } from '../identity/sealing-keys.js';
-import { uuidText } from '../identity/uuid.js';
+import { newId } from '../identity/uuid.js';
 import type { Clock } from '../kernel/clock.js';
-import { type Random, uuid7 } from '../kernel/random.js';
+import type { Random } from '../kernel/random.js';
 
 export interface NodeKeys {
   readonly nodeId: string;
@@ -44,7 +44,7 @@ export async function openNodeKeys(directory: string, modules: { clock: Clock; r
     nodeId = String((JSON.parse(await readFile(path, 'utf8')) as { id: unknown }).id);
   } catch (thrown) {
     if (!isMissing(thrown)) throw thrown;
-    nodeId = uuidText(uuid7(modules.random, modules.clock.now()));
+    nodeId = newId(modules.random, modules.clock.now());
     await writeFileDurably(path, `${JSON.stringify({ v: 1, id: nodeId })}\n`, 0o644);
   }
   return { nodeId, key, enrollment };

@@ -1,14 +1,13 @@
 // Whose readings are kept, and for how long.
-import { uuidBytes } from '../identity/uuid.js';
 import type { Inventory } from './inventory/inventory.js';
 import { retentionOf } from './inventory/retention.js';
+import { hubKeyOf } from './telemetry/ledger.js';
 import type { Keeping } from './telemetry/retention/background.js';
 
 /** Of all hubs there have ever been: those that have been retired too. */
 export function* keepings({ machines, customers }: Inventory): Generator<Keeping> {
-  for (const { role, id, customerId } of machines.all()) {
-    if (role !== 'hub') continue;
-    const hub = { customer: uuidBytes(customerId), machine: uuidBytes(id) };
-    yield { hub, retention: retentionOf(customers.get(customerId) ?? {}) };
+  for (const machine of machines.all()) {
+    if (machine.role !== 'hub') continue;
+    yield { hub: hubKeyOf(machine), retention: retentionOf(customers.get(machine.customerId) ?? {}) };
   }
 }

@@ -13,6 +13,7 @@ import type { AlarmRecord } from './alarms/records.js';
 import { AlarmTables, type Subject } from './alarms/tables.js';
 import { EventLog } from './events/event-log.js';
 import type { Inventory } from './inventory/inventory.js';
+import { sensorId } from './inventory/tables.js';
 import { Journal } from './records/journal.js';
 import { type Presence, STATES } from './sessions/presence.js';
 import { shownState } from './states/machine-state.js';
@@ -27,7 +28,7 @@ const WATCHED = ['retiredAtMs', 'quarantined', 'maySleep'] as const;
 
 /** What is needed of the inventory. */
 export interface MonitoredInventory {
-  readonly customers: Pick<Inventory['customers'], 'all'>;
+  readonly customers: Pick<Inventory['customers'], 'ids'>;
   readonly machines: Pick<Inventory['machines'], 'get' | 'all' | 'onChange'>;
   readonly sensors: Pick<Inventory['sensors'], 'get' | 'of' | 'all' | 'onChange'>;
 }
@@ -48,10 +49,7 @@ export class Monitoring {
   private constructor(private readonly modules: MonitoringModules) {
     const { store, clock, random, log, inventory, presence } = modules;
     this.journal = new Journal(store, new AlarmTables());
-    const customers = function* () {
-      for (const { id } of inventory.customers.all()) yield id;
-    };
-    this.events = new EventLog({ store, clock, customers });
+    this.events = new EventLog({ store, clock, customers: () => inventory.customers.ids() });
     const common = { journal: this.journal, events: this.events, clock, random, log };
     this.maintenances = new Maintenances({
       ...common,
@@ -146,7 +144,7 @@ export class Monitoring {
     const { customerId } = machine;
     const retired = machine.retiredAtMs !== undefined;
     if (sensor !== undefined) {
-      if (retired || !inventory.sensors.get(`${machineId}/${sensor}`))
+      if (retired || !inventory.sensors.get(sensorId(machineId, sensor)))
         return { customerId, judgement: 'none', message: '' };
       const verdict = this.states.verdict(machineId, sensor);
       return { customerId, judgement: judgeSensor(verdict), message: verdict.message };

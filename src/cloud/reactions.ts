@@ -1,7 +1,6 @@
 // What the parts of a running cloud do because of one another: a failed write ends every session, a changed
 // configuration is sent at once, a retired machine is cut off, a silent one is given up.
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
-import { uuidBytes } from '../identity/uuid.js';
 import { every } from '../kernel/clock.js';
 import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
@@ -11,6 +10,7 @@ import type { Inventory } from './inventory/inventory.js';
 import type { SessionPort } from './inventory/session-port.js';
 import type { SessionServices } from './sessions/services.js';
 import { recordRetired } from './sessions/tails.js';
+import { hubKeyOf } from './telemetry/ledger.js';
 
 const SWEEP = seconds(1);
 
@@ -49,8 +49,7 @@ export function react(
       trunks.of(machineId)?.end(why);
       const machine = inventory.machines.get(machineId);
       if (machine?.role !== 'hub') return;
-      const hub = { customer: uuidBytes(machine.customerId), machine: uuidBytes(machineId) };
-      recordRetired(services, hub).catch((thrown) => {
+      recordRetired(services, hubKeyOf(machine)).catch((thrown) => {
         log.error({ hub: machineId, cause: describe(thrown) }, 'what a retired machine still owed is not on record');
       });
     }),

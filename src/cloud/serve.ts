@@ -92,9 +92,7 @@ export async function serve(
   };
   const enrollment = { inventory, authority, sealingKey: keys.enrollment, clock, random, log };
 
-  const customers = function* () {
-    for (const { id } of inventory.customers.all()) yield id;
-  };
+  const customers = () => inventory.customers.ids();
   const requests = await Requests.open({ store: services.store, clock, customers }, scope);
 
   listener.add(LinkServiceService, { link: (stream, context) => serveLink(services, stream, context) });

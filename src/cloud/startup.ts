@@ -4,7 +4,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { writeFileDurably, writeSecretFile } from '../identity/key-file.js';
-import { uuidBytes, uuidText } from '../identity/uuid.js';
+import { uuidText } from '../identity/uuid.js';
 import { epochMs } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
@@ -16,6 +16,7 @@ import type { SessionServices } from './sessions/services.js';
 import { sessionRecordsOf } from './sessions/session-record.js';
 import type { SensorStates } from './states/sensor-states.js';
 import type { LatestReadings } from './telemetry/latest.js';
+import { hubKeyOf } from './telemetry/ledger.js';
 
 /** More changes than a hub can have seen between a backup and its restore. */
 const RESTORE_MARGIN = 100_000;
@@ -40,8 +41,8 @@ export async function recall(
   { latest, states }: { latest: LatestReadings; states: SensorStates },
   scope: Scope,
 ): Promise<void> {
-  for (const customer of inventory.customers.all()) {
-    for await (const [id, { lastSeenMs, shutDown, connectorId }] of sessionRecordsOf(services.store, customer.id)) {
+  for (const customerId of inventory.customers.ids()) {
+    for await (const [id, { lastSeenMs, shutDown, connectorId }] of sessionRecordsOf(services.store, customerId)) {
       const machine = inventory.machines.get(id);
       if (lastSeenMs === 0 || !machine || machine.retiredAtMs !== undefined) continue;
       const connector = connectorId.length === 0 ? '' : uuidText(connectorId);
@@ -55,7 +56,7 @@ export async function recall(
     async (signal) => {
       for (const machine of hubs) {
         if (signal.aborted) return;
-        const key = { customer: uuidBytes(machine.customerId), machine: uuidBytes(machine.id) };
+        const key = hubKeyOf(machine);
         const sensors = new Set([...inventory.sensors.of(machine.id)].map(({ number }) => number));
         // What comes in meanwhile is later, and stays.
         await latest.load(key, services.store, sensors);

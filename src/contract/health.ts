@@ -16,7 +16,7 @@ export { ServingStatus };
 const MOST_WATCHERS = 1_000;
 
 /** The name that stands for the whole server. */
-export const WHOLE_SERVER = '';
+const WHOLE_SERVER = '';
 
 export class HealthService {
   readonly #status = new Map<string, ServingStatus>();

@@ -4,7 +4,10 @@ const toBytes = (value: Uint8Array): Buffer =>
   Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 const fromBytes = (value: Buffer): Buffer => value;
 
-/** The same method, its messages as they travel. */
+/**
+ * The same method, its messages as they travel. For carriers, which must pass on what they got byte for byte (a
+ * re-encoding drops unknown fields and breaks signatures), and for those who verify bytes before they read them.
+ */
 export type RawMethod<M> = Omit<
   M,
   'requestSerialize' | 'requestDeserialize' | 'responseSerialize' | 'responseDeserialize'
@@ -30,7 +33,6 @@ export type AnyService = { readonly [method: string]: AnyMethod };
 export type RequestOf<M extends AnyMethod> = ReturnType<M['requestDeserialize']>;
 /** What the callee writes. */
 export type ResponseOf<M extends AnyMethod> = Parameters<M['responseSerialize']>[0];
-export type RawService<S> = { readonly [K in keyof S]: RawMethod<S[K]> };
 
 export function rawMethod<M extends AnyMethod>(method: M): RawMethod<M> {
   return {
@@ -47,13 +49,4 @@ export function encodedAnswers<M extends AnyMethod>(
   method: M,
 ): Omit<M, 'responseSerialize'> & Pick<RawMethod<M>, 'responseSerialize'> {
   return { ...method, responseSerialize: toBytes };
-}
-
-/**
- * The service with every message as opaque bytes. For carriers, which must pass on what they got byte for byte (a
- * re-encoding drops unknown fields and breaks signatures), and for those who verify bytes before they read them.
- */
-export function rawDefinition<S extends AnyService>(service: S): RawService<S> {
-  const methods = Object.entries(service).map(([name, method]) => [name, rawMethod(method)]);
-  return Object.fromEntries(methods) as RawService<S>;
 }

@@ -14,7 +14,7 @@ const CERTIFICATE = 'ca.crt';
 
 /**
  * The authority of a folder; created and saved at the first call. The folder is made with mode 0700 when it is missing.
- * Faults: as for loadAuthority; identity.malformed also when it is the authority of another mesh.
+ * Faults: identity.malformed (also when it is that of another mesh), identity.file-exposed, identity.file-unusable.
  */
 export async function openAuthority(folder: string, mesh: string, modules: AuthorityModules): Promise<MeshAuthority> {
   const [key, certificate] = [await readKey(folder), await readCertificate(folder)];
@@ -28,15 +28,6 @@ export async function openAuthority(folder: string, mesh: string, modules: Autho
     throw malformed(`the authority in ${folder} is that of the mesh ${authority.mesh}, not of ${mesh}`);
   }
   return authority;
-}
-
-/** The authority of a folder. Faults: identity.malformed, identity.file-exposed, identity.file-unusable (also: missing). */
-export async function loadAuthority(folder: string, modules: AuthorityModules): Promise<MeshAuthority> {
-  const [key, certificate] = [await readKey(folder), await readCertificate(folder)];
-  if (certificate === undefined) {
-    throw new IdentityFault('identity.file-unusable', `there is no certificate authority in ${folder}`);
-  }
-  return restore(folder, key, certificate, modules);
 }
 
 /** Writes both files, replacing what is there. Faults: identity.file-unusable. */

@@ -4,12 +4,6 @@ import { writeFileDurably as replaceFile } from '../kernel/durable-file.js';
 import { systemCode } from '../kernel/system-error.js';
 import { IdentityFault } from './fault.js';
 
-/** What the protection of secret files does not cover on this platform; undefined when nothing is missing. */
-export function uncheckedProtection(platform: NodeJS.Platform = process.platform): string | undefined {
-  if (platform !== 'win32') return undefined;
-  return 'On Windows the access list of secret files is neither set nor checked: keep the data directory where only administrators and the service account can read it.';
-}
-
 /** Replaces `path` with `data`, durably. The folder must exist. Faults: identity.file-unusable; then the old file is untouched. */
 export async function writeFileDurably(path: string, data: Uint8Array | string, mode: number): Promise<void> {
   try {

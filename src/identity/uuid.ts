@@ -1,4 +1,6 @@
-// UUIDs as text and as 16 bytes. Making new ones is in src/kernel/random.ts.
+// UUIDs as text and as 16 bytes.
+import type { EpochMs } from '../kernel/duration.js';
+import { type Random, uuid7 } from '../kernel/random.js';
 import { malformed } from './fault.js';
 
 const FORM = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
@@ -18,3 +20,6 @@ export function uuidBytes(text: string): Buffer {
   if (!isUuid(text)) throw malformed(`not an id: ${JSON.stringify(text.slice(0, 64))}`);
   return Buffer.from(text.replaceAll('-', ''), 'hex');
 }
+
+/** One that was never there before, as text. */
+export const newId = (random: Random, now: EpochMs): string => uuidText(uuid7(random, now));

@@ -1,9 +1,13 @@
-// Bytes that are kept for long. A small Buffer usually is a part of 8 or 64 KiB that many share, and those stay in memory
-// as long as one of them does: what ten thousand sessions keep for themselves must not be such a part.
+// Bytes, in memory and as text.
 
-/** A copy that shares memory with nothing else. */
+/**
+ * A copy that shares memory with nothing else. A small Buffer usually is a part of 8 or 64 KiB that many share, and those
+ * stay in memory as long as one of them does: what ten thousand sessions keep for themselves must not be such a part.
+ */
 export function keep(bytes: Uint8Array): Buffer {
   const own = Buffer.allocUnsafeSlow(bytes.length);
   own.set(bytes);
   return own;
 }
+
+export const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');

@@ -6,7 +6,7 @@ import { LinkFault } from './fault.js';
 /** Release 0.n speaks protocol version n and the two before it; ascending. */
 export const VERSIONS: readonly number[] = [1];
 /** Optional abilities of this release. */
-export const CAPABILITIES: readonly number[] = [];
+const CAPABILITIES: readonly number[] = [];
 /** A peer names no more. */
 export const MOST_VERSIONS = 16;
 export const MOST_CAPABILITIES = 64;

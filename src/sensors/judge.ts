@@ -2,6 +2,7 @@
 // of the telemetry contract (telemetry.proto), whatever a plugin or a server put into names, texts and numbers.
 import { State } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { EpochMs } from '../kernel/duration.js';
+import { plainLine } from '../kernel/text.js';
 import {
   MAX_MESSAGE_BYTES,
   MAX_METRICS,
@@ -14,13 +15,9 @@ import type { Measurement } from './kind.js';
 import { worst } from './severity.js';
 import { evaluate, type ParsedThreshold } from './thresholds.js';
 
-/** Spaces and control characters (C0, C1, line separators), which would break a line on somebody's screen. */
-const UNPRINTABLE = /[\s\p{Cc}\p{Zl}\p{Zp}]+/gu;
-
 /** One printable line of well-formed UTF-8 with at most `limit` bytes. */
 export function tidyText(text: string, limit: number): string {
-  const line = text.replace(UNPRINTABLE, ' ').trim();
-  const bytes = Buffer.from(line);
+  const bytes = Buffer.from(plainLine(text));
   let end = Math.min(bytes.length, limit);
   // Back to the beginning of a character: continuation bytes are 10xxxxxx.
   while (end < bytes.length && end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;

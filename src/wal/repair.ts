@@ -4,7 +4,8 @@
 // Steps: (1) copy into `<store>.new`; (2) rename `<store>` to `<store>.damaged-<time>`; (3) rename `<store>.new` to
 // `<store>`. A crash before (2) leaves the damaged store in its place, and all begins anew; one between (2) and (3)
 // leaves a complete copy and nothing in its place, and only (3) is left to do.
-import { access, rename, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
 import type { Clock } from '../kernel/clock.js';
 import type { Logger } from '../kernel/log.js';
 import { copyEntries } from '../storage/copy.js';
@@ -23,8 +24,8 @@ const copyOf = (directory: string): string => `${directory}.new`;
 
 /** Ends a repair that was interrupted; does nothing otherwise. To be called before the store is opened. */
 export async function finishRepair(directory: string): Promise<void> {
-  if (!(await exists(copyOf(directory)))) return;
-  if (await exists(directory)) await rm(copyOf(directory), { recursive: true });
+  if (!existsSync(copyOf(directory))) return;
+  if (existsSync(directory)) await rm(copyOf(directory), { recursive: true });
   else await rename(copyOf(directory), directory);
 }
 
@@ -49,11 +50,4 @@ export async function replaceDamaged(
 
 async function* without(entries: AsyncIterable<Entry>, unwanted: readonly Buffer[]): AsyncGenerator<Entry> {
   for await (const entry of entries) if (!unwanted.some((key) => key.equals(entry.key))) yield entry;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await access(path).then(
-    () => true,
-    () => false,
-  );
 }

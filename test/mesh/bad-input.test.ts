@@ -10,7 +10,7 @@ import type { ContractFault } from '../../src/contract/fault.js';
 import type { HubProcess, LocalMesh } from '../../src/demo/mesh.js';
 import type { RoleProcess } from '../../src/demo/processes.js';
 import { MeshAuthority } from '../../src/identity/authority.js';
-import { loadAuthority } from '../../src/identity/authority-folder.js';
+import { openAuthority } from '../../src/identity/authority-folder.js';
 import { SigningKey } from '../../src/identity/keys.js';
 import { sleep } from '../../src/kernel/clock.js';
 import { days, epochMs, milliseconds, minutes, seconds } from '../../src/kernel/duration.js';
@@ -181,7 +181,10 @@ describe('bad input', () => {
       it('a certificate that has expired is none, and it says what to do', async () => {
         const before = { ...clock, now: () => epochMs(clock.now() - days(200)) };
         const folder = join(mesh.options.directory, 'cloud', 'ca');
-        const authority = await loadAuthority(folder, { clock: before, random: systemRandom });
+        const authority = await openAuthority(folder, actor.certificate.identity.mesh, {
+          clock: before,
+          random: systemRandom,
+        });
         const fault = await refusedAtTheDoor(await withCertificateOf(authority));
         expect(fault?.code).to.equal('contract.unauthenticated');
         expect(fault?.message).to.match(/none that is valid came.*renew its certificate/);

@@ -1,25 +1,18 @@
-// `occ alarms watch`: a line for everything that happens, until somebody ends it. A lost connection is made anew, and goes
-// on where it ended.
+// `occ alarms watch`: a line for everything that happens, until somebody ends it.
 import type { Command } from 'commander';
-import { ContractFault, type Event } from '../../client/index.js';
-import { sleep } from '../../kernel/clock.js';
-import { type Duration, seconds } from '../../kernel/duration.js';
-import { backoff, RECONNECT } from '../../kernel/retry.js';
+import type { Event } from '../../client/index.js';
 import { flagReader } from '../config/settings.js';
-import { type Names, namesOf } from '../names.js';
+import type { Names } from '../names.js';
 import { operate, operatorFlags, type Session } from '../operator.js';
 import { handlingOf, placeOf } from '../output/alarm.js';
 import type { Paint } from '../output/colour.js';
 import { plainEvent } from '../output/plain-events.js';
-import { oneLine, printable } from '../output/text.js';
+import { oneLine } from '../output/text.js';
 import { iso } from '../output/times.js';
 import { alarmCauseWord, machineStateWord, stateTone, stateWord } from '../output/words.js';
-import { wasCutShort } from '../report.js';
 import type { Terminal } from '../terminal.js';
 import { wholeNumber } from '../values.js';
-
-/** Names are asked for anew at most this often. */
-const REFRESH: Duration = seconds(5);
+import { LiveNames, watching } from '../watching.js';
 
 export function addWatch(group: Command, terminal: Terminal): void {
   const watch = operatorFlags(group.command('watch'), terminal)
@@ -34,42 +27,17 @@ export function addWatch(group: Command, terminal: Terminal): void {
     operate(watch, terminal, async (session) => {
       const customerId = await session.customerId(options.customer);
       const names = new LiveNames(session);
-      try {
-        for await (const event of eventsOf(session, customerId, options.after))
-          terminal.stdout.write(line(event, await names.current(), session));
-      } catch (thrown) {
-        // Ended by the one who started it: that is what was wanted.
-        if (!wasCutShort(thrown, terminal) && !terminal.interrupted.aborted) throw thrown;
-      }
-      return undefined;
+      let afterPosition = options.after;
+      return watching(
+        terminal,
+        () => session.client.events.watchEvents({ customerId, afterPosition, withoutAudit: true }),
+        async ({ events, position }) => {
+          for (const event of events) terminal.stdout.write(line(event, await names.current(), session));
+          afterPosition = position;
+        },
+      );
     }),
   );
-}
-
-/** Each event once, over lost connections. What fails before the first answer is not tried again. */
-async function* eventsOf(
-  { client, terminal }: Session,
-  customerId: string | undefined,
-  after: number | undefined,
-): AsyncGenerator<Event> {
-  let position = after;
-  let begun = false;
-  let waits = backoff(RECONNECT, terminal.random);
-  for (;;) {
-    try {
-      const request = { customerId, afterPosition: position, withoutAudit: true };
-      for await (const message of client.events.watchEvents(request)) {
-        begun = true;
-        waits = backoff(RECONNECT, terminal.random);
-        yield* message.events;
-        ({ position } = message);
-      }
-    } catch (thrown) {
-      if (!isPassing(thrown) || !begun || terminal.interrupted.aborted) throw thrown;
-      terminal.stderr.write(`${printable(thrown.message)}; trying again\n`);
-    }
-    await sleep(terminal.clock, waits.next().value, terminal.interrupted);
-  }
 }
 
 function line(event: Event, names: Names, { json, paint }: Session): string {
@@ -101,32 +69,5 @@ function words({ what, atMs }: Event, names: Names, paint: Paint): string {
     }
     default:
       return 'something that this program does not know';
-  }
-}
-
-const isPassing = (thrown: unknown): thrown is ContractFault => thrown instanceof ContractFault && !thrown.permanent;
-
-class LiveNames {
-  #names: Names = namesOf({});
-  #askedAt: number | undefined;
-
-  constructor(private readonly session: Session) {}
-
-  async current(): Promise<Names> {
-    const now = this.session.terminal.clock.monotonic();
-    if (this.#askedAt !== undefined && now - this.#askedAt < REFRESH) return this.#names;
-    this.#askedAt = now;
-    try {
-      const [customers, machines, sensors] = await Promise.all([
-        this.session.customers(),
-        this.session.machines({ includeRetired: true }),
-        this.session.sensors(),
-      ]);
-      this.#names = namesOf({ customers, machines, sensors });
-    } catch (thrown) {
-      // Old names are good enough while the connection is lost.
-      if (!isPassing(thrown) || this.session.terminal.interrupted.aborted) throw thrown;
-    }
-    return this.#names;
   }
 }

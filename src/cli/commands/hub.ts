@@ -1,5 +1,6 @@
 // `occ hub`, and what can be done to one that does not run.
-import { access, mkdir, rename } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { Hub } from '../../hub/hub.js';
@@ -58,7 +59,7 @@ function addResetIdentity(hub: Command, terminal: Terminal): void {
     )
     .option('--yes', 'do not ask');
   command.action(async ({ data, yes = false }: { data: string; yes?: boolean }) => {
-    const directories = await membershipsIn(data);
+    const directories = membershipsIn(data);
     if (directories.length === 0) {
       throw new CliFault('cli.not-found', `${data} holds no membership`, { advice: 'There is nothing to forget.' });
     }
@@ -74,23 +75,17 @@ function addResetIdentity(hub: Command, terminal: Terminal): void {
 }
 
 /** A hub's directory is one itself; a connector's holds two. */
-async function membershipsIn(data: string): Promise<string[]> {
+function membershipsIn(data: string): string[] {
   const candidates = [data, join(data, 'connector'), join(data, 'hub')];
-  const found = await Promise.all(
-    candidates.map((directory) =>
-      Promise.any(['machine.json', 'identity.key'].map((file) => access(join(directory, file)))).then(
-        () => true,
-        () => false,
-      ),
-    ),
+  return candidates.filter((directory) =>
+    ['machine.json', 'identity.key'].some((file) => existsSync(join(directory, file))),
   );
-  return candidates.filter((_, i) => found[i]);
 }
 
 /** A hub that runs has its log locked, and would go on with the identity it holds in memory. Faults: storage.in-use. */
 async function requireStopped(directory: string): Promise<void> {
   const store = join(directory, 'log', 'store');
-  if (!(await exists(store))) return;
+  if (!existsSync(store)) return;
   try {
     await (await LevelStore.open({ directory: store }, { log: silentLogger })).stop();
   } catch (thrown) {
@@ -104,8 +99,7 @@ const OF_THE_IDENTITY = ['log', 'generation', 'desired-state'];
 
 /** Moves it into a folder of its own; undefined when there is none of it. */
 async function setAside(directory: string, now: EpochMs): Promise<string | undefined> {
-  const there = await Promise.all(OF_THE_IDENTITY.map((name) => exists(join(directory, name))));
-  const names = OF_THE_IDENTITY.filter((_, i) => there[i]);
+  const names = OF_THE_IDENTITY.filter((name) => existsSync(join(directory, name)));
   if (names.length === 0) return undefined;
   const stamp = new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '');
   const aside = join(directory, `forgotten-${stamp}`);
@@ -113,12 +107,6 @@ async function setAside(directory: string, now: EpochMs): Promise<string | undef
   for (const name of names) await rename(join(directory, name), join(aside, name));
   return aside;
 }
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
 
 async function confirm(data: string, terminal: Terminal): Promise<void> {
   const answer = await terminal.ask(

@@ -62,7 +62,7 @@ export const plainChannel = (channel: Channel, names: Names) => ({
   lastError: channel.lastError || undefined,
 });
 
-export const plainAudit = (audit: Audit) => ({
+const plainAudit = (audit: Audit) => ({
   by: audit.by,
   caller: callerWord(audit.caller),
   method: audit.method,

@@ -1,7 +1,8 @@
 // The machine on which a service is installed: its files, below a root that may be another one (an image that is being
 // made), and its commands, which are run on the machine itself only.
 import { execFile } from 'node:child_process';
-import { access, readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { defined } from '../../kernel/defined.js';
 import { undefinedIfMissing } from '../../kernel/system-error.js';
@@ -42,12 +43,6 @@ export const rootedAt = (root: string): Host => ({
 /** A file's text; undefined when there is none. */
 export const textAt = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(undefinedIfMissing);
 
-export const isThere = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
-
 /** Those of the groups that the machine has. */
 export async function groupsOf(host: Host, wanted: readonly string[]): Promise<string[]> {
   const known = new Set(((await textAt(host.at('/etc/group'))) ?? '').split('\n').map((line) => line.split(':')[0]));
@@ -57,7 +52,7 @@ export async function groupsOf(host: Host, wanted: readonly string[]): Promise<s
 /** Faults: cli.refused where systemd does not run the machine, or somebody else than root asks. */
 export async function requireSystemd(host: Host, uid: number | undefined): Promise<void> {
   if (!host.live) return;
-  if (!(await isThere(host.at('/run/systemd/system')))) {
+  if (!existsSync(host.at('/run/systemd/system'))) {
     throw new CliFault('cli.refused', 'this machine is not run by systemd', {
       advice:
         'Have its service manager run "occ hub --data DIR" as a user of its own; --dry-run shows the unit as a model.',

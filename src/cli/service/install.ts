@@ -1,11 +1,12 @@
 // What installing a role as a service takes, and what removing it takes back. Data stays unless somebody says otherwise.
+import { existsSync } from 'node:fs';
 import { lchown, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileDurably } from '../../kernel/durable-file.js';
 import { CliFault, usage } from '../fault.js';
 import type { RoleName } from '../places.js';
 import { type SystemUser, systemUser } from '../system-user.js';
-import { groupsOf, type Host, isThere, textAt } from './host.js';
+import { groupsOf, type Host, textAt } from './host.js';
 import { command, link, ownDirectory, removeFile, removeTree, type Step, writeFile } from './steps.js';
 import { unitName, unitText } from './unit.js';
 
@@ -72,9 +73,7 @@ export async function removeSteps({ role, user, data, purge }: RemoveOptions, ho
   const installed = await textAt(host.at(`${UNITS}/${unit}`));
   if (purge) await requireOurs(role, data, installed, host);
   const others = ROLES.filter((other) => other !== role);
-  const isLast = !(await Promise.all(others.map((other) => isThere(host.at(`${UNITS}/${unitName(other)}`))))).includes(
-    true,
-  );
+  const isLast = !others.some((other) => existsSync(host.at(`${UNITS}/${unitName(other)}`)));
   const knownUser = await userOf(host, user);
   return [
     ...(installed !== undefined ? command(host, ['systemctl', 'disable', '--now', unit], async () => false) : []),

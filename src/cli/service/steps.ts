@@ -1,10 +1,11 @@
 // Installing and removing as a list of steps: each knows whether it is done already, so that a second run does nothing,
 // and can be told instead of done.
+import { existsSync } from 'node:fs';
 import { chmod, lchown, lstat, mkdir, readdir, readlink, rm, stat, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { writeFileDurably } from '../../kernel/durable-file.js';
 import { systemCode } from '../../kernel/system-error.js';
-import { type Host, isThere, textAt } from './host.js';
+import { type Host, textAt } from './host.js';
 
 export interface Step {
   /** In the imperative: `write /etc/…`. */
@@ -41,7 +42,7 @@ export async function follow(steps: readonly Step[], dryRun: boolean): Promise<T
 /** Makes the directories above a path, for all to pass: this program's own umask is stricter. */
 async function openWay(path: string): Promise<void> {
   const above = dirname(path);
-  if (above === path || (await isThere(above))) return;
+  if (above === path || existsSync(above)) return;
   await openWay(above);
   await mkdir(above);
   await chmod(above, 0o755);
@@ -75,7 +76,7 @@ export function removeFile(host: Host, path: string): Step {
 export function removeTree(host: Host, path: string): Step {
   return {
     what: `remove ${path} and everything in it`,
-    isDone: async () => !(await isThere(host.at(path))),
+    isDone: async () => !existsSync(host.at(path)),
     apply: () => rm(host.at(path), { recursive: true, force: true }),
   };
 }

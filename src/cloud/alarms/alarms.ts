@@ -1,11 +1,12 @@
 // Alarms: what ought to be one (judge.ts) is compared with what is on record, and the difference is written down together
 // with its event and with what channels are to be told. It is always the present that is compared, never what led to it: so
 // whatever is missed or fails is put right by the next look.
-import { uuidText } from '../../identity/uuid.js';
+import { newId } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
+import { defined } from '../../kernel/defined.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
-import { type Random, uuid7 } from '../../kernel/random.js';
+import type { Random } from '../../kernel/random.js';
 import type { EventLog } from '../events/event-log.js';
 import { InventoryFault, notFound } from '../inventory/faults.js';
 import type { Journal } from '../records/journal.js';
@@ -171,9 +172,9 @@ export class Alarms {
       this.#put(open, { ...open, ...changed });
     } else if (opinion) {
       const { customerId, message } = opinion;
-      const id = uuidText(uuid7(this.modules.random, now));
+      const id = newId(this.modules.random, now);
       const { machineId, sensor } = subject;
-      const about = { customerId, machineId, ...(sensor === undefined ? {} : { sensor }) };
+      const about = { customerId, machineId, ...defined({ sensor }) };
       const times = { raisedAtMs: now, changedAtMs: now };
       this.#put(undefined, { v: 1, id, ...about, ...judgement, message, ...times, comments: [] });
       this.#trim(machineId);
@@ -198,7 +199,7 @@ export class Alarms {
     const news = !sameTrouble(known, after.told);
     if (before === after && !news) return after;
     const { told, ...rest } = after;
-    const record = { ...rest, ...(known ? { told: known } : {}) };
+    const record = { ...rest, ...defined({ told: known }) };
     this.#tables.alarms.put(record);
     if (news) this.#notify(record, told);
     if (before !== after) {
@@ -226,8 +227,8 @@ export class Alarms {
         }
         const { id: channelId, customerId } = channel;
         const dueMs = notice === 'raised' ? now + channel.deferMs : now;
-        const id = uuidText(uuid7(this.modules.random, now));
-        notices.put({ v: 1, id, channelId, ...(customerId ? { customerId } : {}), notice, alarm, dueMs });
+        const id = newId(this.modules.random, now);
+        notices.put({ v: 1, id, channelId, ...defined({ customerId }), notice, alarm, dueMs });
       }
     }
   }

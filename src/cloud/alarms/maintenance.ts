@@ -1,9 +1,9 @@
 // Maintenance: when nobody is told of alarms, once or by a schedule, for a machine, a connector with its hubs, or a customer.
 import { Cron } from 'croner';
-import { uuidText } from '../../identity/uuid.js';
+import { newId } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
-import { type Random, uuid7 } from '../../kernel/random.js';
+import type { Random } from '../../kernel/random.js';
 import type { EventLog } from '../events/event-log.js';
 import { InventoryFault, notFound } from '../inventory/faults.js';
 import type { MachineRecord } from '../inventory/records.js';
@@ -93,7 +93,7 @@ export class Maintenances {
         const message = `a customer has at most ${MOST.maintenances} maintenances`;
         throw new InventoryFault('inventory.exhausted', message, { permanent: true });
       }
-      const id = uuidText(uuid7(random, clock.now()));
+      const id = newId(random, clock.now());
       const record: MaintenanceRecord = { v: 1, id, ...maintenance };
       journal.also(this.#event(record, this.isActive(record)));
       return this.#tables.maintenances.put(record);

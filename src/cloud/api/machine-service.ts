@@ -29,9 +29,8 @@ export class MachineService {
   readonly listMachines = async (request: ListMachinesRequest, call: Call): Promise<ListMachinesResponse> => {
     const { machines } = this.modules.inventory;
     const customerId = this.#view(call).filter('customer_id', request.customerId);
-    const all = customerId === undefined ? machines.all() : machines.ofCustomer(customerId);
     const mask = readMask('occmesh.inventory.v1.Machine', Machine, request.readMask) ?? ((machine) => machine);
-    const wanted = [...all].filter(this.#filter(request));
+    const wanted = [...machines.list(customerId)].filter(this.#filter(request));
     const { items, nextPageToken } = page(wanted, (machine) => machine.id, request);
     return { machines: items.map((machine) => mask(this.#machineOf(machine))), nextPageToken };
   };

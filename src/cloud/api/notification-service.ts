@@ -13,6 +13,7 @@ import type {
 import { ApiFault } from '../../contract/fault.js';
 import { invalid } from '../../contract/status.js';
 import type { Clock } from '../../kernel/clock.js';
+import { defined } from '../../kernel/defined.js';
 import { days, seconds } from '../../kernel/duration.js';
 import { TokenBucket } from '../../kernel/token-bucket.js';
 import { SEVERITIES } from '../alarms/messages.js';
@@ -53,7 +54,7 @@ export class NotificationService {
     }
     const customerId = request.customerId === '' ? undefined : view.customer('customer_id', request.customerId).id;
     const channel = await channels.create({
-      ...(customerId === undefined ? {} : { customerId }),
+      ...defined({ customerId }),
       name: requireName('name', request.name),
       way: this.#requireWay(request.way),
       minSeverity: requireSeverity(request.minSeverity),

@@ -5,10 +5,9 @@ import { GapReason } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { Clock } from '../../kernel/clock.js';
 import type { Store } from '../../storage/store.js';
 import type { MachineRecord } from '../inventory/records.js';
-import type { Ledger } from '../telemetry/ledger.js';
+import { hubKeyOf, type Ledger } from '../telemetry/ledger.js';
 import { missingFlushes } from '../telemetry/missing.js';
 import type { Presence } from './ports.js';
-import { hubKeyOf } from './series.js';
 
 export interface MissingModules {
   readonly store: Store;

@@ -16,7 +16,7 @@ import { Places } from '../../kernel/places.js';
 import type { Store } from '../../storage/store.js';
 import { sumUp } from '../telemetry/history.js';
 import type { LatestReadings } from '../telemetry/latest.js';
-import type { Ledger, LogState } from '../telemetry/ledger.js';
+import { hubKeyOf, type Ledger, type LogState } from '../telemetry/ledger.js';
 import { lostIn } from '../telemetry/missing.js';
 import { queryReadings } from '../telemetry/query.js';
 import { LatestPages } from './latest-page.js';
@@ -27,7 +27,7 @@ import { bucketsToProto, requireBuckets } from './reading-buckets.js';
 import { mostBytesOf, toProto } from './reading-message.js';
 import { missingSpans } from './reading-missing.js';
 import { ReadingWatch, type ReadingWatchModules } from './reading-watch.js';
-import { type HubSeries, hasSensor, hubKeyOf, onlySensor, seriesNamed, seriesOf } from './series.js';
+import { type HubSeries, hasSensor, onlySensor, seriesNamed, seriesOf } from './series.js';
 import { type Call, View } from './tenancy.js';
 
 /** Sensors of one query. */
@@ -133,7 +133,7 @@ export class ReadingService {
     if (machineId !== '') return [{ machine: view.machine('machine_id', machineId) }];
     const { machines } = this.modules.inventory;
     const customer = view.filter('customer_id', customerId);
-    const all = [...(customer === undefined ? machines.all() : machines.ofCustomer(customer))];
+    const all = [...machines.list(customer)];
     return byId(all.filter(({ role }) => role === 'hub').map((machine) => ({ machine })));
   }
 }

@@ -3,6 +3,7 @@ import { type WatchReadingsRequest, WatchReadingsResponse } from '../../../gen/o
 import { ApiFault } from '../../contract/fault.js';
 import { uuidBytes, uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
+import { defined } from '../../kernel/defined.js';
 import type { Random } from '../../kernel/random.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { Watchers, WatchFilter } from '../telemetry/watch.js';
@@ -70,17 +71,12 @@ function filterOf(request: WatchReadingsRequest, view: View): WatchFilter {
   const customer = view.filter('customer_id', request.customerId);
   const machine = request.machineId === '' ? undefined : view.machine('machine_id', request.machineId);
   const hubs = seriesNamed(view, 'sensor_ids', request.sensorIds, MOST_SENSORS);
-  return {
-    ...(customer === undefined ? {} : { customer: uuidBytes(customer) }),
-    ...(machine === undefined ? {} : { machine: uuidBytes(machine.id) }),
-    ...(hubs.length === 0
-      ? {}
-      : {
-          sensors: new Map(
-            hubs.map(({ machine: { id }, sensors }) => [uuidBytes(id).toString('hex'), sensors ?? NONE]),
-          ),
-        }),
-  };
+  const sensors = hubs.map(({ machine: { id }, sensors }) => [uuidBytes(id).toString('hex'), sensors ?? NONE] as const);
+  return defined({
+    customer: customer === undefined ? undefined : uuidBytes(customer),
+    machine: machine && uuidBytes(machine.id),
+    sensors: sensors.length === 0 ? undefined : new Map(sensors),
+  });
 }
 
 const NONE: ReadonlySet<number> = new Set();

@@ -9,9 +9,10 @@ import { invalid } from '../../contract/status.js';
 import type { Clock } from '../../kernel/clock.js';
 import { days } from '../../kernel/duration.js';
 import type { Scope } from '../../kernel/scope.js';
+import { rangeOf } from '../../storage/keys.js';
 import type { Op, Store } from '../../storage/store.js';
 import { within } from '../records/repeats.js';
-import { customerKey, TABLES, tableKey } from '../tables.js';
+import { customerKey, tableKey } from '../tables.js';
 
 const KEPT = days(1);
 /** Of one customer, and of operators: beyond that the oldest are forgotten sooner. */
@@ -96,15 +97,14 @@ export class Requests {
   async #load(): Promise<void> {
     this.#remembered.clear();
     for (const customerId of [undefined, ...this.modules.customers()]) {
-      const from = tableKey(customerKey(customerId), 'request');
-      const until = Buffer.concat([from.subarray(0, -1), Buffer.of(TABLES.request + 1)]);
+      const prefix = tableKey(customerKey(customerId), 'request');
       const found: Kept[] = [];
-      for await (const { key, value } of this.modules.store.entries({ from, until }))
+      for await (const { key, value } of this.modules.store.entries(rangeOf(prefix)))
         found.push({ key, atMs: recordOf(value).atMs, bytes: key.length + value.length });
       found.sort((a, b) => a.atMs - b.atMs);
       const remembered = new Remembered();
       for (const one of found) remembered.add(one);
-      this.#remembered.set(from.toString('hex'), remembered);
+      this.#remembered.set(prefix.toString('hex'), remembered);
     }
   }
 

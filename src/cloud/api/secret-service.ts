@@ -101,8 +101,7 @@ export class SecretService {
     const customerId = view.filter('customer_id', request.customerId);
     const hub = request.machineId === '' ? undefined : view.machine('machine_id', request.machineId);
     const only = request.sensorId === '' ? undefined : view.sensor('sensor_id', request.sensorId);
-    const all = hub ? [hub] : customerId === undefined ? machines.all() : machines.ofCustomer(customerId);
-    for (const machine of all) {
+    for (const machine of hub ? [hub] : machines.list(customerId)) {
       if (machine.retiredAtMs !== undefined) continue;
       if (customerId !== undefined && machine.customerId !== customerId) continue;
       for (const sensor of sensors.of(machine.id)) {

@@ -121,7 +121,7 @@ export class SensorService {
       if (customerId === undefined || machine.customerId === customerId) yield* sensors.of(machine.id);
       return;
     }
-    for (const machine of customerId === undefined ? machines.all() : machines.ofCustomer(customerId)) {
+    for (const machine of machines.list(customerId)) {
       if (machine.retiredAtMs === undefined) yield* sensors.of(machine.id);
     }
   }

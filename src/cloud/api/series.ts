@@ -1,8 +1,6 @@
 // Which sensors of which hubs a request means.
 import { invalid } from '../../contract/status.js';
-import { uuidBytes } from '../../identity/uuid.js';
 import type { MachineRecord } from '../inventory/records.js';
-import type { HubKey } from '../telemetry/ledger.js';
 import type { View } from './tenancy.js';
 
 /** Sensors of one hub. */
@@ -48,8 +46,3 @@ export function seriesOf(
 export const onlySensor = ({ sensors }: HubSeries): number => (sensors?.size === 1 ? ([...sensors][0] ?? 0) : 0);
 
 export const hasSensor = ({ sensors }: HubSeries, sensor: number): boolean => sensors?.has(sensor) ?? true;
-
-export const hubKeyOf = (machine: MachineRecord): HubKey => ({
-  customer: uuidBytes(machine.customerId),
-  machine: uuidBytes(machine.id),
-});

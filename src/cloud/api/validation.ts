@@ -3,18 +3,16 @@ import type { Role } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { invalid } from '../../contract/status.js';
 import { roleFromProto } from '../../identity/spiffe.js';
+import { isPrintable } from '../../kernel/text.js';
 import { SEVERITIES } from '../alarms/messages.js';
 import type { Severity } from '../alarms/records.js';
 import type { MachineRole } from '../inventory/records.js';
-
-// Control characters, and those that change the direction of what follows, have no place in a name on a screen.
-const UNPRINTABLE = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u;
 
 /** A display name: 1 to 64 characters. */
 export function requireName(field: string, name: string): string {
   const length = [...name].length;
   if (length < 1 || length > 64) throw invalid(field, `must have 1 to 64 characters, has ${length}`);
-  if (UNPRINTABLE.test(name)) throw invalid(field, 'must not contain control characters');
+  if (!isPrintable(name)) throw invalid(field, 'must not contain control characters');
   if (name.trim() !== name) throw invalid(field, 'must not begin or end with white space');
   return name;
 }
@@ -28,7 +26,7 @@ export function optionalName(field: string, name: string): string {
 export function requireComment(field: string, text: string): string {
   const length = [...text].length;
   if (length > 512) throw invalid(field, `must have at most 512 characters, has ${length}`);
-  if (UNPRINTABLE.test(text.replace(/[\n\t]/g, ''))) throw invalid(field, 'must not contain control characters');
+  if (!isPrintable(text.replaceAll(/[\n\t]/g, ''))) throw invalid(field, 'must not contain control characters');
   return text;
 }
 

@@ -5,7 +5,8 @@
 // Steps: (1) fill store.filling, and put CA and keys beside it where there are none; (2) rename it to store.ready; (3) set
 // `store` aside; (4) write `restored`; (5) rename store.ready to `store`. After a crash before (2) the old store is still
 // in place; after (2), finishRestore does the rest, at the next start of the cloud or of any of these.
-import { appendFile, cp, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { appendFile, cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../kernel/clock.js';
@@ -66,7 +67,7 @@ export async function restore(
   } finally {
     await source.stop();
   }
-  if (!(await exists(join(directory, AUTHORITY)))) {
+  if (!existsSync(join(directory, AUTHORITY))) {
     // All of it or nothing: half a CA would be taken for one.
     const half = join(directory, `${AUTHORITY}.filling`);
     await rm(half, { recursive: true, force: true });
@@ -78,7 +79,7 @@ export async function restore(
     if (name === 'revoked.log') await appendRevocations(from, directory);
     // The token that the restored store knows; a newer one is none any more.
     else if (name === 'operator.token') await copyIfThere(join(from, name), join(directory, name));
-    else if (!(await exists(join(directory, name)))) await copyIfThere(join(from, name), join(directory, name));
+    else if (!existsSync(join(directory, name))) await copyIfThere(join(from, name), join(directory, name));
   }
   await declareReady(directory);
   const aside = await putInPlace(directory, manifest.takenAt, modules);
@@ -87,7 +88,7 @@ export async function restore(
 
 /** Ends a restore or repair that was interrupted; does nothing otherwise. The store must not be open. */
 export async function finishRestore(directory: string, modules: RestoreModules): Promise<void> {
-  if (!(await exists(join(directory, READY)))) return;
+  if (!existsSync(join(directory, READY))) return;
   modules.log.warn({ directory }, 'a restore was interrupted: it is finished now');
   await putInPlace(directory, 'interrupted', modules);
 }
@@ -111,7 +112,7 @@ export async function repair(
 ): Promise<Repaired> {
   const store = join(options.directory, 'store');
   await finishRestore(options.directory, modules);
-  if (!(await exists(store))) {
+  if (!existsSync(store)) {
     throw new RestoreFault('restore.nothing-damaged', `${options.directory} holds no store of a cloud`, {
       permanent: true,
       advice: "Name the cloud's data directory.",
@@ -164,7 +165,7 @@ const declareReady = (directory: string): Promise<void> => rename(join(directory
 /** Steps 3 to 5; returns where the old store is now. */
 async function putInPlace(directory: string, why: string, modules: RestoreModules): Promise<string | undefined> {
   const store = join(directory, 'store');
-  const aside = (await exists(store)) ? await setAside(store, modules.clock.now()) : undefined;
+  const aside = existsSync(store) ? await setAside(store, modules.clock.now()) : undefined;
   // Before the store is in its place: a cloud that starts in between must know that hubs may know more than it does.
   await writeFileDurably(join(directory, RESTORED), `${why}\n`);
   await rename(join(directory, READY), store);
@@ -185,7 +186,7 @@ async function readManifest(from: string): Promise<BackupManifest> {
 
 /** A store that opens is closed again; one that is damaged is what a restore is for; one in use must not be touched. */
 async function requireStopped(directory: string, modules: RestoreModules): Promise<void> {
-  if (await exists(join(directory, 'store'))) await isDamaged(join(directory, 'store'), modules);
+  if (existsSync(join(directory, 'store'))) await isDamaged(join(directory, 'store'), modules);
 }
 
 async function isDamaged(store: string, modules: RestoreModules): Promise<boolean> {
@@ -218,9 +219,3 @@ async function appendRevocations(from: string, directory: string): Promise<void>
   const lines = await readFile(join(from, 'revoked.log'), 'utf8').catch(() => '');
   if (lines !== '') await appendFile(join(directory, 'revoked.log'), lines, { mode: 0o600 });
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );

@@ -6,6 +6,7 @@ import { TOKEN_ID_LENGTH, TOKEN_SECRET_LENGTH } from '../../identity/secret-hash
 import { roleFromProto } from '../../identity/spiffe.js';
 import { uuidText } from '../../identity/uuid.js';
 import { Fault } from '../../kernel/fault.js';
+import { plainLine } from '../../kernel/text.js';
 import type { Applicant, Application } from '../inventory/verdict.js';
 
 /** The request does not hold together. The message is for the machine's operator. */
@@ -50,8 +51,7 @@ function readInfo(info: MachineInfo | undefined): Application['info'] {
     const text = info?.[field] ?? '';
     if (Buffer.byteLength(text) > MAX_INFO_BYTES)
       throw new BadRequest(`${field} is longer than ${MAX_INFO_BYTES} bytes.`);
-    // Shown to people, so nothing in it may move a cursor.
-    return text.replaceAll(/\p{Cc}/gu, ' ');
+    return plainLine(text);
   };
   return {
     hostname: read('hostname'),

@@ -2,9 +2,9 @@
 // issued, and again inside the transaction that takes a use of the token.
 import type { MeshCertificate } from '../../identity/certificates.js';
 import type { VerifyKey } from '../../identity/keys.js';
-import { uuidText } from '../../identity/uuid.js';
+import { newId } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
-import { type Random, uuid7 } from '../../kernel/random.js';
+import type { Random } from '../../kernel/random.js';
 import { MOST } from '../quotas.js';
 import type { Journal } from '../records/journal.js';
 import { notFound } from './faults.js';
@@ -53,7 +53,7 @@ export class Admission {
     const { clock, random, journal } = this.modules;
     const { customerId } = first.token;
     const places = application.applicants.map((applicant, i) => {
-      const machineId = first.kind === 'returning' ? first.machines[i]?.id : uuidText(uuid7(random, clock.now()));
+      const machineId = first.kind === 'returning' ? first.machines[i]?.id : newId(random, clock.now());
       return { applicant, place: { machineId: machineId ?? '', customerId, role: applicant.role } };
     });
     const members: NewMember[] = [];

@@ -1,8 +1,8 @@
 // Customers: their names, which are unique, and the policy that their hubs follow.
 import { isDeepStrictEqual } from 'node:util';
-import { uuidText } from '../../identity/uuid.js';
+import { newId } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
-import { type Random, uuid7 } from '../../kernel/random.js';
+import type { Random } from '../../kernel/random.js';
 import type { Journal } from '../records/journal.js';
 import { bumpHubs, DEFAULT_FALLBACK_AFTER } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
@@ -31,12 +31,16 @@ export class Customers {
     return this.#tables.customers.all();
   }
 
+  *ids(): Iterable<string> {
+    for (const { id } of this.all()) yield id;
+  }
+
   /** Faults: inventory.exists. */
   create(name: string): Promise<CustomerRecord> {
     const { clock, random, journal } = this.modules;
     return journal.change(() => {
       const now = clock.now();
-      return newCustomer(this.#tables, { id: uuidText(uuid7(random, now)), name, createdAtMs: now });
+      return newCustomer(this.#tables, { id: newId(random, now), name, createdAtMs: now });
     });
   }
 

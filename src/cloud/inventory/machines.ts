@@ -49,7 +49,9 @@ export class Machines {
     return this.#tables.machines.all();
   }
 
-  *ofCustomer(customerId: string): Iterable<MachineRecord> {
+  /** Of one customer, or of all of them. */
+  *list(customerId: string | undefined): Iterable<MachineRecord> {
+    if (customerId === undefined) return yield* this.all();
     for (const role of ['connector', 'hub'] as const) {
       yield* this.#tables.machines.group(machineGroup(customerId, role));
     }

@@ -1,7 +1,9 @@
 // The records of machines that are let in: new ones, and those that come back with other keys.
 import type { MeshCertificate } from '../../identity/certificates.js';
+import { base64 } from '../../kernel/bytes.js';
 import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
+import { plainLine } from '../../kernel/text.js';
 import { bumped } from './desired-state.js';
 import { certificateFields, type EnrollmentTokenRecord, type MachineRecord, type MachineRole } from './records.js';
 import { voidSecrets } from './secret-fields.js';
@@ -35,7 +37,7 @@ export function newMachine(
     id: place.machineId,
     customerId: place.customerId,
     role: place.role,
-    name: info.hostname.slice(0, 64) || `${place.role} ${place.machineId.slice(-12)}`,
+    name: plainLine(info.hostname, 64) || `${place.role} ${place.machineId.slice(-12)}`,
     info,
     keys: [{ keyId: key.keyId.toString('hex'), spki: key.spki.toString('base64'), fromMs: now }],
     ...(sealing ? { sealing: { key: base64(sealing.key), signature: base64(sealing.signature) } } : {}),
@@ -76,5 +78,3 @@ export function takeBack(
   };
   return tables.machines.put(old.role === 'hub' ? bumped(next) : next);
 }
-
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');

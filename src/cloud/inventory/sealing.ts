@@ -7,6 +7,7 @@ import type { Resealed, SealingKey } from '../../../gen/occmesh/link/v1/link.js'
 import type { VerifyKey } from '../../identity/keys.js';
 import { sealingKeyId, verifySealingKey } from '../../identity/sealing-keys.js';
 import { isSealed } from '../../identity/secret-sealing.js';
+import { base64 } from '../../kernel/bytes.js';
 import type { Journal } from '../records/journal.js';
 import { bumped } from './desired-state.js';
 import { InventoryFault, notFound } from './faults.js';
@@ -100,8 +101,6 @@ export class Sealing {
 function withKey({ rotating: _, ...machine }: MachineRecord, { key, signature }: SealingKey): MachineRecord {
   return { ...machine, sealing: { key: base64(key), signature: base64(signature) } };
 }
-
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
 const notSigned = () =>
   new InventoryFault('inventory.invalid', 'the hub has not signed for its sealing key', { permanent: true });

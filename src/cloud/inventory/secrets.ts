@@ -4,6 +4,7 @@
 import type { SealedSecret } from '../../../gen/occmesh/link/v1/link.js';
 import { sealingKeyId } from '../../identity/sealing-keys.js';
 import { isSealed, type SecretPlace, sameTarget } from '../../identity/secret-sealing.js';
+import { base64 } from '../../kernel/bytes.js';
 import type { Clock } from '../../kernel/clock.js';
 import type { Journal } from '../records/journal.js';
 import { bumped } from './desired-state.js';
@@ -78,8 +79,8 @@ export class Secrets {
         enteredAtMs: this.modules.clock.now(),
         sealed: {
           keyId: Buffer.from(sealed.sealingKeyId).toString('hex'),
-          encapsulatedKey: Buffer.from(sealed.encapsulatedKey).toString('base64'),
-          ciphertext: Buffer.from(sealed.ciphertext).toString('base64'),
+          encapsulatedKey: base64(sealed.encapsulatedKey),
+          ciphertext: base64(sealed.ciphertext),
         },
       });
       requireRoom(this.#tables, machineId);

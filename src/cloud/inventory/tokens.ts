@@ -5,12 +5,12 @@ import { Caller, type Scope } from '../../../gen/occmesh/access/v1/access.js';
 import type { Principal, UserCaller } from '../../contract/access.js';
 import { formatApiToken, parseApiToken } from '../../identity/api-token.js';
 import { hashSecret, secretMatches, TOKEN_SECRET_LENGTH } from '../../identity/secret-hash.js';
-import { uuidBytes, uuidText } from '../../identity/uuid.js';
+import { newId, uuidBytes, uuidText } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import type { Logger } from '../../kernel/log.js';
-import { type Random, uuid7 } from '../../kernel/random.js';
+import type { Random } from '../../kernel/random.js';
 import { MOST } from '../quotas.js';
 import type { Journal } from '../records/journal.js';
 import { InventoryFault, notFound } from './faults.js';
@@ -86,7 +86,7 @@ export class Tokens {
     const token: EnrollmentTokenRecord = {
       v: 1,
       kind: 'enrollment',
-      id: uuidText(uuid7(this.modules.random, now)),
+      id: newId(this.modules.random, now),
       customerId,
       role,
       uses,
@@ -167,7 +167,7 @@ export class Tokens {
     const token: ApiTokenRecord = {
       v: 1,
       kind: 'api',
-      id: uuidText(uuid7(this.modules.random, now)),
+      id: newId(this.modules.random, now),
       caller: nameOf(caller),
       ...defined({ customerId, scopes: scopes && [...scopes] }),
       name,

@@ -1,6 +1,7 @@
 // Whether a token lets these keys in, and as whom.
 import type { VerifyKey } from '../../identity/keys.js';
 import { secretMatches } from '../../identity/secret-hash.js';
+import { base64 } from '../../kernel/bytes.js';
 import type { Clock } from '../../kernel/clock.js';
 import type { EnrollmentTokenRecord, MachineRecord, MachineRole } from './records.js';
 import type { Revocations } from './revocations.js';
@@ -44,8 +45,6 @@ export type Verdict =
   | { readonly kind: 'new'; readonly token: EnrollmentTokenRecord }
   /** A machine that was installed anew, in the order asked for. */
   | { readonly kind: 'returning'; readonly token: EnrollmentTokenRecord; readonly machines: MachineRecord[] };
-
-const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
 export interface VerdictModules {
   readonly revocations: Revocations;

@@ -1,7 +1,7 @@
 // The channels there are: made, listed and removed.
-import { uuidText } from '../../identity/uuid.js';
+import { newId } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
-import { type Random, uuid7 } from '../../kernel/random.js';
+import type { Random } from '../../kernel/random.js';
 import type { ChannelRecord } from '../alarms/records.js';
 import type { AlarmTables } from '../alarms/tables.js';
 import { InventoryFault, notFound } from '../inventory/faults.js';
@@ -45,7 +45,7 @@ export class Channels {
         const message = `there are ${MOST.channels} channels already, and more are not possible`;
         throw new InventoryFault('inventory.exhausted', message, { permanent: true, advice: 'Remove one.' });
       }
-      return channels.put({ v: 1, id: uuidText(uuid7(random, clock.now())), ...channel });
+      return channels.put({ v: 1, id: newId(random, clock.now()), ...channel });
     });
   }
 

@@ -6,9 +6,9 @@ import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import type { Random } from '../../kernel/random.js';
 import { type BackoffOptions, backoff } from '../../kernel/retry.js';
+import { plainLine } from '../../kernel/text.js';
 import type { Deliver, Message } from './message.js';
 import type { Outbox } from './outbox.js';
-import { plainLine } from './plain-line.js';
 
 export const RESEND: BackoffOptions = { first: seconds(5), factor: 2, cap: minutes(15) };
 const REWRITE: BackoffOptions = { first: seconds(1), factor: 2, cap: minutes(1) };

@@ -1,8 +1,9 @@
 // A message as an e-mail reads: subject and body, plain text.
+
+import { plainLine } from '../../kernel/text.js';
 import type { AlarmRecord, NoticeRecord } from '../alarms/records.js';
 import { atLeast } from '../alarms/telling.js';
 import type { AlarmNames, Message } from './message.js';
-import { plainLine } from './plain-line.js';
 
 const LONGEST_NAME = 64;
 const LONGEST_MESSAGE = 400;

@@ -1,15 +1,15 @@
 // The entry of this folder: who is told of alarms, and that they are. What is to be told is written down by
 // ../alarms/alarms.ts together with the alarm.
 import { openKeyFile } from '../../identity/key-file.js';
-import { uuidBytes, uuidText } from '../../identity/uuid.js';
+import { newId, uuidBytes } from '../../identity/uuid.js';
 import { sleep } from '../../kernel/clock.js';
 import type { Duration } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
-import { uuid7 } from '../../kernel/random.js';
 import type { Scope } from '../../kernel/scope.js';
 import type { ChannelRecord } from '../alarms/records.js';
 import type { Inventory } from '../inventory/inventory.js';
+import { sensorId } from '../inventory/tables.js';
 import { ChannelKeys } from './channel-keys.js';
 import { Channels } from './channels.js';
 import { Dispatcher } from './dispatcher.js';
@@ -78,7 +78,7 @@ export class Notifications {
     const { random, clock } = this.modules;
     const wait = this.#postageFor(channel);
     if (wait) return `too many e-mails went to these addresses; the next may go in ${Math.ceil(wait / 1_000)} seconds`;
-    const message = { id: uuidText(uuid7(random, clock.now())), notices: [] };
+    const message = { id: newId(random, clock.now()), notices: [] };
     return this.#deliver(channel, message, signal).catch(describe);
   }
 
@@ -121,7 +121,7 @@ export class Notifications {
     return {
       customer: (id) => customers.get(id)?.name ?? id,
       machine: (id) => machines.get(id)?.name ?? id,
-      sensor: (machineId, sensor) => sensors.get(`${machineId}/${sensor}`)?.name ?? `sensor ${sensor}`,
+      sensor: (machineId, sensor) => sensors.get(sensorId(machineId, sensor))?.name ?? `sensor ${sensor}`,
     };
   }
 }

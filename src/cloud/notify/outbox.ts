@@ -1,9 +1,9 @@
 // What waits to be told, in the store: which notices make up the next message of a channel, and what becomes of them. A
 // message is settled before it is first sent, so that every repetition, also after a crash, is the same.
-import { uuidText } from '../../identity/uuid.js';
+import { newId } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
 import { days, seconds } from '../../kernel/duration.js';
-import { type Random, uuid7 } from '../../kernel/random.js';
+import type { Random } from '../../kernel/random.js';
 import type { ChannelRecord, NoticeRecord } from '../alarms/records.js';
 import type { AlarmTables } from '../alarms/tables.js';
 import type { EventLog } from '../events/event-log.js';
@@ -121,7 +121,7 @@ export class Outbox {
 
   #newId(): string {
     const { random, clock } = this.modules;
-    return uuidText(uuid7(random, clock.now()));
+    return newId(random, clock.now());
   }
 }
 

@@ -1,7 +1,6 @@
 // Latest readings and states as OpenMetrics, as one principal may see them. What is not known now is left out: values of a
 // sensor that has fallen silent or is paused, and of a hub that is not there, must not go on as a straight line.
 import { MachineState, SensorState } from '../../../gen/occmesh/inventory/v1/inventory.js';
-import { uuidBytes } from '../../identity/uuid.js';
 import type { Clock } from '../../kernel/clock.js';
 import type { Presence, SensorStates } from '../api/ports.js';
 import type { View } from '../api/tenancy.js';
@@ -11,6 +10,7 @@ import { sensorId } from '../inventory/tables.js';
 import { shownState } from '../states/machine-state.js';
 import { patienceWith } from '../states/sensor-states.js';
 import type { LatestReadings, PlacedReading } from '../telemetry/latest.js';
+import { hubKeyOf } from '../telemetry/ledger.js';
 import { END, gauge, type Labels, labelled, sample } from './text.js';
 
 export interface LatestTextModules {
@@ -31,9 +31,7 @@ const UNDECIDED: readonly MachineState[] = [MachineState.NEVER_SEEN, MachineStat
 export function* latestText(view: View, asked: string, modules: LatestTextModules): Generator<string> {
   const { inventory, presence, states, latest, clock } = modules;
   const customer = view.filter('customer', asked);
-  const machines = [
-    ...(customer === undefined ? inventory.machines.all() : inventory.machines.ofCustomer(customer)),
-  ].filter(({ retiredAtMs }) => retiredAtMs === undefined);
+  const machines = [...inventory.machines.list(customer)].filter(({ retiredAtMs }) => retiredAtMs === undefined);
   const stateOf = (machine: MachineRecord) => shownState(presence.of(machine.id).state, machine);
   /** Of which sensors and values are told. */
   const present = function* () {
@@ -52,9 +50,8 @@ export function* latestText(view: View, asked: string, modules: LatestTextModule
   const readings = function* (): Generator<readonly [PlacedReading['reading'], Labels] | undefined> {
     for (const machine of present()) {
       const labels = labelsOf(machine);
-      const hub = { customer: uuidBytes(machine.customerId), machine: uuidBytes(machine.id) };
       const now = clock.now() + presence.of(machine.id).clockOffsetMs;
-      for (const { reading } of latest.of(hub)) {
+      for (const { reading } of latest.of(hubKeyOf(machine))) {
         const sensor = inventory.sensors.get(sensorId(machine.id, reading.sensor));
         yield sensor && isInTime(reading, sensor, now) ? [reading, { ...labels, sensor: sensor.name }] : undefined;
       }

@@ -1,16 +1,18 @@
 // Making a session its hub's current one: older sessions lose their say, the generation is judged and the next one
-// issued, durably.
+// issued, durably; and what follows from that, for the cloud and in the Welcome.
 import type { Hello } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import { keep } from '../../kernel/bytes.js';
-import type { CloudSession } from '../../link/cloud-session.js';
+import type { Admission, CloudSession } from '../../link/cloud-session.js';
 import { LinkFault } from '../../link/fault.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 import type { HubHost } from './hub-host.js';
+import { LIVE_WINDOW_BYTES } from './intake.js';
 import type { SessionServices } from './services.js';
 import { type GenerationVerdict, judgeGeneration, putSessionRecord, readSessionRecord } from './session-record.js';
+import { recordMissingTails } from './tails.js';
 
 const NONE = new Uint8Array(0);
 
@@ -21,8 +23,8 @@ export interface Admitted {
   readonly quarantined: boolean;
 }
 
-/** What matters only at that moment. */
-interface TakenOver extends Admitted {
+interface TakenOver {
+  readonly admitted: Admitted;
   /** The record as it was before this session. */
   readonly before: SessionRecord;
   readonly verdict: GenerationVerdict;
@@ -68,5 +70,39 @@ export async function takeOver(
     return [putSessionRecord(host, record)];
   });
   for (const { log, next } of before.announced) ledger.announce(log, next);
-  return { ledger, record, before, verdict, quarantined: known.quarantined || verdict === 'older' };
+  const quarantined = known.quarantined || verdict === 'older';
+  return { admitted: { ledger, record, quarantined }, before, verdict };
+}
+
+/** For a host that is admitted. Faults: inventory.*, storage.*. */
+export async function welcome(
+  services: SessionServices,
+  host: HubHost,
+  { admitted, before, verdict }: TakenOver,
+  hello: Hello,
+): Promise<Admission['welcome']> {
+  const { inventory, clock, heartbeatMs, software } = services;
+  const { machineId, customerId } = host;
+  const { ledger, record, quarantined } = admitted;
+  const generations = { presented: hello.generation, issued: before.issuedGeneration };
+  if (verdict === 'older') {
+    host.log.error(generations, 'hub was rolled back or cloned: quarantined');
+    const reason = `presented generation ${hello.generation} where ${before.issuedGeneration} was issued`;
+    await inventory.setQuarantined(machineId, reason);
+  }
+  if (verdict === 'newer') host.log.warn(generations, 'hub knows more than this cloud: restored from a backup?');
+  await recordMissingTails(services, host, before, hello.logs);
+  await inventory.raiseConfigVersion(machineId, hello.configVersion);
+  if (!quarantined) await inventory.announceSealing(machineId, hello.sealingKeys);
+  return {
+    generation: record.issuedGeneration,
+    holdings: hello.logs.map((one) => ledger.mention(one.log).holding()),
+    liveWindow: LIVE_WINDOW_BYTES,
+    configVersion: quarantined ? 0 : (inventory.desiredState(machineId)?.version ?? 0),
+    clockMs: clock.now(),
+    revokedKeys: inventory.revokedKeys(customerId, 'connector'),
+    heartbeatMs,
+    quarantined,
+    software,
+  };
 }

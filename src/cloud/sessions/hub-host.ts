@@ -1,12 +1,10 @@
 // One hub's session on the cloud's side: admits it, stores what it sends, acknowledges, hands out credit and desired
 // state, asks commands. One HubHost per session; what hubs share is in SessionServices.
 import {
-  type Applied,
   ByeReason,
   type Heartbeat,
   type Hello,
   type Lane,
-  type LogSummary,
   Outcome,
   Path,
   type Result,
@@ -28,17 +26,17 @@ import { reasonOf } from '../metrics.js';
 import type { Author, Verdict } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 import { AckGatherer } from './acks.js';
-import { type Admitted, takeOver } from './admission.js';
+import { type Admitted, takeOver, welcome } from './admission.js';
 import type { MachineBudget } from './budget.js';
 import { PendingCommands } from './commands.js';
+import { Configuring } from './configuring.js';
 import type { Debtor } from './credit.js';
 import { answerDigests } from './digests.js';
-import { Intake, LIVE_WINDOW_BYTES } from './intake.js';
+import { Intake } from './intake.js';
 import { Questions } from './questions.js';
 import { takeResealed } from './resealed.js';
 import type { SessionServices } from './services.js';
 import { SessionNotes } from './session-notes.js';
-import { recordMissingTails } from './tails.js';
 
 /** A hub whose readings could not be stored comes back after so many milliseconds. */
 const STORE_RETRY_MS = 5_000;
@@ -72,8 +70,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   readonly #intake: Intake;
   #admitted: Admitted | undefined;
   #notes: SessionNotes | undefined;
-  /** Version of the desired state that is on its way. */
-  #applying: number | undefined;
+  readonly #configuring: Configuring;
   #goodbye = false;
   #heardAt: Duration;
 
@@ -93,6 +90,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.machine = keep(uuidBytes(identity.machineId));
     this.budget = services.budgets.of(identity.machineId);
     this.#intake = new Intake(services.credit, this);
+    this.#configuring = new Configuring(services, this);
     this.#heardAt = services.clock.monotonic();
   }
 
@@ -121,7 +119,10 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.budget.spend('sessions');
     const leave = await services.reception.enter(this.customerId);
     try {
-      return { welcome: await this.#takeOver(session, hello, peer) };
+      const taken = await takeOver(services, this, peer, session, hello);
+      this.#admitted = taken.admitted;
+      this.#notes = new SessionNotes(services, this, taken.admitted);
+      return { welcome: await welcome(services, this, taken, hello) };
     } finally {
       leave();
     }
@@ -141,7 +142,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.sendDesiredState(hello.configVersion);
   }
 
-  received(_session: CloudSession, message: UpMessage, lane: Lane, bytes: number): Promise<void> | undefined {
+  received(session: CloudSession, message: UpMessage, lane: Lane, bytes: number): Promise<void> | undefined {
     // Anybody who has recorded a batch or a gap can send it once more: neither is a sign of life, nor of the hub having
     // seen the Welcome.
     if (message.$case === 'batch') return this.#batch(message.value, lane, bytes);
@@ -153,7 +154,7 @@ export class HubHost implements CloudHost, Author, Debtor {
       case 'heartbeat':
         return this.#heartbeat(message.value);
       case 'applied':
-        return this.#applied(message.value);
+        return this.#configuring.applied(session, message.value);
       case 'result':
         this.#commands.answer(message.value);
         return undefined;
@@ -231,16 +232,9 @@ export class HubHost implements CloudHost, Author, Debtor {
     return this.#admitted?.quarantined ?? false;
   }
 
-  /**
-   * Sends the desired state unless the hub has it already, or is in quarantine. One at a time: of many changes in a row
-   * only the first and the last travel, however long a state takes.
-   */
+  /** Unless the hub has it already: that of the version that is `known`. */
   sendDesiredState(known: number): void {
-    if (this.quarantined || this.#applying !== undefined) return;
-    const state = this.services.inventory.desiredState(this.machineId);
-    if (!state || state.version === known || this.#session?.state !== 'up') return;
-    this.#applying = state.version;
-    this.#session.sendDesiredState(this.services.signDesiredState(state));
+    if (this.#session) this.#configuring.send(this.#session, known);
   }
 
   /** Runs a sensor; UNKNOWN when the session ends first. Faults: link.refused in quarantine. */
@@ -256,18 +250,10 @@ export class HubHost implements CloudHost, Author, Debtor {
     );
   }
 
-  async #applied(applied: Applied): Promise<void> {
-    if (applied.version === this.#applying) {
-      this.#applying = undefined;
-      this.sendDesiredState(applied.version);
-    }
-    await this.services.inventory.recordApplied(this.machineId, applied);
-  }
-
   // ── messages ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   // Batches are stored side by side: the next one is taken in while this one's commit is under way.
-  #batch(signed: Parameters<SessionServices['ingest']['batch']>[1], lane: Lane, bytes: number): undefined {
+  #batch(signed: Signed, lane: Lane, bytes: number): undefined {
     this.budget.spend('bytes', bytes);
     const over = this.#intake.arrived(lane, bytes);
     this.services.ingest
@@ -299,7 +285,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.close(ending(CloseCode.INTERNAL, 'the cloud cannot store readings now', STORE_RETRY_MS));
   }
 
-  async #gap(signed: Parameters<SessionServices['ingest']['gap']>[1]): Promise<void> {
+  async #gap(signed: Signed): Promise<void> {
     this.budget.spend('gaps');
     const { log, firstFlush, flushCount, readingCount, reason } = await this.services.ingest.gap(this, signed);
     const range = { first: firstFlush, count: flushCount };
@@ -329,42 +315,5 @@ export class HubHost implements CloudHost, Author, Debtor {
       send: (value) => this.#session?.send({ $case: 'digestAnswer', value }),
       onFailure: (thrown) => this.#session?.fail(thrown),
     });
-  }
-
-  async #takeOver(session: CloudSession, hello: Hello, peer: MeshCertificate): Promise<Admission['welcome']> {
-    const { services } = this;
-    const { before, verdict, ...admitted } = await takeOver(services, this, peer, session, hello);
-    this.#admitted = admitted;
-    this.#notes = new SessionNotes(services, this, admitted);
-    const generations = { presented: hello.generation, issued: before.issuedGeneration };
-    if (verdict === 'older') {
-      this.log.error(generations, 'hub was rolled back or cloned: quarantined');
-      await services.inventory.setQuarantined(
-        this.machineId,
-        `presented generation ${hello.generation} where ${before.issuedGeneration} was issued`,
-      );
-    }
-    if (verdict === 'newer') {
-      this.log.warn(generations, 'hub knows more than this cloud: restored from a backup?');
-    }
-    await recordMissingTails(services, this, before, hello.logs);
-    await services.inventory.raiseConfigVersion(this.machineId, hello.configVersion);
-    if (!admitted.quarantined) await services.inventory.announceSealing(this.machineId, hello.sealingKeys);
-    return this.#welcome(hello.logs, admitted);
-  }
-
-  #welcome(logs: readonly LogSummary[], { record, quarantined }: Admitted): Admission['welcome'] {
-    const { services } = this;
-    return {
-      generation: record.issuedGeneration,
-      holdings: logs.map(({ log }) => this.ledger.mention(log).holding()),
-      liveWindow: LIVE_WINDOW_BYTES,
-      configVersion: quarantined ? 0 : (services.inventory.desiredState(this.machineId)?.version ?? 0),
-      clockMs: services.clock.now(),
-      revokedKeys: services.inventory.revokedKeys(this.customerId, 'connector'),
-      heartbeatMs: services.heartbeatMs,
-      quarantined,
-      software: services.software,
-    };
   }
 }

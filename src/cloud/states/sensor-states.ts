@@ -7,6 +7,7 @@ import type { Clock } from '../../kernel/clock.js';
 import { seconds } from '../../kernel/duration.js';
 import type { OpenBatch } from '../../telemetry/batch.js';
 import { DEFAULT_ATTEMPTS, type SensorRecord } from '../inventory/records.js';
+import { sensorId } from '../inventory/tables.js';
 import type { HubKey } from '../telemetry/ledger.js';
 import { type SensorCondition, SensorState, type SensorVerdict } from './sensor-state.js';
 
@@ -74,7 +75,7 @@ export class SensorStates {
     const now = this.modules.clock.now() + this.modules.presence.clockOffset(machineId);
     let last: Tracked | undefined;
     for (const { sensor, takenAt, state, message } of batch.table().states()) {
-      const record = this.modules.sensors.get(`${machineId}/${sensor}`);
+      const record = this.modules.sensors.get(sensorId(machineId, sensor));
       if (!record || record.paused) continue;
       const tracked = this.#tracked(machineId, sensor);
       // A sensor may have several series in one batch, one after the other.
@@ -99,7 +100,7 @@ export class SensorStates {
 
   /** After a start: the last reading of a sensor, as far as it is known. */
   recall(machineId: string, { sensor, state, message }: { sensor: number; state: State; message: string }): void {
-    const record = this.modules.sensors.get(`${machineId}/${sensor}`);
+    const record = this.modules.sensors.get(sensorId(machineId, sensor));
     const tracked = record && this.#tracked(machineId, sensor);
     // What has come since counts.
     if (!tracked || record.paused || tracked.flush !== -1) return;

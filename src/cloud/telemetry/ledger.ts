@@ -10,6 +10,7 @@ import {
   Signed,
   type Witness,
 } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
+import { uuidBytes } from '../../identity/uuid.js';
 import { keep } from '../../kernel/bytes.js';
 import { LazyMap } from '../../kernel/lazy-map.js';
 import { rangeOf, readU64be } from '../../storage/keys.js';
@@ -23,6 +24,11 @@ export interface HubKey {
   readonly customer: Buffer;
   readonly machine: Buffer;
 }
+
+export const hubKeyOf = (hub: { readonly customerId: string; readonly id: string }): HubKey => ({
+  customer: uuidBytes(hub.customerId),
+  machine: uuidBytes(hub.id),
+});
 
 export interface KnownGap {
   readonly first: number;

@@ -262,7 +262,7 @@ export function content() {
     ],
     /** In the order of their positions. */
     events: [] as Event[],
-    /** How many events a watch brings before it breaks. */
+    /** How many events or readings a watch brings before it breaks. */
     breaksAfter: Number.POSITIVE_INFINITY,
     channelKey: 'ab'.repeat(32),
     trialError: '',
@@ -284,6 +284,8 @@ export class FakeCloud implements Stoppable {
   readonly calls: SeenCall[] = [];
   /** Thrown by the next call, once. */
   failNext: Error | undefined;
+  /** Thrown by the next call of a method, once. */
+  readonly failing = new Map<string, Error>();
 
   private constructor(
     readonly content: Content,
@@ -362,8 +364,9 @@ export class FakeCloud implements Stoppable {
   /** Notes the call, and fails if it is to. */
   #seen(method: string, request: unknown): void {
     this.calls.push({ method, request });
-    const failure = this.failNext;
+    const failure = this.failNext ?? this.failing.get(method);
     this.failNext = undefined;
+    this.failing.delete(method);
     if (failure) throw failure;
   }
 
@@ -556,6 +559,7 @@ export class FakeCloud implements Stoppable {
   async *#watch(request: unknown, { signal }: CallContext) {
     this.#seen('watchReadings', request);
     yield { readings: this.content.readings, position: 'p1', missedSinceMs: 0 };
+    if (this.content.readings.length >= this.content.breaksAfter) throw new ApiFault('api.unavailable', 'going away');
     await aborted(signal);
   }
 }

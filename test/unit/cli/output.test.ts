@@ -3,13 +3,14 @@ import { expect } from 'chai';
 import { coloured, plain } from '../../../src/cli/output/colour.js';
 import { valuesText } from '../../../src/cli/output/reading.js';
 import { table } from '../../../src/cli/output/table.js';
-import { oneLine, printable } from '../../../src/cli/output/text.js';
+import { oneLine } from '../../../src/cli/output/text.js';
 import { ago, iso } from '../../../src/cli/output/times.js';
 import { countLines, tree } from '../../../src/cli/output/tree.js';
 import { callerWord, gapReasonWord, machineStateWord, routeOf, stateWord } from '../../../src/cli/output/words.js';
 import { wantsColour } from '../../../src/cli/terminal.js';
 import { type Caller, MachineState, Path, Role, type State } from '../../../src/client/index.js';
 import { epochMs } from '../../../src/kernel/duration.js';
+import { printable } from '../../../src/kernel/text.js';
 import { content } from './fake-cloud.js';
 import { Screen, testTerminal } from './support.js';
 

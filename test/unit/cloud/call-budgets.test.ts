@@ -1,8 +1,7 @@
 // Budgets of calls: one customer uses up its own and nobody else's.
 import { expect } from 'chai';
 import { Caller } from '../../../gen/occmesh/access/v1/access.js';
-import { CallBudgets } from '../../../src/cloud/call-budgets.js';
-import { OF_A_CUSTOMER, OF_ONE_WHO_SEES_ALL } from '../../../src/cloud/quotas.js';
+import { CallBudgets, OF_A_CUSTOMER, OF_ONE_WHO_SEES_ALL } from '../../../src/cloud/call-budgets.js';
 import type { Principal } from '../../../src/contract/access.js';
 import { ContractFault } from '../../../src/contract/fault.js';
 import { milliseconds, seconds } from '../../../src/kernel/duration.js';

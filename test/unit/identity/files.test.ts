@@ -3,15 +3,9 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, unlink, writeFile }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { loadAuthority, openAuthority } from '../../../src/identity/authority-folder.js';
+import { openAuthority } from '../../../src/identity/authority-folder.js';
 import { IdentityFault } from '../../../src/identity/fault.js';
-import {
-  isMissing,
-  readSecretFile,
-  uncheckedProtection,
-  writeFileDurably,
-  writeSecretFile,
-} from '../../../src/identity/key-file.js';
+import { isMissing, readSecretFile, writeFileDurably, writeSecretFile } from '../../../src/identity/key-file.js';
 import { type MachineIdReader, machineFingerprint } from '../../../src/identity/machine-id.js';
 import { HUB, MESH, member, modules, newAuthority } from './fixtures.js';
 
@@ -104,11 +98,6 @@ describe('secret files', () => {
     expect(directory.code).to.equal('identity.file-unusable');
     expect(isMissing(directory)).to.equal(false);
   });
-
-  it('have limits that are told', () => {
-    expect(uncheckedProtection('win32')).to.contain('Windows');
-    expect(uncheckedProtection('linux')).to.equal(undefined);
-  });
 });
 
 describe("the authority's folder", () => {
@@ -119,11 +108,10 @@ describe("the authority's folder", () => {
     const first = await openAuthority(home, MESH, modules());
     const { certificate } = await member(first, HUB);
     if (posix) expect([await modeOf(home), await modeOf(join(home, 'ca.key'))]).to.deep.equal(['700', '600']);
-    for (const again of [await openAuthority(home, MESH, modules()), await loadAuthority(home, modules())]) {
-      expect(again.certificate.equals(first.certificate)).to.equal(true);
-      expect(again.bundle.verify(certificate.der, modules().clock.now()).identity).to.deep.equal(HUB);
-      expect((await member(again, HUB)).certificate.identity).to.deep.equal(HUB);
-    }
+    const again = await openAuthority(home, MESH, modules());
+    expect(again.certificate.equals(first.certificate)).to.equal(true);
+    expect(again.bundle.verify(certificate.der, modules().clock.now()).identity).to.deep.equal(HUB);
+    expect((await member(again, HUB)).certificate.identity).to.deep.equal(HUB);
   });
 
   it('survives a creation that was cut short', async () => {
@@ -147,7 +135,6 @@ describe("the authority's folder", () => {
   });
 
   it('is refused when it is not sound', async () => {
-    expect((await faultOf(loadAuthority(folder, modules()))).code).to.equal('identity.file-unusable');
     await openAuthority(folder, MESH, modules());
     expect((await faultOf(openAuthority(folder, 'other.example', modules()))).code).to.equal('identity.malformed');
     if (posix) {
@@ -155,9 +142,9 @@ describe("the authority's folder", () => {
       expect((await faultOf(openAuthority(folder, MESH, modules()))).code).to.equal('identity.file-exposed');
     }
     await writeSecretFile(join(folder, 'ca.key'), (await newAuthority()).key.toPem());
-    expect((await faultOf(loadAuthority(folder, modules()))).code).to.equal('identity.malformed');
+    expect((await faultOf(openAuthority(folder, MESH, modules()))).code).to.equal('identity.malformed');
     await writeFile(join(folder, 'ca.crt'), 'no certificate');
-    expect((await faultOf(loadAuthority(folder, modules()))).code).to.equal('identity.malformed');
+    expect((await faultOf(openAuthority(folder, MESH, modules()))).code).to.equal('identity.malformed');
   });
 });
 

@@ -53,7 +53,7 @@ export class Observed implements AsyncDisposable {
     this.presence = new Presence(this.clock, PATIENCE);
     const { store, clock, presence } = this;
     const inventory = {
-      customers: { all: () => [{ id: CUSTOMER }] as never },
+      customers: { ids: () => [CUSTOMER] },
       machines: {
         get: (id: string) => this.machines.get(id),
         all: () => this.machines.values(),

@@ -3,6 +3,7 @@
 import { expect } from 'chai';
 import pino from 'pino';
 import { EnrollmentFailureCode as Code, EnrolAnswer, Role } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
+import { requireName } from '../../../../src/cloud/api/validation.js';
 import { EnrollmentService } from '../../../../src/cloud/enrollment/enrollment-service.js';
 import { createCsr } from '../../../../src/identity/csr.js';
 import { sealRequest } from '../../../../src/identity/enrollment-envelope.js';
@@ -49,7 +50,7 @@ describe('enrolment: welcome', () => {
     const answers = await Promise.all([1, 2, 3, 4, 5].map(() => TestMachine.of('hub').enrol(cloud, token)));
     const refused = answers.filter((answer) => answer.result?.$case === 'failure');
     expect(refused.map(failure)).to.deep.equal([Code.USED_UP, Code.USED_UP]);
-    expect([...cloud.inventory.machines.ofCustomer(customer.id)]).to.have.length(3);
+    expect([...cloud.inventory.machines.list(customer.id)]).to.have.length(3);
     expect(cloud.inventory.tokens.get(uuidText(token.tokenId))).to.include({ used: 3, uses: 3 });
   });
 });
@@ -208,13 +209,25 @@ describe('enrolment: requests that do not hold together', () => {
     expect(failure(await machine.enrol(cloud, token))).to.equal(Code.BAD_REQUEST);
   });
 
+  it('name a machine as an operator may, whatever its hostname is', async () => {
+    await using cloud = await TestCloud.start();
+    const customer = await cloud.customer('one');
+    // Cut in the middle of a character, read from right to left, of white space only.
+    for (const hostname of [`${'a'.repeat(63)}😀😀`, 'cod.\u202egpj', ' \u2028\n', 'ü'.repeat(128)]) {
+      const machine = Object.assign(TestMachine.of('hub'), { hostname });
+      const [issued] = membership(await machine.enrol(cloud, await cloud.token(customer.id, 'hub')));
+      const { name } = cloud.machine(uuidText(issued?.machineId ?? Buffer.alloc(0)));
+      expect(requireName('name', name)).to.equal(name);
+    }
+  });
+
   it('keep names printable', async () => {
     await using cloud = await TestCloud.start();
     const machine = TestMachine.of('hub');
     machine.hostname = '\u001b[2Jsrv\n1';
     membership(await machine.enrol(cloud, await cloud.token((await cloud.customer('one')).id, 'hub')));
     const [record] = [...cloud.inventory.machines.all()];
-    expect(record?.name).to.equal(' [2Jsrv 1');
+    expect(record?.name).to.equal('[2Jsrv 1');
   });
 
   it('end the call when they cannot be opened at all, and are answered sealed when they cannot be read', async () => {

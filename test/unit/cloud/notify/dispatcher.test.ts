@@ -189,7 +189,7 @@ describe(`notify: dispatcher (seed ${testSeed})`, () => {
       await office.notice(channel, 1);
       await office.pass(2);
       expect(office.lastError(channel))
-        .to.match(/^no {3}thanks {2}x+…$/)
+        .to.match(/^no thanks x+…$/)
         .and.to.have.length(256);
       const { writes } = office.store;
       await office.pass(600);

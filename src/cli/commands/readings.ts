@@ -28,21 +28,29 @@ export function addReadings(program: Command, terminal: Terminal): void {
   addExport(group, terminal);
 }
 
+const several = (text: string, before: readonly string[] = []) => [...before, text];
+
 function addLatest(group: Command, terminal: Terminal): void {
   const latest = operatorFlags(group.command('latest').description('The latest reading of every sensor'), terminal)
     .option('--machine <machine>', 'only of this hub')
-    .option('--customer <customer>', 'only of this customer');
-  latest.action((options: { machine?: string; customer?: string }) =>
-    operate(latest, terminal, async (session) => {
+    .option('--customer <customer>', 'only of this customer')
+    .option('--sensor <sensor>', 'only of this sensor (id, name, or hub/name; repeatable)', several);
+  latest.action(({ sensor = [], ...options }: { machine?: string; customer?: string; sensor?: readonly string[] }) => {
+    if (sensor.length > 0 && (options.machine !== undefined || options.customer !== undefined)) {
+      throw usage('it is not clear what is meant', 'Say --sensor alone, or --machine and --customer.');
+    }
+    return operate(latest, terminal, async (session) => {
       const customerId = await session.customerId(options.customer);
       const machine = options.machine === undefined ? undefined : await session.hub(options.machine);
+      const sensorIds: string[] = [];
+      for (const wanted of sensor) sensorIds.push((await session.sensor(wanted)).id);
       const [names, readings] = await Promise.all([
         allNames(session),
-        session.latest({ customerId, machineId: machine?.id }),
+        session.latest({ customerId, machineId: machine?.id, sensorIds }),
       ]);
       return answer(readings, names, session, 'There is no reading yet. Is a hub online? See: occ machines list');
-    }),
-  );
+    });
+  });
 }
 
 function addRange(group: Command, terminal: Terminal): void {

@@ -7,7 +7,7 @@ import { usage } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
 import { type Answer, operate, operatorFlags, type Session } from '../operator.js';
 import { missingNote, noteOf } from '../output/missing.js';
-import { plainReading } from '../output/plain.js';
+import { plainMissing, plainReading } from '../output/plain.js';
 import { readingCells } from '../output/reading.js';
 import { table } from '../output/table.js';
 import type { Terminal } from '../terminal.js';
@@ -56,7 +56,12 @@ function addLatest(group: Command, terminal: Terminal): void {
 function addRange(group: Command, terminal: Terminal): void {
   const readMoment = flagReader((text) => moment(text, terminal.clock.now()));
   const range = operatorFlags(
-    group.command('range').description('Readings between two moments, oldest first'),
+    group
+      .command('range')
+      .description(
+        'Readings between two moments, oldest first; with --json, what has "missing" in it is a span of time in which some ' +
+          'are known to be missing',
+      ),
     terminal,
   )
     .option('--machine <machine>', 'of this hub')
@@ -102,12 +107,17 @@ function addRange(group: Command, terminal: Terminal): void {
         newest.add(readings);
         spans.push(...missing);
       }
-      const found = answer(newest.sorted(), names, session, 'There is no reading in this range.');
+      const readings = newest.sorted();
+      const found = answer(readings, names, session, 'There is no reading in this range.');
       const notes = [
         newest.dropped === 0 ? found.note : `${newest.dropped} older readings are not shown; see --limit.`,
         missingNote(spans),
       ];
-      return { ...found, ...noteOf(notes) };
+      const json = [
+        ...readings.map((reading) => plainReading(reading, names)),
+        ...spans.map((span) => plainMissing(span, names)),
+      ];
+      return { ...found, json, ...noteOf(notes) };
     });
   });
 }

@@ -1,6 +1,19 @@
 // The frame of every operator's command: --json and --client, a connection, one answer, printed one way or the other.
 import type { Command } from 'commander';
-import type { Alarm, Customer, LogLedger, Machine, MeshClient, Reading, Sensor } from '../client/index.js';
+import type {
+  Alarm,
+  Customer,
+  GetLatestRequest,
+  ListAlarmsRequest,
+  ListMachinesRequest,
+  ListSensorsRequest,
+  LogLedger,
+  Machine,
+  MeshClient,
+  Reading,
+  Sensor,
+  Sparse,
+} from '../client/index.js';
 import { every, MachineState, Role } from '../client/index.js';
 import { printable } from '../kernel/text.js';
 import { openClient } from './client-file.js';
@@ -36,26 +49,19 @@ export class Session {
     return collect(every(this.client.customers.listCustomers, 'customers', {}));
   }
 
-  machines(filter: { readonly customerId?: string; readonly includeRetired?: boolean } = {}): Promise<Machine[]> {
+  machines(filter: Sparse<ListMachinesRequest> = {}): Promise<Machine[]> {
     return collect(every(this.client.machines.listMachines, 'machines', filter));
   }
 
-  sensors(filter: { readonly customerId?: string; readonly machineId?: string } = {}): Promise<Sensor[]> {
+  sensors(filter: Sparse<ListSensorsRequest> = {}): Promise<Sensor[]> {
     return collect(every(this.client.sensors.listSensors, 'sensors', filter));
   }
 
-  latest(filter: {
-    readonly customerId?: string | undefined;
-    readonly machineId?: string | undefined;
-  }): Promise<Reading[]> {
+  latest(filter: Sparse<GetLatestRequest>): Promise<Reading[]> {
     return collect(every(this.client.readings.getLatest, 'readings', filter));
   }
 
-  alarms(filter: {
-    readonly customerId?: string | undefined;
-    readonly machineId?: string | undefined;
-    readonly includeClosed?: boolean;
-  }): Promise<Alarm[]> {
+  alarms(filter: Sparse<ListAlarmsRequest>): Promise<Alarm[]> {
     return collect(every(this.client.alarms.listAlarms, 'alarms', filter));
   }
 

@@ -56,6 +56,8 @@ export interface CloudOptions extends ServeOptions {
   /** How often hubs give a sign of life; default 10 s. */
   readonly heartbeat?: Duration;
   readonly notify?: NotifyOptions;
+  /** How often what is old is looked for; default: every six hours. */
+  readonly retentionEvery?: Duration;
 }
 
 export interface CloudModules {
@@ -175,7 +177,7 @@ export class Cloud implements Stoppable {
     );
     const retention = new BackgroundRetention({ ...upkeep, ledger: services.ledger });
     scope.run(
-      (signal) => retention.run(() => [...keepings(inventory)], signal),
+      (signal) => retention.run(() => [...keepings(inventory)], signal, options.retentionEvery),
       (error) => log.error({ cause: describe(error) }, 'retention has ended: readings stay longer than they are to'),
     );
     const { journal, events } = monitoring;

@@ -20,7 +20,7 @@ export interface MeasuredParts {
 
 export function measure({ services, inventory, monitoring, watchers, listener }: MeasuredParts): void {
   const { metrics, sessions, trunks, presence, ingest } = services;
-  const { alarms, journal } = monitoring;
+  const { alarms, events, journal } = monitoring;
   ingest.onStored((_hub, _log, { header }) => {
     metrics.batches.add(1);
     metrics.readings.add(header.readingCount);
@@ -41,7 +41,10 @@ export function measure({ services, inventory, monitoring, watchers, listener }:
   metrics.channelsFailing.read(
     () => [...journal.tables.channels.all()].filter(({ lastError }) => lastError !== undefined).length,
   );
-  metrics.watchers.read(() => watchers.size);
+  metrics.watchers.read(() => [
+    [{ kind: 'readings' }, watchers.size],
+    [{ kind: 'events' }, events.followers],
+  ]);
   metrics.connections.read(() => listener.counters.open);
 }
 

@@ -20,6 +20,7 @@ const REASONS = [
   'going-away',
   'internal',
 ] as const;
+const WATCHED = ['readings', 'events'] as const;
 const OUTCOMES = ['accepted', 'failed'] as const;
 
 export const CLOUD_METRICS = {
@@ -35,7 +36,8 @@ export const CLOUD_METRICS = {
   trunksOpened: counter('occ_cloud_trunks_opened_total', 'Trunks of connectors that came up: each reconnect is one'),
   refused: counter(
     'occ_cloud_refused_total',
-    'Sessions and trunks that the cloud refused or ended; unauthentic: a signature, certificate or counter was wrong',
+    'Sessions and trunks that the cloud refused or ended; unauthentic: a signature, certificate or counter was wrong; ' +
+      'busy: told to come back later, as too many come at once',
     { reason: REASONS },
   ),
   stalls: counter('occ_cloud_trunk_stalls_total', 'How often a trunk had to wait until its connector read on'),
@@ -48,7 +50,7 @@ export const CLOUD_METRICS = {
   notices: gauge('occ_cloud_notices_waiting', 'What waits to be told to channels'),
   channelsFailing: gauge('occ_cloud_channels_failing', 'Channels whose last message was not accepted'),
   deliveries: counter('occ_cloud_deliveries_total', 'Tries to bring a message to its channel', { outcome: OUTCOMES }),
-  watchers: gauge('occ_cloud_watchers', 'Callers that watch readings'),
+  watchers: gauge('occ_cloud_watchers', 'Callers that watch, by what', { kind: WATCHED }),
   calls: histogram('occ_cloud_rpc_duration_seconds', 'Calls of the API; streams when they end', QUICK, {
     method: undefined,
     code: undefined,

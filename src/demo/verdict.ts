@@ -22,7 +22,8 @@ export interface Verdict {
   readonly altered: number;
 }
 
-interface Line {
+/** A reading as a hub's journal has it. */
+export interface Line {
   readonly log: string;
   readonly flush: number;
   readonly position: number;
@@ -105,7 +106,7 @@ async function fatesOf(client: MeshClient, machineId: string): Promise<(log: str
 }
 
 /** A journal's lines; the last one may be cut by a kill, and then was never reported. */
-async function* linesOf(journal: string): AsyncGenerator<Line> {
+export async function* linesOf(journal: string): AsyncGenerator<Line> {
   const lines = createInterface({ input: createReadStream(journal), crlfDelay: Number.POSITIVE_INFINITY });
   for await (const text of lines) {
     if (text === '') continue;

@@ -70,6 +70,23 @@ describe('operations', () => {
     expect(metricValue(families, 'occ_cloud_rpc_duration_seconds_count', listed)).to.be.greaterThan(0);
   });
 
+  it('a cloud tells who watches what, and forgets who has gone', async () => {
+    const watching = async () => {
+      const families = await look('cloud');
+      return ['readings', 'events'].map((kind) => metricValue(families, 'occ_cloud_watchers', { kind }));
+    };
+    expect(await watching()).to.deep.equal([0, 0]);
+    const gone = new AbortController();
+    const readings = mesh.client.readings.watchReadings({}, { signal: gone.signal })[Symbol.asyncIterator]();
+    const events = [1, 2].map(() =>
+      mesh.client.events.watchEvents({}, { signal: gone.signal })[Symbol.asyncIterator](),
+    );
+    for (const watch of [readings, ...events]) await watch.next();
+    await eventually('one watches readings, two watch events', async () => `${await watching()}` === '1,2');
+    gone.abort();
+    await eventually('nobody watches', async () => `${await watching()}` === '0,0');
+  });
+
   it('a connector tells what it carries, and its own hub stands beside it', async () => {
     const families = await look('connector');
     expect(metricValue(families, 'occ_connector_up')).to.equal(1);

@@ -8,6 +8,7 @@ import { type HubProcess, LocalMesh } from '../../src/demo/mesh.js';
 import { type RoleProcess, until } from '../../src/demo/processes.js';
 import { judge, sum, type Verdict } from '../../src/demo/verdict.js';
 import { sleep, systemClock } from '../../src/kernel/clock.js';
+import { defined } from '../../src/kernel/defined.js';
 import { type Duration, milliseconds, seconds } from '../../src/kernel/duration.js';
 import { seededRandom, testSeed } from './seeded-random.js';
 
@@ -17,6 +18,7 @@ export interface RoughOptions {
   readonly sensors: number;
   readonly fallbackAfter?: Duration;
   readonly hubArgs?: readonly string[];
+  readonly cloudArgs?: readonly string[];
 }
 
 /** Nothing lost, not even into a gap, nothing doubled, nothing altered. */
@@ -40,7 +42,13 @@ export class RoughMesh implements AsyncDisposable {
   }
 
   /** Cloud, connector and hubs, online and loaded. */
-  static async start({ hubs, sensors, fallbackAfter = seconds(2), hubArgs }: RoughOptions): Promise<RoughMesh> {
+  static async start({
+    hubs,
+    sensors,
+    fallbackAfter = seconds(2),
+    hubArgs,
+    cloudArgs,
+  }: RoughOptions): Promise<RoughMesh> {
     const directory = await mkdtemp(join(tmpdir(), 'occ-mesh-'));
     const mesh = await LocalMesh.start(
       {
@@ -51,7 +59,7 @@ export class RoughMesh implements AsyncDisposable {
         ssdpPort: 20_000 + (process.pid % 10_000) + meshes++,
         fallbackAfter,
         heartbeat: seconds(1),
-        ...(hubArgs ? { hubArgs } : {}),
+        ...defined({ hubArgs, cloudArgs }),
       },
       systemClock,
     );
@@ -104,10 +112,10 @@ export class RoughMesh implements AsyncDisposable {
   }
 
   /** False when it has ended instead of coming up. */
-  async startCloud(): Promise<boolean> {
+  async startCloud(more: readonly string[] = []): Promise<boolean> {
     const { cloud } = this.mesh;
     const from = (await cloud.log()).length;
-    cloud.start();
+    cloud.start(more);
     await until(
       async () => !cloud.running || /cloud is up/.test((await cloud.log()).slice(from)),
       seconds(20),

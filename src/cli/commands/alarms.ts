@@ -1,8 +1,9 @@
 // `occ alarms …`: what is wrong, and what people do about it.
 import type { Command } from 'commander';
-import type { Alarm } from '../../client/index.js';
+import type { Alarm, AlarmCause, State } from '../../client/index.js';
 import { type Duration, minutes } from '../../kernel/duration.js';
-import { flagReader } from '../config/settings.js';
+import { ALARM_CAUSES, choice, SEVERITIES, wordsOf } from '../choices.js';
+import { flagReader, flagsReader } from '../config/settings.js';
 import { usage } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
 import { type Answer, operate, operatorFlags, type Session } from '../operator.js';
@@ -25,23 +26,43 @@ export function addAlarms(program: Command, terminal: Terminal): void {
   addWatch(group, terminal);
 }
 
+interface ListOptions {
+  readonly customer?: string;
+  readonly machine?: string;
+  readonly closed?: boolean;
+  readonly minSeverity?: State;
+  readonly cause?: readonly AlarmCause[];
+}
+
 function addList(group: Command, terminal: Terminal): void {
   const list = operatorFlags(group.command('list', { isDefault: true }), terminal)
     .description('Open alarms, newest first')
     .option('--customer <customer>', 'only of this customer')
     .option('--machine <machine>', 'only of this machine and its sensors')
-    .option('--closed', 'closed ones, too');
-  list.action((options: { customer?: string; machine?: string; closed?: boolean }) =>
+    .option('--closed', 'closed ones, too')
+    .option('--min-severity <severity>', `only this or worse: ${wordsOf(SEVERITIES)}`, flagReader(choice(SEVERITIES)))
+    .option(
+      '--cause <cause>',
+      `only of this cause (repeatable): ${wordsOf(ALARM_CAUSES)}`,
+      flagsReader(choice(ALARM_CAUSES)),
+    );
+  list.action(({ minSeverity, cause, ...options }: ListOptions) =>
     operate(list, terminal, async (session) => {
       const customerId = await session.customerId(options.customer);
       const machine = options.machine === undefined ? undefined : await session.machine(options.machine);
       const { closed: includeClosed = false } = options;
-      const alarms = await session.alarms({ customerId, machineId: machine?.id, includeClosed });
+      const alarms = await session.alarms({
+        ...{ customerId, machineId: machine?.id, includeClosed },
+        ...{ minSeverity, causes: cause && [...cause] },
+      });
+      const isFiltered = minSeverity !== undefined || cause !== undefined;
       const names = await alarmNames(session);
       return {
         json: alarms.map((alarm) => plainAlarm(alarm, names)),
         text: (paint) => (alarms.length === 0 ? '' : show(alarms, names, session, paint)),
-        ...(alarms.length === 0 ? { note: includeClosed ? 'There is no alarm.' : 'There is no open alarm.' } : {}),
+        ...(alarms.length === 0
+          ? { note: `There is no ${includeClosed ? '' : 'open '}alarm${isFiltered ? ' that fits' : ''}.` }
+          : {}),
       };
     }),
   );

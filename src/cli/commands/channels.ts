@@ -1,7 +1,8 @@
 // `occ channels …`: who is told of alarms.
 import type { Command } from 'commander';
-import { type Channel, type CreateChannelRequest, every, State } from '../../client/index.js';
+import { type Channel, type CreateChannelRequest, every, type State } from '../../client/index.js';
 import type { Duration } from '../../kernel/duration.js';
+import { choice, SEVERITIES } from '../choices.js';
 import { flagReader } from '../config/settings.js';
 import { CliFault, usage } from '../fault.js';
 import { type Names, namesOf, pick } from '../names.js';
@@ -13,14 +14,12 @@ import { span } from '../output/times.js';
 import { stateWord } from '../output/words.js';
 import type { Terminal } from '../terminal.js';
 import { writeNewSecret } from '../token-file.js';
-import { duration, oneOf, path } from '../values.js';
-
-const SEVERITIES = { warning: State.WARNING, unknown: State.UNKNOWN, critical: State.CRITICAL } as const;
+import { duration, path } from '../values.js';
 
 interface ChannelFlags {
   readonly customer?: string;
   readonly allCustomers?: boolean;
-  readonly minSeverity?: keyof typeof SEVERITIES;
+  readonly minSeverity?: State;
   readonly defer?: Duration;
   readonly out?: string;
 }
@@ -78,7 +77,7 @@ function channelFlags(command: Command): Command {
     .option(
       '--min-severity <severity>',
       'warning (default), unknown or critical: this, or worse',
-      flagReader((text) => oneOf('warning', 'unknown', 'critical')(text, '')),
+      flagReader(choice(SEVERITIES)),
     )
     .option(
       '--defer <duration>',
@@ -98,9 +97,8 @@ function add(
   if (allCustomers && flags.customer !== undefined) throw usage('--customer and --all-customers exclude each other');
   return operate(command, terminal, async (session) => {
     const customer = allCustomers ? undefined : await session.customer(flags.customer);
-    const severity = minSeverity && SEVERITIES[minSeverity];
     const make = async () => {
-      const request = { customerId: customer?.id, name, way, minSeverity: severity, deferMs };
+      const request = { customerId: customer?.id, name, way, minSeverity, deferMs };
       const { channel, key } = await session.client.notifications.createChannel(request);
       return { channel, text: key };
     };

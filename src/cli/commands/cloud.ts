@@ -39,6 +39,7 @@ export function addCloud(program: Command, terminal: Terminal): void {
         publicAddress: values.public,
         certificateLifetime: values.certificateLifetime,
         heartbeat: values.heartbeat,
+        retentionEvery: values.retentionEvery,
         openMetrics: values.openmetricsPort,
       }),
     };

@@ -1,7 +1,9 @@
 // `occ machines …`: connectors and hubs, how they are and how their data comes.
 import type { Command } from 'commander';
-import { type Machine, Role } from '../../client/index.js';
+import { type Machine, type MachineState, Role } from '../../client/index.js';
 import { defined } from '../../kernel/defined.js';
+import { choice, MACHINE_STATES, ROLES, wordsOf } from '../choices.js';
+import { flagReader, flagsReader } from '../config/settings.js';
 import { CliFault } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
 import { operate, operatorFlags, type Session } from '../operator.js';
@@ -73,24 +75,42 @@ export function addMachines(program: Command, terminal: Terminal): void {
   }
 }
 
+interface ListOptions {
+  readonly customer?: string;
+  readonly retired?: boolean;
+  readonly state?: readonly MachineState[];
+  readonly role?: Role;
+  readonly nameContains?: string;
+}
+
+const NO_MACHINE = 'There is no machine yet. Make a token for the first: occ tokens create --role connector';
+
 function addList(group: Command, terminal: Terminal): void {
   const list = operatorFlags(group.command('list'), terminal)
     .description('Machines with their state and path')
     .option('--customer <customer>', 'only of this customer')
-    .option('--retired', 'retired ones, too');
-  list.action(({ customer: wanted, retired = false }: { customer?: string; retired?: boolean }) =>
+    .option('--retired', 'retired ones, too')
+    .option(
+      '--state <state>',
+      `only those that are in this state now (repeatable): ${wordsOf(MACHINE_STATES)}`,
+      flagsReader(choice(MACHINE_STATES)),
+    )
+    .option('--role <role>', `only of this role: ${wordsOf(ROLES)}`, flagReader(choice(ROLES)))
+    .option('--name-contains <text>', 'only those whose name has this in it, in upper or lower case');
+  list.action(({ customer: wanted, retired: includeRetired = false, state, role, nameContains }: ListOptions) =>
     operate(list, terminal, async (session) => {
       const customers = await session.customers();
       const customerId = await session.customerId(wanted);
-      const filter = { includeRetired: retired, ...defined({ customerId }) };
-      const machines = await session.machines(filter);
-      const names = namesOf({ customers, machines });
+      const filter = defined({ states: state && [...state], role, nameContains });
+      const isFiltered = Object.keys(filter).length > 0;
+      const machines = await session.machines({ includeRetired, customerId, ...filter });
+      // Connectors that are not listed have names, too.
+      const others = isFiltered ? await session.machines({ includeRetired: true, customerId }) : machines;
+      const names = namesOf({ customers, machines: others });
       return {
         json: machines.map((machine) => plainMachine(machine, names)),
         text: (paint) => (machines.length === 0 ? '' : show(machines, names, session, paint)),
-        ...(machines.length === 0
-          ? { note: 'There is no machine yet. Make a token for the first: occ tokens create --role connector' }
-          : {}),
+        ...(machines.length === 0 ? { note: isFiltered ? 'No machine fits.' : NO_MACHINE } : {}),
       };
     }),
   );

@@ -3,6 +3,7 @@ import type { AggregateReadingsRequest, MissingSpan, Sparse, State } from '../..
 import type { Names } from '../names.js';
 import type { Answer, Session } from '../operator.js';
 import { missingNote, noteOf } from '../output/missing.js';
+import { plainMissing } from '../output/plain.js';
 import { quantity } from '../output/reading.js';
 import { table } from '../output/table.js';
 import { iso } from '../output/times.js';
@@ -33,7 +34,7 @@ export async function bucketsAnswer(request: BucketsRequest, names: Names, sessi
   for await (const row of bucketRows(request, session, (missing) => spans.push(...missing))) rows.push(row);
   const notes = [rows.length === 0 ? 'There is no value in this range.' : '', missingNote(spans)];
   return {
-    json: rows.map((row) => plainBucket(row, names)),
+    json: [...rows.map((row) => plainBucket(row, names)), ...spans.map((span) => plainMissing(span, names))],
     text: (paint) =>
       rows.length === 0
         ? ''
@@ -50,11 +51,11 @@ export async function bucketsAnswer(request: BucketsRequest, names: Names, sessi
 export async function* bucketRows(
   request: BucketsRequest,
   { client }: Session,
-  onMissing: (spans: readonly MissingSpan[]) => void = () => undefined,
+  onMissing: (spans: readonly MissingSpan[]) => unknown,
 ): AsyncGenerator<BucketRow> {
   let worst = new Map<number, State>();
   for await (const { machineId, sensor, content } of client.readings.aggregateReadings(request)) {
-    if (content?.$case === 'missing') onMissing(content.value.spans);
+    if (content?.$case === 'missing') await onMissing(content.value.spans);
     else if (content?.$case === 'states') {
       const { buckets, worst: states } = content.value;
       worst = new Map(buckets.map((bucket, i) => [bucket, states[i] ?? 0]));

@@ -1,13 +1,13 @@
 // `occ readings export`: readings as CSV or JSON lines, as many as there are, without keeping them.
 import { type Command, Option } from 'commander';
-import { type Machine, type Reading, Role } from '../../client/index.js';
+import { type Machine, type MissingSpan, type Reading, Role } from '../../client/index.js';
 import { type Duration, type EpochMs, seconds } from '../../kernel/duration.js';
 import { flagReader } from '../config/settings.js';
 import { usage } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
 import { operate, operatorFlags, type Session } from '../operator.js';
 import { csvLine } from '../output/csv.js';
-import { plainReading } from '../output/plain.js';
+import { plainMissing, plainReading } from '../output/plain.js';
 import { type Sink, withSink } from '../output/sink.js';
 import { iso } from '../output/times.js';
 import { stateWord } from '../output/words.js';
@@ -42,7 +42,8 @@ export function addExport(group: Command, terminal: Terminal): void {
   const command = operatorFlags(group.command('export'), terminal)
     .description(
       'Readings between two moments as CSV or JSON lines, hub by hub, in the order of the logs; in CSV one line for each ' +
-        'metric, and an apostrophe in front of texts that a spreadsheet would take for formulas',
+        'metric, and an apostrophe in front of texts that a spreadsheet would take for formulas; a JSON line with "missing" ' +
+        'in it is a span of time in which readings are known to be missing',
     )
     .option('--customer <customer>', 'only of this customer')
     .option('--machine <machine>', 'of this hub (repeatable; default: all hubs)', several)
@@ -141,20 +142,25 @@ class Exporter {
     const request = { ...subject, ...range };
     if (every === undefined) {
       for await (const { readings, missing } of session.client.readings.queryReadings(request)) {
-        this.missing += missing.length;
+        await this.#miss(missing);
         const lines = readings.map((one) =>
           format === 'csv' ? readingLines(one, names) : jsonLine(plainReading(one, names)),
         );
         await this.#write(lines.join(''), readings.length, place);
       }
     } else {
-      const onMissing = ({ length }: { readonly length: number }) => {
-        this.missing += length;
-      };
+      const onMissing = (spans: readonly MissingSpan[]) => this.#miss(spans);
       for await (const row of bucketRows({ ...request, bucketMs: every }, session, onMissing)) {
         await this.#write(format === 'csv' ? bucketLine(row, names) : jsonLine(plainBucket(row, names)), 1, place);
       }
     }
+  }
+
+  /** CSV has no place for them: there they are counted only. */
+  async #miss(spans: readonly MissingSpan[]): Promise<void> {
+    this.missing += spans.length;
+    if (this.options.format !== 'jsonl' || spans.length === 0) return;
+    await this.sink.write(spans.map((span) => jsonLine(plainMissing(span, this.names))).join(''));
   }
 
   async #write(text: string, count: number, place: string): Promise<void> {

@@ -7,7 +7,7 @@ import { usage } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
 import { type Answer, operate, operatorFlags, type Session } from '../operator.js';
 import { missingNote, noteOf } from '../output/missing.js';
-import { plainReading } from '../output/plain.js';
+import { plainMissing, plainReading } from '../output/plain.js';
 import { readingCells } from '../output/reading.js';
 import { table } from '../output/table.js';
 import type { Terminal } from '../terminal.js';
@@ -28,27 +28,40 @@ export function addReadings(program: Command, terminal: Terminal): void {
   addExport(group, terminal);
 }
 
+const several = (text: string, before: readonly string[] = []) => [...before, text];
+
 function addLatest(group: Command, terminal: Terminal): void {
   const latest = operatorFlags(group.command('latest').description('The latest reading of every sensor'), terminal)
     .option('--machine <machine>', 'only of this hub')
-    .option('--customer <customer>', 'only of this customer');
-  latest.action((options: { machine?: string; customer?: string }) =>
-    operate(latest, terminal, async (session) => {
+    .option('--customer <customer>', 'only of this customer')
+    .option('--sensor <sensor>', 'only of this sensor (id, name, or hub/name; repeatable)', several);
+  latest.action(({ sensor = [], ...options }: { machine?: string; customer?: string; sensor?: readonly string[] }) => {
+    if (sensor.length > 0 && (options.machine !== undefined || options.customer !== undefined)) {
+      throw usage('it is not clear what is meant', 'Say --sensor alone, or --machine and --customer.');
+    }
+    return operate(latest, terminal, async (session) => {
       const customerId = await session.customerId(options.customer);
       const machine = options.machine === undefined ? undefined : await session.hub(options.machine);
+      const sensorIds: string[] = [];
+      for (const wanted of sensor) sensorIds.push((await session.sensor(wanted)).id);
       const [names, readings] = await Promise.all([
         allNames(session),
-        session.latest({ customerId, machineId: machine?.id }),
+        session.latest({ customerId, machineId: machine?.id, sensorIds }),
       ]);
       return answer(readings, names, session, 'There is no reading yet. Is a hub online? See: occ machines list');
-    }),
-  );
+    });
+  });
 }
 
 function addRange(group: Command, terminal: Terminal): void {
   const readMoment = flagReader((text) => moment(text, terminal.clock.now()));
   const range = operatorFlags(
-    group.command('range').description('Readings between two moments, oldest first'),
+    group
+      .command('range')
+      .description(
+        'Readings between two moments, oldest first; with --json, what has "missing" in it is a span of time in which some ' +
+          'are known to be missing',
+      ),
     terminal,
   )
     .option('--machine <machine>', 'of this hub')
@@ -94,12 +107,17 @@ function addRange(group: Command, terminal: Terminal): void {
         newest.add(readings);
         spans.push(...missing);
       }
-      const found = answer(newest.sorted(), names, session, 'There is no reading in this range.');
+      const readings = newest.sorted();
+      const found = answer(readings, names, session, 'There is no reading in this range.');
       const notes = [
         newest.dropped === 0 ? found.note : `${newest.dropped} older readings are not shown; see --limit.`,
         missingNote(spans),
       ];
-      return { ...found, ...noteOf(notes) };
+      const json = [
+        ...readings.map((reading) => plainReading(reading, names)),
+        ...spans.map((span) => plainMissing(span, names)),
+      ];
+      return { ...found, json, ...noteOf(notes) };
     });
   });
 }

@@ -1,9 +1,10 @@
 // `occ sensors …`: what is measured where.
 import type { Command } from 'commander';
-import { every, Outcome, type Sensor, type Threshold } from '../../client/index.js';
-import { defined } from '../../kernel/defined.js';
+import { every, Outcome, type Sensor, type SensorState, type Threshold } from '../../client/index.js';
 import { hours } from '../../kernel/duration.js';
-import { describeKind } from '../../sensors/catalogue.js';
+import { CATALOGUE, describeKind } from '../../sensors/catalogue.js';
+import { choice, SENSOR_STATES, wordsOf } from '../choices.js';
+import { flagsReader } from '../config/settings.js';
 import { CliFault, usage } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
 import { type Answer, operate, operatorFlags, type Session } from '../operator.js';
@@ -34,23 +35,38 @@ export function addSensors(program: Command, terminal: Terminal): void {
 function addList(group: Command, terminal: Terminal): void {
   const list = operatorFlags(group.command('list').description('Sensors'), terminal)
     .option('--machine <machine>', 'only of this hub')
-    .option('--customer <customer>', 'only of this customer');
-  list.action((options: { machine?: string; customer?: string }) =>
+    .option('--customer <customer>', 'only of this customer')
+    .option(
+      '--state <state>',
+      `only those that are in this state now (repeatable): ${wordsOf(SENSOR_STATES)}`,
+      flagsReader(choice(SENSOR_STATES)),
+    )
+    .option('--kind <kind>', 'only of this kind; "occ sensors kinds" lists them');
+  type Options = { machine?: string; customer?: string; state?: readonly SensorState[]; kind?: string };
+  list.action(({ kind, state, ...options }: Options) =>
     operate(list, terminal, async (session) => {
       const customerId = await session.customerId(options.customer);
       const machine = options.machine === undefined ? undefined : await session.hub(options.machine);
       const [machines, sensors] = await Promise.all([
         session.machines(),
-        session.sensors(defined({ customerId, machineId: machine?.id })),
+        session.sensors({ customerId, machineId: machine?.id, kind, states: state && [...state] }),
       ]);
       const names = namesOf({ machines });
       return {
         json: sensors.map((sensor) => plainSensor(sensor, names)),
         text: (paint) => (sensors.length === 0 ? '' : show(sensors, names, paint)),
-        ...(sensors.length === 0 ? { note: 'There is no sensor. Add one: occ sensors add HUB KIND' } : {}),
+        ...(sensors.length === 0 ? { note: nothingNote(kind, state !== undefined) } : {}),
       };
     }),
   );
+}
+
+/** A newer cloud may have kinds that this program does not know: they are no mistake, but may be one. */
+function nothingNote(kind: string | undefined, isFiltered: boolean): string {
+  if (kind !== undefined && !describeKind(kind)) {
+    return `No sensor fits. Kinds that are known here: ${Object.keys(CATALOGUE).join(', ')}.`;
+  }
+  return isFiltered || kind !== undefined ? 'No sensor fits.' : 'There is no sensor. Add one: occ sensors add HUB KIND';
 }
 
 function addAdd(group: Command, terminal: Terminal): void {

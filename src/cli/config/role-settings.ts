@@ -81,6 +81,9 @@ export const CLOUD_SETTINGS = {
     hidden: true,
   }),
   heartbeat: one('--heartbeat <duration>', 'how often hubs give a sign of life', duration, { hidden: true }),
+  retentionEvery: one('--retention-every <duration>', 'how often what is old is looked for', duration, {
+    hidden: true,
+  }),
   openmetricsPort: one(
     '--openmetrics-port <port>',
     'serve latest readings for Prometheus there (https, GET /metrics, an API token), to this machine only; ' +

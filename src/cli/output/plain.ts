@@ -4,6 +4,7 @@ import {
   type Customer,
   type LogLedger,
   type Machine,
+  type MissingSpan,
   type Reading,
   type Secret,
   SecretProblem,
@@ -16,6 +17,7 @@ import {
   callerWord,
   gapReasonWord,
   machineStateWord,
+  missingReasonWord,
   pathWord,
   roleWord,
   routeOf,
@@ -136,6 +138,21 @@ export const plainReading = (reading: Reading, names: Names) => ({
     log: Buffer.from(reading.id.log).toString('hex'),
     flush: reading.id.flush,
     position: reading.id.position,
+  },
+});
+
+/** Among readings: a span of time in which some of the hub are missing. `missing` tells it from them. */
+export const plainMissing = (span: MissingSpan, names: Names) => ({
+  machineId: span.machineId,
+  machine: names.machine(span.machineId),
+  missing: {
+    reason: missingReasonWord(span.reason),
+    gapReason: span.gapReason === 0 ? undefined : gapReasonWord(span.gapReason),
+    from: iso(span.fromMs),
+    until: iso(span.untilMs),
+    log: span.log.length === 0 ? undefined : Buffer.from(span.log).toString('hex'),
+    firstFlush: span.flushes?.first,
+    flushCount: span.flushes?.count,
   },
 });
 

@@ -5,6 +5,7 @@ import {
   GapReason,
   type Machine,
   MachineState,
+  MissingReason,
   Outcome,
   Path,
   Role,
@@ -33,6 +34,7 @@ export const machineStateWord = worded(MachineState);
 export const outcomeWord = worded(Outcome);
 export const tokenKindWord = worded(TokenKind);
 export const gapReasonWord = worded(GapReason);
+export const missingReasonWord = worded(MissingReason);
 export const witnessWord = worded(Witness);
 export const pathWord = worded(Path);
 export const alarmCauseWord = worded(AlarmCause);

@@ -19,7 +19,10 @@ const bytesOf = (event: Event): number => Event.encode(event).finish().length;
 
 export class EventService {
   constructor(
-    private readonly modules: { inventory: Inventory; events: Pick<EventLog, 'last' | 'after' | 'read' | 'readBack'> },
+    private readonly modules: {
+      inventory: Inventory;
+      events: Pick<EventLog, 'last' | 'after' | 'follow' | 'read' | 'readBack'>;
+    },
   ) {}
 
   readonly watchEvents = async function* (
@@ -30,6 +33,7 @@ export class EventService {
     const { inventory, events: log } = this.modules;
     const view = View.of(inventory, call.principal);
     const customer = view.filter('customer_id', request.customerId);
+    using _ = log.follow();
     let position = request.afterPosition ?? log.last;
     // A cloud that was restored knows fewer: whoever has seen more begins with what comes now.
     if (position > log.last) position = log.last;

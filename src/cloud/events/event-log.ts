@@ -22,6 +22,7 @@ export class EventLog {
   /** Per customer: events since they were counted last. */
   readonly #uncounted = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
+  #followers = 0;
 
   constructor(
     private readonly modules: { store: Store; clock: Clock; customers: () => Iterable<string> },
@@ -44,6 +45,21 @@ export class EventLog {
   /** The position of the newest event. */
   get last(): number {
     return this.#last;
+  }
+
+  /** How many follow the log now. */
+  get followers(): number {
+    return this.#followers;
+  }
+
+  /** One more does, until this is disposed of. */
+  follow(): Disposable {
+    this.#followers += 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#followers -= 1;
+      },
+    };
   }
 
   /** Inside a commit: what writes down that this happened. Afterwards, call told(). */

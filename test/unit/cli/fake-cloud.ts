@@ -17,6 +17,7 @@ import {
 import {
   Customer,
   CustomerServiceService,
+  type ListMachinesRequest,
   Machine,
   MachineServiceService,
   MachineState,
@@ -402,10 +403,11 @@ export class FakeCloud implements Stoppable {
     });
     const machineOf = ({ id: wanted }: { id: string }) => one(known.machines, wanted);
     listener.add(MachineServiceService, {
-      listMachines: this.#answer('listMachines', (request: { customerId: string; includeRetired: boolean }) => ({
+      listMachines: this.#answer('listMachines', (request: ListMachinesRequest) => ({
         machines: known.machines.filter(
-          ({ customerId, state }) =>
+          ({ customerId, state, role }) =>
             (request.customerId === '' || customerId === request.customerId) &&
+            (request.role === Role.UNSPECIFIED || role === request.role) &&
             (request.includeRetired || state !== MachineState.RETIRED),
         ),
         nextPageToken: '',

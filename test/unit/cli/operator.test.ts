@@ -301,11 +301,18 @@ describe('operators', () => {
         machineId: PC,
         fromMs: NOW - 3_000,
         untilMs: NOW - 1_000,
-        log: Buffer.alloc(16),
-        flushes: undefined,
+        log: Buffer.alloc(16, 5),
+        flushes: { first: 7, count: 3 },
       };
       const lost = { ...span, reason: MissingReason.LOST, gapReason: GapReason.LOG_FULL };
-      const away = { ...span, reason: MissingReason.AWAY, gapReason: GapReason.UNSPECIFIED, untilMs: NOW };
+      const away = {
+        ...span,
+        reason: MissingReason.AWAY,
+        gapReason: GapReason.UNSPECIFIED,
+        untilMs: NOW,
+        log: Buffer.alloc(0),
+        flushes: undefined,
+      };
       office.cloud.content.missing = [lost, away];
       const notes = [
         'Readings are missing: lost (log full), between 2026-01-01T11:59:57.000Z and 2026-01-01T11:59:59.000Z.',
@@ -315,6 +322,22 @@ describe('operators', () => {
       expect((await office.occ(...range)).err.trimEnd().split('\n')).to.deep.equal(notes);
       expect((await office.occ(...range, '--every', '30m')).err.trimEnd().split('\n')).to.deep.equal(notes);
       expect((await office.occ(...range, '--json')).err, 'for people only').to.equal('');
+      const whose = { machineId: PC, machine: 'pc' };
+      const from = '2026-01-01T11:59:57.000Z';
+      const place = { log: '05'.repeat(16), firstFlush: 7, flushCount: 3 };
+      const spans = [
+        {
+          ...whose,
+          missing: { reason: 'lost', gapReason: 'log full', from, until: '2026-01-01T11:59:59.000Z', ...place },
+        },
+        { ...whose, missing: { reason: 'away', from, until: '2026-01-01T12:00:00.000Z' } },
+      ];
+      for (const how of [[], ['--every', '30m'], ['--limit', '1']]) {
+        const told = (await office.json(...range, ...how)) as object[];
+        expect(told.slice(-2)).to.deep.equal(spans);
+        expect(told.slice(0, -2)).to.not.deep.equal([]);
+        for (const one of told.slice(0, -2)) expect(one).to.not.have.property('missing');
+      }
       office.cloud.content.missing = Array.from({ length: 7 }, () => lost);
       expect((await office.occ(...range)).err.trimEnd().split('\n').at(-1)).to.equal(
         'Readings are missing in 2 more spans.',

@@ -56,6 +56,15 @@ describe(`operators: export of readings (seed ${testSeed})`, () => {
       expect((await office.occ(...command, ...more)).err)
         .to.match(/of 1 hubs\n/)
         .and.to.contain(note);
+      const csv = (await office.occ(...command, ...more)).out;
+      expect(csv).to.not.contain('log full');
+      const lines = (await office.occ(...command, ...more, '--format', 'jsonl')).out.trim().split('\n');
+      const missing = lines.map((line) => JSON.parse(line)).filter((line) => 'missing' in line);
+      const told = { reason: 'lost', gapReason: 'log full', log: '00'.repeat(16) };
+      expect(missing).to.have.length(2);
+      expect(lines.length).to.be.greaterThan(2);
+      expect(missing[0]).to.deep.include({ machineId: PC, machine: 'pc' });
+      expect(missing[0].missing).to.deep.include({ ...told, from: '1970-01-01T00:00:00.001Z' });
     }
   });
 

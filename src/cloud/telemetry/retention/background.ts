@@ -1,6 +1,6 @@
 // Retention beside everything else that a cloud does: hub after hub, in small pieces, and the disk gets its space back.
 import { type Clock, sleep } from '../../../kernel/clock.js';
-import { hours, minutes } from '../../../kernel/duration.js';
+import { type Duration, hours, minutes } from '../../../kernel/duration.js';
 import { describe } from '../../../kernel/fault.js';
 import type { Logger } from '../../../kernel/log.js';
 import type { SerialByKey } from '../../../kernel/serial.js';
@@ -41,9 +41,9 @@ export class BackgroundRetention {
   constructor(private readonly modules: RetentionModules) {}
 
   /** Goes over all hubs now and then, until the signal is aborted. */
-  async run(hubs: () => Iterable<Keeping>, signal: AbortSignal): Promise<void> {
+  async run(hubs: () => Iterable<Keeping>, signal: AbortSignal, every: Duration = EVERY): Promise<void> {
     const { clock } = this.modules;
-    for (let wait = FIRST; ; wait = EVERY) {
+    for (let wait = every < FIRST ? every : FIRST; ; wait = every) {
       const aborted = await sleep(clock, wait, signal).then(
         () => false,
         () => true,

@@ -37,8 +37,17 @@ for (const [what, count, bytes, least] of SIZES) {
   describe(`cloud: events that are ${what}`, () => {
     const stored = eventsOf(count, bytes);
     const positions = stored.map(({ position }) => position);
+    let followers = 0;
     const log = {
       last: count,
+      follow: () => {
+        followers += 1;
+        return {
+          [Symbol.dispose]: () => {
+            followers -= 1;
+          },
+        };
+      },
       after: async () => undefined,
       read: async () => ({ events: stored, position: count }),
       readBack: async (_: string | undefined, before: number, limit: number) =>
@@ -59,11 +68,13 @@ for (const [what, count, bytes, least] of SIZES) {
       const request = WatchEventsRequest.fromPartial({ afterPosition: 0 });
       for await (const message of service.watchEvents(request, call as never)) {
         expect(WatchEventsResponse.encode(message).finish().length).to.be.below(MOST_BYTES);
+        expect(followers, 'while it lasts').to.equal(1);
         seen.push(...message.events.map(({ position }) => position));
         expect(message.position).to.equal(seen.at(-1) ?? 0);
         if (message.events.length > 0) messages++;
         if (seen.length >= count) break;
       }
+      expect(followers, 'afterwards').to.equal(0);
       expect(seen).to.deep.equal(positions);
       expect(messages).to.be.at.least(least);
       if (least === 1) expect(messages).to.equal(1);

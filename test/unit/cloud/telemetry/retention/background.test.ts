@@ -71,6 +71,28 @@ describe('retention in the background', () => {
     expect(clock.armed).to.equal(0);
   });
 
+  it('comes as often as it is told to, the first time too', async () => {
+    const store = new MemoryStore();
+    const { ledger } = new TelemetryStore(store);
+    const log = { info: () => undefined, warn: () => undefined } as unknown as Logger;
+    const turns = new SerialByKey();
+    const retention = new BackgroundRetention({ store, ledger, turns, clock, isBusy: () => false, log });
+    const stop = new AbortController();
+    let times = 0;
+    const hubs = () => {
+      times += 1;
+      return [];
+    };
+    const running = retention.run(hubs, stop.signal, minutes(0.5));
+    for (const round of [1, 2, 3]) {
+      await clock.untilArmed();
+      await clock.advance(minutes(0.5));
+      await until(() => times === round, `round ${round}`);
+    }
+    stop.abort();
+    await running;
+  });
+
   it('moves nothing while somebody reads, and lets nobody begin to read while it moves', async () => {
     const gate = new HistoryGate();
     const machine = Buffer.alloc(16, 1);

@@ -2,8 +2,8 @@
 // may read them (`authorization: Bearer …`), of one customer with `?customer=ID`. A text is made and sent piece by piece:
 // it takes no more memory however long it is, and between pieces everybody else has a turn.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream/promises';
 import type { Socket } from 'node:net';
+import { pipeline } from 'node:stream/promises';
 import type { TLSSocket } from 'node:tls';
 import { createGzip } from 'node:zlib';
 import { status as Status } from '@grpc/grpc-js';
@@ -13,8 +13,8 @@ import { ApiFault } from '../../contract/fault.js';
 import { Oddities } from '../../contract/oddities.js';
 import { StatusTranslator } from '../../contract/status.js';
 import { type CertificateOptions, peerOf, TlsPort } from '../../contract/tls-port.js';
-import { defined } from '../../kernel/defined.js';
 import type { Timer } from '../../kernel/clock.js';
+import { defined } from '../../kernel/defined.js';
 import { type Duration, seconds } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';

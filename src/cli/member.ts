@@ -1,4 +1,5 @@
 // What `occ connector` and `occ hub` have in common: a place among the members before anything starts.
+import { absentInterfaces, systemInterfaces } from '../discovery/interfaces.js';
 import { machineFingerprint } from '../identity/machine-id.js';
 import { defined } from '../kernel/defined.js';
 import type { Logger } from '../kernel/log.js';
@@ -30,6 +31,10 @@ export async function becomeMember(
   terminal: Terminal,
   log: Logger,
 ): Promise<{ readonly proxy?: string }> {
+  const absent = absentInterfaces(systemInterfaces, values.interfaces ?? []);
+  // They come and go; but one with a wrong name never comes.
+  if (absent.length > 0)
+    log.warn({ absent, present: Object.keys(systemInterfaces()) }, 'this machine has no such network interface now');
   const token = await readTokenFile(values.tokenFile, terminal, log);
   const known = await loadMembership(plan.directories.hub, await machineFingerprint());
   const cloud = known?.record.cloud ?? token?.cloud;

@@ -38,11 +38,10 @@ function ambiguous(what: string, wanted: string, things: readonly Named[]): CliF
   const roles = new Set(things.map(({ role }) => role));
   const longest = things.map(({ id, names, role }) => {
     const name = names.at(-1) ?? id;
-    // A connector and the hub on it are one computer and begin with one name.
     return roles.size > 1 && role !== undefined ? `${roleWord(role)} ${name}` : name;
   });
   const list = shown(things.map(({ id }, i) => `${longest[i]} (${id})`));
-  const distinct = new Set(things.map(({ id, names }) => names.at(-1) ?? id)).size === things.length;
+  const distinct = new Set(longest).size === things.length;
   return new CliFault('cli.ambiguous', `there is more than one ${what} "${oneLine(wanted)}": ${list}`, {
     advice: distinct ? 'Give the id, or a longer name.' : 'Give the id.',
   });
@@ -52,8 +51,23 @@ function notFound(what: string, wanted: string, things: readonly Named[]): CliFa
   const advice =
     things.length === 0
       ? `There is no ${what} at all yet.`
-      : `There is ${shown(things.map(({ id, names }) => names.at(-1) ?? id))}.`;
+      : `There is ${shown(nearestFirst(wanted, things).map(({ id, names }) => names.at(-1) ?? id))}.`;
   return new CliFault('cli.not-found', `there is no ${what} "${oneLine(wanted)}"`, { advice });
+}
+
+/** Those first that begin like what was wanted; otherwise as they were. */
+function nearestFirst<T extends Named>(wanted: string, things: readonly T[]): readonly T[] {
+  const likeness = ({ names }: T) => Math.max(0, ...names.map((name) => sameBeginning(name, wanted)));
+  const ranked = things.map((thing) => ({ thing, rank: likeness(thing) }));
+  return ranked.sort((a, b) => b.rank - a.rank).map(({ thing }) => thing);
+}
+
+/** How many letters of both are the same, from the first on. */
+function sameBeginning(a: string, b: string): number {
+  const [left, right] = [a.toLowerCase(), b.toLowerCase()];
+  let same = 0;
+  while (same < left.length && left[same] === right[same]) same += 1;
+  return same;
 }
 
 function shown(texts: readonly string[]): string {
@@ -91,13 +105,17 @@ export function namesOf({ customers = [], machines = [], sensors = [] }: Known):
 
 export const namedCustomer = (customer: Customer) => ({ ...customer, names: [customer.name] });
 
+const ownersOf = ({ name, customerId }: Machine, names: Names) => [name, `${names.customer(customerId)}/${name}`];
+
+/** A connector and the hub on it are one computer and begin with one name: `hub gw` and `connector gw` are two. */
 export function namedMachine(machine: Machine, names: Names) {
-  return { ...machine, names: [machine.name, `${names.customer(machine.customerId)}/${machine.name}`] };
+  const own = ownersOf(machine, names);
+  return { ...machine, names: [...own.map((name) => `${roleWord(machine.role)} ${name}`), ...own] };
 }
 
 /** A sensor by its name where that is unique, with its machine in front where it is not. */
 export function namedSensor(sensor: Sensor, machine: Machine | undefined, names: Names) {
-  const owners = machine === undefined ? [sensor.machineId] : namedMachine(machine, names).names;
+  const owners = machine === undefined ? [sensor.machineId] : ownersOf(machine, names);
   const own = [sensor.name, String(sensor.number)];
   return {
     ...sensor,

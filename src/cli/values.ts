@@ -120,6 +120,22 @@ export function moment(text: string, now: EpochMs): EpochMs {
   return epochMs(time);
 }
 
+/** Where a range begins. */
+export interface Beginning {
+  readonly at: EpochMs;
+  /** It was said as a distance from now. */
+  readonly isRelative: boolean;
+}
+
+export const beginning = (text: string, now: EpochMs): Beginning => ({
+  at: moment(text, now),
+  isRelative: text === 'now' || RELATIVE.test(text),
+});
+
+/** Where its spans begin. Of the last day by the hour: with whole hours, not with a part of one and then at odd minutes. */
+export const spansFrom = ({ at, isRelative }: Beginning, span: Duration): EpochMs =>
+  isRelative ? epochMs(Math.floor(at / span) * span) : at;
+
 /** `key=value`: the value is JSON where it is JSON, otherwise text. */
 export function setting(text: string): readonly [string, unknown] {
   const at = text.indexOf('=');

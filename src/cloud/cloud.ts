@@ -194,7 +194,7 @@ export class Cloud implements Stoppable {
     };
     const { listener, publicAddress } = await serve(options, parts, scope);
     measure({ services, inventory, monitoring, watchers, listener });
-    await writeOperatorFiles(directory, inventory, publicAddress);
+    await writeOperatorFiles(directory, inventory, publicAddress, log);
     log.info({ address: listener.address, public: publicAddress, mesh }, 'cloud is up');
     return new Cloud(scope, listener, publicAddress);
   }

@@ -68,8 +68,15 @@ export async function recall(
 }
 
 /** What the first operator needs to log in from this machine. */
-export async function writeOperatorFiles(directory: string, inventory: Inventory, cloud: string): Promise<void> {
+export async function writeOperatorFiles(
+  directory: string,
+  inventory: Inventory,
+  cloud: string,
+  log: Logger,
+): Promise<void> {
   const paths = cloudPaths(directory);
-  await inventory.tokens.ensureOperator((text) => writeSecretFile(paths.operatorToken, `${text}\n`));
+  const isFirst = await inventory.tokens.ensureOperator((text) => writeSecretFile(paths.operatorToken, `${text}\n`));
   await writeFileDurably(paths.client, stringify({ cloud, ca: 'ca/ca.crt', tokenFile: 'operator.token' }), 0o644);
+  if (isFirst)
+    log.info({ token: paths.operatorToken, client: paths.client }, 'first start: "occ status --client" with this');
 }

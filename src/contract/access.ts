@@ -8,7 +8,7 @@ import {
   type ServerInterceptor,
   status as Status,
 } from '@grpc/grpc-js';
-import { Caller, type Scope } from '../../gen/occmesh/access/v1/access.js';
+import { Caller, type Scope, scopeToJSON } from '../../gen/occmesh/access/v1/access.js';
 import type { Clock } from '../kernel/clock.js';
 import { defined } from '../kernel/defined.js';
 import { describe } from '../kernel/fault.js';
@@ -250,11 +250,18 @@ export async function permitted(
   if (principal.kind === 'user' && caller === Caller.SERVICE && !principal.scopes?.some((own) => own === scope)) {
     throw new ContractFault('contract.denied', `the scopes of this token do not let it call ${path}`, {
       permanent: true,
-      advice: 'Ask for a token with the scope that the contract names.',
+      advice: `Ask for a token with the scope ${scopeWord(scope)}.`,
     });
   }
   return principal;
 }
+
+/** As the command line has it: `readings-read`. */
+const scopeWord = (scope: Scope | undefined): string =>
+  scopeToJSON(scope ?? 0)
+    .replace('SCOPE_', '')
+    .toLowerCase()
+    .replaceAll('_', '-');
 
 /** The certificate that TLS verified up to the CA, DER; undefined for none, and for one that did not verify. */
 function certificateOf(call: ServerInterceptingCallInterface): Buffer | undefined {

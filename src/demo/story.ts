@@ -1,6 +1,15 @@
 // The story that the demo tells: the regular path, the connector killed, the internet cut, everything back. Each chapter
 // waits for what it announces, and lasts at least its share of the time.
-import { type Alarm, every, MachineState, Path, type Reading, type Sensor, SensorState } from '../client/index.js';
+import {
+  type Alarm,
+  AlarmCause,
+  every,
+  MachineState,
+  Path,
+  type Reading,
+  type Sensor,
+  SensorState,
+} from '../client/index.js';
 import { type Clock, sleep } from '../kernel/clock.js';
 import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
 import type { GuardedPage } from './guarded-page.js';
@@ -207,11 +216,11 @@ export class Story {
     return found;
   }
 
-  /** As soon as there is one. */
+  /** That a machine is lost, as soon as there is one; a busy computer has others besides. */
   async #alarms(): Promise<Alarm[]> {
     let open: Alarm[] = [];
     const look = async () => {
-      open = (await this.mesh.client.alarms.listAlarms({})).alarms;
+      open = (await this.mesh.client.alarms.listAlarms({ causes: [AlarmCause.LOST] })).alarms;
       return open.length > 0;
     };
     await until(look, PATIENCE, this.clock, () => 'nobody is alarmed');

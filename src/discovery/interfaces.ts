@@ -35,6 +35,10 @@ export function selectInterfaces(source: InterfaceSource, wanted?: readonly stri
   return found;
 }
 
+/** Those of `wanted` that this machine does not have now, or without an IPv4 address. */
+export const absentInterfaces = (source: InterfaceSource, wanted: readonly string[]): string[] =>
+  wanted.filter((one) => selectInterfaces(source, [one]).length === 0);
+
 export function localInterface(name: string, address: string, netmask: string): LocalInterface {
   const subnet = new BlockList();
   subnet.addSubnet(address, prefixLength(netmask), 'ipv4');

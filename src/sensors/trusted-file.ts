@@ -40,7 +40,7 @@ async function locate(program: string, directories: readonly string[]): Promise<
     if (isBelow(file, directory)) return { file, directory };
   }
   throw refuse(
-    `${program} is ${found ? 'not below' : 'not found in'} the directories that are allowed on this machine`,
+    `${program} is ${found ? 'not below' : 'not found in'} the directories that are allowed on this machine (its --exec-directory)`,
   );
 }
 
@@ -56,7 +56,7 @@ function checkWriters(path: string, stats: Stats, ownUid: number, stickyIsFine: 
  * no ordinary user can write to any part of the path, it cannot change between the check and the run.
  */
 export async function trustedFile(program: string, directories: readonly string[], ownUid: number): Promise<string> {
-  if (directories.length === 0) throw refuse('no directory is allowed on this machine');
+  if (directories.length === 0) throw refuse('no directory is allowed on this machine (its --exec-directory)');
   const { file, directory } = await locate(program, directories);
   const why = WAYS_AROUND.get(basename(file)) ?? WAYS_AROUND.get(basename(program));
   if (why !== undefined) throw refuse(`${basename(program)} ${why}`);

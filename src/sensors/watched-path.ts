@@ -15,10 +15,14 @@ const MISSING = new Set(['ENOENT', 'ENOTDIR']);
 const isMissing = (thrown: unknown) => MISSING.has((thrown as NodeJS.ErrnoException).code ?? '');
 
 const refuse = (path: string) =>
-  new SensorFault('sensor.refused', `${path} is not below the directories that may be watched on this machine`, {
-    permanent: true,
-    advice: 'Allow its directory in the configuration of this hub.',
-  });
+  new SensorFault(
+    'sensor.refused',
+    `${path} is not below the directories that may be watched on this machine (its --watch-directory)`,
+    {
+      permanent: true,
+      advice: 'Allow its directory in the configuration of this hub.',
+    },
+  );
 
 async function isAllowed(real: string, directories: readonly string[]): Promise<boolean> {
   const allowed = await Promise.all(directories.map(realPath));

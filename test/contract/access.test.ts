@@ -135,7 +135,7 @@ describe('access rules', () => {
     expect(await ledger('service')).to.be.an('object');
     const fault = await faultOf(ledger('other-service'));
     expect(fault.code).to.equal('contract.denied');
-    expect(fault.message).to.contain('scopes');
+    expect(fault.message).to.contain('scopes').and.to.contain('a token with the scope readings-read.');
   });
 
   it('have a scope for every method that people may call, but for what is for people only', () => {

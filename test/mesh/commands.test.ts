@@ -176,7 +176,7 @@ describe('commands', () => {
     expect(await said('passwords')).to.match(/not below the directories that may be watched/);
     // Allowed, but there is no secret yet: it is not even tried.
     expect(await said('space')).to.equal('neither a key nor a password has been entered for this target');
-    expect(await said('other')).to.equal('no command "other" is allowed on this machine');
+    expect(await said('other')).to.equal('no command "other" is allowed on this machine (its --ssh-command)');
   });
 
   it('tokens list shows them without their secrets', async () => {

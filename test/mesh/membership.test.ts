@@ -50,7 +50,7 @@ describe('membership', () => {
     const hub = await mesh.addHub('first', byHand);
     const outcome = await hubWith('second', join(mesh.options.directory, 'first.token'));
     expect(outcome.code).to.equal(IDENTITY);
-    expect(outcome.stderr).to.match(/All 1 uses of this token are taken\. Make a new one/);
+    expect(outcome.stderr).to.match(/This token was for one machine, which has come\. Make a new one/);
     await untilPath(mesh, hub, 'connector');
     await hub.process.stop();
   });

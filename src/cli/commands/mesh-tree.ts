@@ -6,7 +6,7 @@ import { valuesText } from '../output/reading.js';
 import { oneLine } from '../output/text.js';
 import { ago, span } from '../output/times.js';
 import type { Branch } from '../output/tree.js';
-import { conditionOf, gapReasonWord, machineTone, roleWord, stateTone, stateWord } from '../output/words.js';
+import { conditionOf, gapReasonWord, machineTone, many, roleWord, stateTone, stateWord } from '../output/words.js';
 import type { ConnectorView, CustomerView, HubView, SensorView } from './mesh-view.js';
 
 export interface DrawOptions {
@@ -33,7 +33,9 @@ function drawCustomer(view: CustomerView, options: DrawOptions): Branch {
     if (hubs.length > 0) groups.push({ text: title, children: hubs.map((hub) => drawHub(hub, options)) });
   }
   const hubs = [...connectors.flatMap((connector) => connector.hubs), ...direct, ...apart];
-  const empty = leaf(paint('quiet', 'no machines yet: occ tokens create --role connector'));
+  const empty = leaf(
+    paint('quiet', `no machines yet: occ tokens create --customer "${oneLine(customer.name)}" --role connector`),
+  );
   return {
     text: [
       paint('strong', oneLine(customer.name)),
@@ -56,8 +58,6 @@ function summary(hubs: readonly HubView[], paint: Paint): string {
   const head = `${many(hubs.length, 'hub')}, ${many(sensors.length, 'sensor')}`;
   return counts.length === 0 ? head : `${head}: ${counts.join(', ')}`;
 }
-
-const many = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
 
 function drawConnector({ connector, hubs }: ConnectorView, options: DrawOptions): Branch {
   return {

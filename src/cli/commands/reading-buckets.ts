@@ -12,6 +12,11 @@ import { stateTone, stateWord } from '../output/words.js';
 export type BucketsRequest = Sparse<AggregateReadingsRequest> &
   Pick<AggregateReadingsRequest, 'fromMs' | 'untilMs' | 'bucketMs'>;
 
+/** What `--every` says of itself. */
+export const SPANS =
+  'summed up in spans of this length, at most 10,000 of them; after a relative --from they begin by the clock: whole ' +
+  'hours with 1h, days of UTC with 1d';
+
 /** One metric in one bucket. */
 export interface BucketRow {
   readonly machineId: string;

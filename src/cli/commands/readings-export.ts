@@ -10,10 +10,10 @@ import { csvLine } from '../output/csv.js';
 import { plainMissing, plainReading } from '../output/plain.js';
 import { type Sink, withSink } from '../output/sink.js';
 import { iso } from '../output/times.js';
-import { stateWord } from '../output/words.js';
+import { many, stateWord } from '../output/words.js';
 import type { Terminal } from '../terminal.js';
-import { duration, moment } from '../values.js';
-import { type BucketRow, bucketRows, plainBucket } from './reading-buckets.js';
+import { type Beginning, beginning, moment, someTime, spansFrom } from '../values.js';
+import { type BucketRow, bucketRows, plainBucket, SPANS } from './reading-buckets.js';
 
 /** Sensors of one call. */
 const AT_ONCE = 100;
@@ -23,7 +23,7 @@ interface Options {
   readonly customer?: string;
   readonly machine?: readonly string[];
   readonly sensor?: readonly string[];
-  readonly from?: EpochMs;
+  readonly from?: Beginning;
   readonly until?: EpochMs;
   readonly every?: Duration;
   readonly format: 'csv' | 'jsonl';
@@ -38,6 +38,7 @@ interface Subject {
 
 export function addExport(group: Command, terminal: Terminal): void {
   const readMoment = flagReader((text) => moment(text, terminal.clock.now()));
+  const readBeginning = flagReader((text) => beginning(text, terminal.clock.now()));
   const several = (text: string, before: readonly string[] = []) => [...before, text];
   const command = operatorFlags(group.command('export'), terminal)
     .description(
@@ -48,18 +49,19 @@ export function addExport(group: Command, terminal: Terminal): void {
     .option('--customer <customer>', 'only of this customer')
     .option('--machine <machine>', 'of this hub (repeatable; default: all hubs)', several)
     .option('--sensor <sensor>', 'of this sensor (id, name, or hub/name; repeatable)', several)
-    .option('--from <time>', 'ISO 8601, or relative like -1h (default -24h)', readMoment)
+    .option('--from <time>', 'ISO 8601, or relative like -1h (default -24h)', readBeginning)
     .option('--until <time>', 'before this moment (default: now)', readMoment)
     .option(
       '--every <duration>',
-      'summed up in spans of this length, at most 10,000 of them',
-      flagReader((text) => duration(text, '')),
+      SPANS,
+      flagReader((text) => someTime(text, '')),
     )
     .addOption(new Option('--format <format>', 'of what comes out').choices(['csv', 'jsonl']).default('csv'))
     .option('--out <file>', 'into this file, which is there when it is whole (default: standard output)');
   command.action((options: Options) => {
     const now = terminal.clock.now();
-    const range = { fromMs: options.from ?? moment('-24h', now), untilMs: options.until ?? now };
+    const { every, from = beginning('-24h', now) } = options;
+    const range = { fromMs: every === undefined ? from.at : spansFrom(from, every), untilMs: options.until ?? now };
     if (range.untilMs <= range.fromMs) throw usage('--until is not after --from');
     if (options.machine && options.sensor) throw usage('it is not clear what is meant', 'Say --machine or --sensor.');
     return operate(command, terminal, async (session) => {
@@ -73,7 +75,7 @@ export function addExport(group: Command, terminal: Terminal): void {
         return writer;
       });
       terminal.stderr.write(
-        `${count} ${options.every === undefined ? 'readings' : 'spans'} of ${subjects.length} hubs\n`,
+        `${count} ${every === undefined ? 'readings' : 'spans'} of ${many(subjects.length, 'hub')}\n`,
       );
       if (missing > 0) {
         terminal.stderr.write(`Readings are known to be missing in ${missing} spans; see "occ readings range".\n`);

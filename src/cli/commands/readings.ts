@@ -10,10 +10,11 @@ import { missingNote, noteOf } from '../output/missing.js';
 import { plainMissing, plainReading } from '../output/plain.js';
 import { readingCells } from '../output/reading.js';
 import { table } from '../output/table.js';
+import { ago, iso } from '../output/times.js';
 import type { Terminal } from '../terminal.js';
-import { duration, moment, wholeNumber } from '../values.js';
+import { type Beginning, beginning, moment, someTime, spansFrom, wholeNumber } from '../values.js';
 import { Newest } from './newest.js';
-import { bucketsAnswer } from './reading-buckets.js';
+import { bucketsAnswer, SPANS } from './reading-buckets.js';
 import { addExport } from './readings-export.js';
 import { addWatch } from './readings-watch.js';
 
@@ -48,13 +49,16 @@ function addLatest(group: Command, terminal: Terminal): void {
         allNames(session),
         session.latest({ customerId, machineId: machine?.id, sensorIds }),
       ]);
-      return answer(readings, names, session, 'There is no reading yet. Is a hub online? See: occ machines list');
+      const now = terminal.clock.now();
+      const timeOf = (takenAtMs: number) => ago(takenAtMs, now);
+      return answer(readings, names, timeOf, 'There is no reading yet. Is a hub online? See: occ machines list');
     });
   });
 }
 
 function addRange(group: Command, terminal: Terminal): void {
   const readMoment = flagReader((text) => moment(text, terminal.clock.now()));
+  const readBeginning = flagReader((text) => beginning(text, terminal.clock.now()));
   const range = operatorFlags(
     group
       .command('range')
@@ -66,12 +70,12 @@ function addRange(group: Command, terminal: Terminal): void {
   )
     .option('--machine <machine>', 'of this hub')
     .option('--sensor <sensor>', 'of this sensor (id, name, or hub/name)')
-    .option('--from <time>', 'ISO 8601, or relative like -1h (default -1h)', readMoment)
+    .option('--from <time>', 'ISO 8601, or relative like -1h (default -1h)', readBeginning)
     .option('--until <time>', 'before this moment (default: no end)', readMoment)
     .option(
       '--every <duration>',
-      'summed up in spans of this length, at most 10,000 of them',
-      flagReader((text) => duration(text, '')),
+      SPANS,
+      flagReader((text) => someTime(text, '')),
     )
     .option(
       '--limit <n>',
@@ -81,13 +85,14 @@ function addRange(group: Command, terminal: Terminal): void {
   type Options = {
     machine?: string;
     sensor?: string;
-    from?: EpochMs;
+    from?: Beginning;
     until?: EpochMs;
     every?: Duration;
     limit?: number;
   };
   range.action((options: Options) => {
-    const { from = moment('-1h', terminal.clock.now()), until, every, limit = LIMIT } = options;
+    const { from: begin = beginning('-1h', terminal.clock.now()), until, every, limit = LIMIT } = options;
+    const from = every === undefined ? begin.at : spansFrom(begin, every);
     if ((options.machine === undefined) === (options.sensor === undefined)) {
       throw usage('it is not clear whose readings are meant', 'Say either --machine or --sensor.');
     }
@@ -108,7 +113,7 @@ function addRange(group: Command, terminal: Terminal): void {
         spans.push(...missing);
       }
       const readings = newest.sorted();
-      const found = answer(readings, names, session, 'There is no reading in this range.');
+      const found = answer(readings, names, (at) => iso(at) ?? '', 'There is no reading in this range.');
       const notes = [
         newest.dropped === 0 ? found.note : `${newest.dropped} older readings are not shown; see --limit.`,
         missingNote(spans),
@@ -139,8 +144,12 @@ async function allNames(session: Session): Promise<Names> {
   return namesOf({ machines, sensors });
 }
 
-function answer(readings: readonly Reading[], names: Names, { terminal }: Session, emptyNote: string): Answer {
-  const now = terminal.clock.now();
+function answer(
+  readings: readonly Reading[],
+  names: Names,
+  timeOf: (takenAtMs: number) => string,
+  emptyNote: string,
+): Answer {
   return {
     json: readings.map((reading) => plainReading(reading, names)),
     text: (paint) =>
@@ -148,7 +157,7 @@ function answer(readings: readonly Reading[], names: Names, { terminal }: Sessio
         ? ''
         : table(
             ['HUB', 'SENSOR', 'STATE', 'TAKEN', 'VALUES', 'MESSAGE'],
-            readings.map((reading) => readingCells(reading, names, now)),
+            readings.map((reading) => readingCells(reading, names, timeOf(reading.takenAtMs))),
             paint,
           ),
     ...(readings.length === 0 ? { note: emptyNote } : {}),

@@ -13,7 +13,7 @@ import { ago, span } from '../output/times.js';
 import { callerWord, roleWord, SCOPES, tokenKindWord } from '../output/words.js';
 import type { Terminal } from '../terminal.js';
 import { writeNewSecret } from '../token-file.js';
-import { address, duration, oneOf, path, wholeNumber } from '../values.js';
+import { address, oneOf, path, someTime, wholeNumber } from '../values.js';
 
 const ROLES = { hub: Role.HUB, connector: Role.CONNECTOR } as const;
 const CALLERS = {
@@ -23,7 +23,7 @@ const CALLERS = {
   service: Caller.SERVICE,
 } as const;
 
-const lifetime = flagReader((text: string) => duration(text, ''));
+const lifetime = flagReader((text: string) => someTime(text, ''));
 
 interface NewToken {
   readonly token: Token | undefined;

@@ -14,12 +14,15 @@ export function placeOf(alarm: Alarm, names: Names): string {
   return sensor === undefined ? machine : `${machine}/${names.sensor(alarm.machineId, sensor)}`;
 }
 
+const acknowledged = ({ by, comment }: NonNullable<Alarm['acknowledgement']>): string =>
+  `acknowledged by ${by.replace(/ \([^()]*\)$/, '')}${comment === '' ? '' : `: ${comment}`}`;
+
 /** What people and the mesh do about it; empty when it is simply open. */
 export function handlingOf(alarm: Alarm, now: number): string {
   if (alarm.closedAtMs !== 0) return `closed after ${span(Math.max(0, alarm.closedAtMs - alarm.raisedAtMs))}`;
   const hubs = alarm.unreachableHubs;
   const parts = [
-    alarm.acknowledgement && `acknowledged by ${alarm.acknowledgement.by.replace(/ \([^()]*\)$/, '')}`,
+    alarm.acknowledgement && acknowledged(alarm.acknowledgement),
     alarm.silencedUntilMs > now && `silenced for ${span(alarm.silencedUntilMs - now)}`,
     alarm.inMaintenance && 'in maintenance',
     hubs > 0 && `${hubs} ${hubs === 1 ? 'hub' : 'hubs'} unreachable`,

@@ -1,18 +1,17 @@
 // A reading for people.
 import type { Reading, Value } from '../../client/index.js';
-import type { EpochMs } from '../../kernel/duration.js';
 import type { Names } from '../names.js';
 import type { Cell } from './table.js';
-import { ago } from './times.js';
 import { stateTone, stateWord } from './words.js';
 
 const SHOWN_VALUES = 4;
 
-export const readingCells = (reading: Reading, names: Names, now: EpochMs): Cell[] => [
+/** With the time in the words of whoever shows it. */
+export const readingCells = (reading: Reading, names: Names, taken: string): Cell[] => [
   names.machine(reading.machineId),
   { text: names.sensor(reading.machineId, reading.sensor), tone: 'strong' },
   { text: stateWord(reading.state), tone: stateTone(reading.state) },
-  ago(reading.takenAtMs, now),
+  taken,
   valuesText(reading.values),
   reading.message,
 ];

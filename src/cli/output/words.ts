@@ -61,6 +61,9 @@ export const SCOPES = {
 export const scopeWord = (scope: Scope): string =>
   Object.entries(SCOPES).find(([, known]) => known === scope)?.[0] ?? 'unknown';
 
+/** `1 hub`, `2 hubs`. */
+export const many = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
+
 export const callerWord = (caller: Caller): string => CALLERS[caller] ?? 'unknown';
 
 /** In capitals, as everywhere in monitoring. */

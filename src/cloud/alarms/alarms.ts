@@ -98,14 +98,23 @@ export class Alarms {
     if (next) this.touch(next);
   }
 
-  /** Faults: inventory.not-found, inventory.unsuitable (it is closed). */
+  /**
+   * Again, without a comment: changes nothing; with one: what was said before stays as a comment. Faults:
+   * inventory.not-found, inventory.unsuitable (it is closed).
+   */
   acknowledge(id: string, acknowledgement: Remark): Promise<AlarmRecord> {
-    return this.#change(id, (alarm) => ({ ...requireOpen(alarm), acknowledgement }));
+    return this.#change(id, (alarm) => {
+      const { acknowledgement: before } = requireOpen(alarm);
+      if (!before) return { ...alarm, acknowledgement };
+      if (acknowledgement.comment === '') return alarm;
+      const comments = before.comment === '' ? alarm.comments : remarked(alarm, before);
+      return { ...alarm, acknowledgement, comments };
+    });
   }
 
   /** Faults: inventory.not-found. */
   comment(id: string, remark: Remark): Promise<AlarmRecord> {
-    return this.#change(id, (alarm) => ({ ...alarm, comments: [...alarm.comments, remark].slice(-MAX_COMMENTS) }));
+    return this.#change(id, (alarm) => ({ ...alarm, comments: remarked(alarm, remark) }));
   }
 
   /** Faults: inventory.not-found, inventory.unsuitable (it is closed). */
@@ -233,6 +242,8 @@ export class Alarms {
     }
   }
 }
+
+const remarked = ({ comments }: AlarmRecord, remark: Remark): Remark[] => [...comments, remark].slice(-MAX_COMMENTS);
 
 function requireOpen(alarm: AlarmRecord): AlarmRecord {
   if (alarm.closedAtMs === undefined) return alarm;

@@ -62,7 +62,8 @@ export function addServices(listener: GrpcListener, modules: ApiModules): void {
   const audit = { changes, journal, events, inventory, log };
   const add = <S extends AnyService>(service: S, implementation: Implementation<S>) =>
     listener.add(service, audited(service, repeatable(service, implementation, requests), audit));
-  const unreachableBehind = (id: string) => presence.unreachableBehind(id);
+  const isMember = (id: string) => inventory.machines.get(id)?.retiredAtMs === undefined;
+  const unreachableBehind = (id: string) => presence.unreachableBehind(id, isMember);
 
   add(CustomerServiceService, new CustomerService(inventory));
   add(MachineServiceService, new MachineService({ inventory, presence, maintenance }));

@@ -66,7 +66,8 @@ export function requireTimes(kind: string, given: { intervalMs: number; timeoutM
   const intervalMs = requireInterval(given.intervalMs || defaults.interval);
   // A short interval alone should not be refused because the default timeout is longer.
   const timeoutMs = given.timeoutMs || Math.min(defaults.timeout, Math.floor(intervalMs * 0.8));
-  if (timeoutMs >= intervalMs) throw invalid('timeout_ms', 'must be less than interval_ms');
+  if (timeoutMs >= intervalMs)
+    throw invalid('timeout_ms', `must be less than interval_ms (${intervalMs}), is ${timeoutMs}`);
   return { intervalMs, timeoutMs };
 }
 

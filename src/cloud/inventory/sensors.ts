@@ -85,10 +85,14 @@ export class Sensors {
       };
       // Checked here and not only by the caller: each half may come from another change.
       if (next.timeoutMs >= next.intervalMs) {
-        throw new InventoryFault('inventory.invalid', 'must be less than interval_ms', {
-          permanent: true,
-          field: 'timeout_ms',
-        });
+        throw new InventoryFault(
+          'inventory.invalid',
+          `must be less than interval_ms (${next.intervalMs}), is ${next.timeoutMs}`,
+          {
+            permanent: true,
+            field: 'timeout_ms',
+          },
+        );
       }
       if (JSON.stringify(next) === JSON.stringify(old)) return old;
       const others = [...this.#tables.sensors.latestGroup(hub.id)].filter((other) => other.number !== old.number);

@@ -100,7 +100,10 @@ export function judge(tables: Tables, application: Application, modules: Verdict
     return refused('expired', `This token expired at ${when} by the clock of the cloud. Make a new one.`);
   }
   if (token.used >= token.uses) {
-    return refused('used-up', `All ${token.uses} uses of this token are taken. Make a new one.`);
+    return refused(
+      'used-up',
+      `This token was for ${token.uses === 1 ? 'one machine, which has' : `${token.uses} machines, which have`} come. Make a new one.`,
+    );
   }
   if (known.length > 0) return { kind: 'known', token, machines: known, newUse: true };
   if (returning) return { kind: 'returning', token, machines: returning.flatMap((one) => one ?? []) };

@@ -132,9 +132,9 @@ export class Presence {
     return m ? m.connectorId || m.formerConnectorId : '';
   }
 
-  /** How many hubs cannot be reached because of this connector. */
-  unreachableBehind(connectorId: string): number {
-    return this.#countBehind(connectorId, 'unreachable');
+  /** How many hubs, of those that count, cannot be reached because of this connector. */
+  unreachableBehind(connectorId: string, counts: (hubId: string) => boolean): number {
+    return this.#countBehind(connectorId, 'unreachable', counts);
   }
 
   /** Calls `listener` after every change, until the returned function is called. */
@@ -215,10 +215,11 @@ export class Presence {
     if (before !== next) for (const listener of this.#listeners) listener(id, next, before);
   }
 
-  #countBehind(connectorId: string, liveness: Liveness): number {
+  #countBehind(connectorId: string, liveness: Liveness, counts = (_hubId: string) => true): number {
     let count = 0;
-    for (const m of this.#machines.values()) {
-      if (m.connectorId === connectorId && m.path === Path.CONNECTOR && m.liveness === liveness) count += 1;
+    for (const [id, m] of this.#machines) {
+      const isBehind = m.connectorId === connectorId && m.path === Path.CONNECTOR;
+      if (isBehind && m.liveness === liveness && counts(id)) count += 1;
     }
     return count;
   }

@@ -48,7 +48,7 @@ async function loginOf(secrets: Secrets, { utils }: typeof import('ssh2')): Prom
 function commandOf({ command }: SshSettings, { ssh }: SensorModules): string | undefined {
   if (command === undefined) return undefined;
   if (Object.hasOwn(ssh.commands, command)) return ssh.commands[command];
-  throw new SensorFault('sensor.refused', `no command "${command}" is allowed on this machine`, {
+  throw new SensorFault('sensor.refused', `no command "${command}" is allowed on this machine (its --ssh-command)`, {
     permanent: true,
     advice: 'Allow it in the configuration of this hub.',
   });

@@ -31,7 +31,7 @@ describe('operators: alarms', () => {
     it('lists the open ones, with what is done about them', async () => {
       const lines = [
         'SEVERITY  CAUSE   WHERE        MESSAGE                RAISED   STATE                                      ID',
-        `CRITICAL  sensor  Acme/pc/CPU  usage 99 % is over 98  10m ago  acknowledged by Eve, silenced for 1h  ${ALARM}`,
+        `CRITICAL  sensor  Acme/pc/CPU  usage 99 % is over 98  10m ago  acknowledged by Eve: on my way, silenced for 1h  ${ALARM}`,
         `CRITICAL  lost    Acme/gw      no sign of life        1m ago   2 hubs unreachable                         ${LOST_ALARM}`,
       ];
       const out = await text('alarms', 'list');
@@ -46,7 +46,7 @@ describe('operators: alarms', () => {
       expect(first).to.deep.include({
         ...{ id: ALARM, customer: 'Acme', machine: 'pc', sensor: 'CPU', sensorId: `${PC}/1`, cause: 'sensor' },
         ...{ severity: 'CRITICAL', raisedAt: '2026-01-01T11:50:00.000Z', silencedUntil: '2026-01-01T13:00:00.000Z' },
-        acknowledgement: { by: 'Eve (1)', at: '2026-01-01T11:59:00.000Z' },
+        acknowledgement: { by: 'Eve (1)', at: '2026-01-01T11:59:00.000Z', comment: 'on my way' },
       });
       expect(closed).to.deep.include({ id: OLD_ALARM, closedAt: '2026-01-01T11:00:00.000Z' });
       await text('alarms', 'list', '--customer', 'birch & co', '--machine', 'laptop');
@@ -121,7 +121,7 @@ describe('operators: alarms', () => {
           .split('\n')
           .map((line) => line.slice(26)),
       ).to.deep.equal([
-        'CRITICAL  Acme/pc/CPU  sensor  usage 99 % is over 98  acknowledged by Eve, silenced for 1h',
+        'CRITICAL  Acme/pc/CPU  sensor  usage 99 % is over 98  acknowledged by Eve: on my way, silenced for 1h',
         'CLOSED  Birch & Co/pc  quarantined  closed after 1h',
         'machine laptop: online → lost',
         'maintenance of gw, under way  new disks',

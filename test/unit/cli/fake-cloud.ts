@@ -225,7 +225,7 @@ export function content() {
         ...{ id: ALARM, customerId: ACME, machineId: PC, sensorId: `${PC}/1`, cause: AlarmCause.SENSOR },
         ...{ severity: State.CRITICAL, message: 'usage 99 % is over 98' },
         ...{ raisedAtMs: NOW - 600_000, changedAtMs: NOW - 300_000, silencedUntilMs: NOW + 3_600_000 },
-        acknowledgement: { by: 'Eve (1)', atMs: NOW - 60_000, comment: '' },
+        acknowledgement: { by: 'Eve (1)', atMs: NOW - 60_000, comment: 'on my way' },
       }),
       Alarm.fromPartial({
         ...{ id: LOST_ALARM, customerId: ACME, machineId: GATEWAY, cause: AlarmCause.LOST, unreachableHubs: 2 },

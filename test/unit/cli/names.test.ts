@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { CliFault } from '../../../src/cli/fault.js';
 import { namedMachine, namedSensor, namesOf, pick } from '../../../src/cli/names.js';
-import { ACME, content, LAPTOP, OTHER_PC, PC } from './fake-cloud.js';
+import { ACME, content, GATEWAY, GATEWAY_HUB, LAPTOP, OTHER_PC, PC } from './fake-cloud.js';
 
 const known = content();
 const names = namesOf(known);
@@ -49,6 +49,20 @@ describe('names', () => {
     expect(fault.code).to.equal('cli.ambiguous');
     expect(fault.message).to.equal(`there is more than one machine "pc": Acme/pc (${PC}), Birch & Co/pc (${OTHER_PC})`);
     expect(fault.advice).to.equal('Give the id, or a longer name.');
+  });
+
+  it('tells a connector from the hub on it by the words that the refusal has', () => {
+    const pair = known.machines.slice(0, 2).map((machine) => namedMachine({ ...machine, name: 'gw' }, names));
+    const fault = refusal(() => pick('machine', 'gw', pair));
+    expect(fault.message).to.contain(`connector Acme/gw (${GATEWAY}), hub Acme/gw (${GATEWAY_HUB})`);
+    expect(fault.advice).to.equal('Give the id, or a longer name.');
+    expect(pick('machine', 'connector gw', pair).id).to.equal(GATEWAY);
+    expect(pick('machine', 'hub acme/gw', pair).id).to.equal(GATEWAY_HUB);
+  });
+
+  it('lists first what begins like what was wanted', () => {
+    const many = Array.from({ length: 20 }, (_, i) => ({ id: `${i}`, names: [`n${i}/cpu`] }));
+    expect(refusal(() => pick('sensor', 'N17/exec', many)).advice).to.match(/^There is n17\/cpu, n1\/cpu, /);
   });
 
   it('refuses what there is not, and lists what there is', () => {

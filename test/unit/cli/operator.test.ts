@@ -292,7 +292,7 @@ describe('operators', () => {
       ]);
       const cut = await office.occ('readings', 'range', '--machine', 'laptop', '--limit', '2');
       expect(cut.out.split('\n')).to.have.length(4);
-      expect(cut.out).to.contain('8s ago').and.to.contain('7s ago');
+      expect(cut.out).to.contain('2026-01-01T11:59:52.000Z').and.to.contain('2026-01-01T11:59:53.000Z');
       expect(cut.err).to.equal('3 older readings are not shown; see --limit.\n');
     });
 

@@ -1,6 +1,7 @@
 // What appears on the screen: safe text, colours only where somebody looks, ages, trees.
 import { expect } from 'chai';
 import { coloured, plain } from '../../../src/cli/output/colour.js';
+import { inFlags } from '../../../src/cli/output/fields.js';
 import { valuesText } from '../../../src/cli/output/reading.js';
 import { table } from '../../../src/cli/output/table.js';
 import { oneLine } from '../../../src/cli/output/text.js';
@@ -41,6 +42,20 @@ describe('output', () => {
     expect(wantsColour(testTerminal())).to.equal(false);
     expect(wantsColour(testTerminal({ stdout: screen, env: { NO_COLOR: '1' } }))).to.equal(false);
     expect(wantsColour(testTerminal({ stdout: screen, env: { TERM: 'dumb' } }))).to.equal(false);
+  });
+
+  it('says what the cloud says about a field in the words of the command line', () => {
+    for (const [said, shown] of [
+      ['interval_ms: must be 1000 to 86400000, is 1', '--interval: must be 1s to 1d, is 1ms'],
+      [
+        'timeout_ms: must be less than interval_ms (5000), is 10000',
+        '--timeout: must be less than --interval (5s), is 10s',
+      ],
+      ['thresholds[1].metric: http never measures "x"', '--warn or --crit: http never measures "x"'],
+      ['schedule.time_zone: there is no zone "Berlin"', '--time-zone: there is no zone "Berlin"'],
+      ['settings: url: must be an http or https URL', 'settings: url: must be an http or https URL'],
+    ])
+      expect(inFlags(said ?? '')).to.equal(shown);
   });
 
   it('tells ages and moments', () => {

@@ -54,7 +54,7 @@ describe(`operators: export of readings (seed ${testSeed})`, () => {
     const note = 'Readings are known to be missing in 2 spans; see "occ readings range".\n';
     for (const more of [[], ['--every', '30m']]) {
       expect((await office.occ(...command, ...more)).err)
-        .to.match(/of 1 hubs\n/)
+        .to.match(/of 1 hub\n/)
         .and.to.contain(note);
       const csv = (await office.occ(...command, ...more)).out;
       expect(csv).to.not.contain('log full');
@@ -78,7 +78,7 @@ describe(`operators: export of readings (seed ${testSeed})`, () => {
     const { readings } = office.cloud.content;
     expect(rows).to.have.length(readings.reduce((sum, { values }) => sum + Math.max(1, values.length), 0));
     expect(rows.every(({ length }) => length === head?.length)).to.equal(true);
-    expect(csv.err).to.equal(`${readings.length} readings of 1 hubs\n`);
+    expect(csv.err).to.equal(`${readings.length} readings of 1 hub\n`);
     const lines = await office.occ('readings', 'export', '--sensor', 'acme/pc/cpu', '--format', 'jsonl');
     const objects = lines.out
       .trim()

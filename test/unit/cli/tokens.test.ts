@@ -58,6 +58,18 @@ describe('tokens', () => {
     ]);
   });
 
+  it('takes no lifetime of nothing, which the cloud would take for the default, or for ever', async () => {
+    for (const kind of [
+      ['create', '--role', 'hub'],
+      ['create-api', '--caller', 'reader'],
+    ]) {
+      const refused = await office.occ('tokens', ...kind, '--customer', 'acme', '--lifetime', '0s');
+      expect([refused.code, refused.out]).to.deep.equal([2, '']);
+      expect(refused.err).to.contain('must be longer than nothing');
+    }
+    expect(office.cloud.calls).to.deep.equal([]);
+  });
+
   it('is for a new machine of a role, or for one that comes back', async () => {
     expect((await office.occ('tokens', 'create', '--for-machine', 'laptop')).code).to.equal(0);
     const [asked] = office.cloud.asked('createEnrollmentToken');

@@ -1,7 +1,7 @@
 // Durations, moments, addresses, settings and thresholds as people type them.
 import { expect } from 'chai';
 import * as values from '../../../src/cli/values.js';
-import { epochMs } from '../../../src/kernel/duration.js';
+import { epochMs, minutes } from '../../../src/kernel/duration.js';
 
 const NOW = epochMs(Date.UTC(2026, 0, 1, 12));
 
@@ -67,6 +67,18 @@ describe('what people type', () => {
     expect(values.path('x/y', '/base')).to.equal('/base/x/y');
     expect(values.path('/x', '/base')).to.equal('/x');
     expect(values.pathOrStdin('-', '/base')).to.equal('-');
+  });
+
+  it('begins spans by the clock where the range was said as a distance from now', () => {
+    const now = epochMs(Date.UTC(2026, 0, 31, 14, 47, 12, 345));
+    const hour = minutes(60);
+    const spans = (text: string, span = hour) => new Date(values.spansFrom(values.beginning(text, now), span));
+    expect(spans('-1h').toISOString()).to.equal('2026-01-31T13:00:00.000Z');
+    expect(spans('-1d', minutes(5)).toISOString()).to.equal('2026-01-30T14:45:00.000Z');
+    expect(spans('now').toISOString()).to.equal('2026-01-31T14:00:00.000Z');
+    // A day of Berlin stays one.
+    expect(spans('2026-01-31T00:00+01:00', minutes(1_440)).toISOString()).to.equal('2026-01-30T23:00:00.000Z');
+    expect(spans('2026-01-31T08:30:00Z').toISOString()).to.equal('2026-01-31T08:30:00.000Z');
   });
 
   it('reads settings: JSON where it is JSON, text otherwise', () => {

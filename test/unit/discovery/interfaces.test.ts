@@ -1,7 +1,7 @@
 // Which interfaces are used, and what belongs to each.
 import type { NetworkInterfaceInfo } from 'node:os';
 import { expect } from 'chai';
-import { localInterface, selectInterfaces } from '../../../src/discovery/interfaces.js';
+import { absentInterfaces, localInterface, selectInterfaces } from '../../../src/discovery/interfaces.js';
 
 const v4 = (address: string, netmask: string, internal = false): NetworkInterfaceInfo => ({
   address,
@@ -31,6 +31,13 @@ describe('interfaces for discovery', () => {
     expect(addresses(['127.0.0.1'])).to.deep.equal(['127.0.0.1']);
     expect(addresses(['wlan0'])).to.deep.equal([]);
     expect(addresses([])).to.deep.equal([]);
+  });
+
+  it('that are named and not there are told, also those without an IPv4 address', () => {
+    const partly = () => ({ ...source(), tun0: [v6] });
+    const wanted = ['eth1', '192.0.2.10', 'lo', 'eht0', '192.0.2.11', 'tun0'];
+    expect(absentInterfaces(partly, wanted)).to.deep.equal(['eht0', '192.0.2.11', 'tun0']);
+    expect(absentInterfaces(partly, [])).to.deep.equal([]);
   });
 
   it('know their subnet', () => {

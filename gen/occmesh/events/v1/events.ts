@@ -4719,8 +4719,9 @@ export const AlarmServiceService = {
     responseDeserialize: (value: Buffer): ListAlarmsResponse => ListAlarmsResponse.decode(value),
   },
   /**
-   * Somebody takes care: nobody is told of it any more unless it gets worse. Ends with the alarm. Retry: safe.
-   * FAILED_PRECONDITION when it is closed.
+   * Somebody takes care: nobody is told of it any more unless it gets worse. Ends with the alarm. Again, without a
+   * comment, it changes nothing; with one, what was said before stays as a comment. Retry: safe. FAILED_PRECONDITION when
+   * it is closed.
    */
   acknowledgeAlarm: {
     path: "/occmesh.events.v1.AlarmService/AcknowledgeAlarm" as const,
@@ -4758,8 +4759,9 @@ export interface AlarmServiceServer extends UntypedServiceImplementation {
   /** Alarms, newest first. Retry: safe. */
   listAlarms: handleUnaryCall<ListAlarmsRequest, ListAlarmsResponse>;
   /**
-   * Somebody takes care: nobody is told of it any more unless it gets worse. Ends with the alarm. Retry: safe.
-   * FAILED_PRECONDITION when it is closed.
+   * Somebody takes care: nobody is told of it any more unless it gets worse. Ends with the alarm. Again, without a
+   * comment, it changes nothing; with one, what was said before stays as a comment. Retry: safe. FAILED_PRECONDITION when
+   * it is closed.
    */
   acknowledgeAlarm: handleUnaryCall<AcknowledgeAlarmRequest, Alarm>;
   /** Adds a comment; at most 32, then the oldest goes. Retry: with the same request_id safe. */
@@ -4786,8 +4788,9 @@ export interface AlarmServiceClient extends Client {
     callback: (error: ServiceError | null, response: ListAlarmsResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Somebody takes care: nobody is told of it any more unless it gets worse. Ends with the alarm. Retry: safe.
-   * FAILED_PRECONDITION when it is closed.
+   * Somebody takes care: nobody is told of it any more unless it gets worse. Ends with the alarm. Again, without a
+   * comment, it changes nothing; with one, what was said before stays as a comment. Retry: safe. FAILED_PRECONDITION when
+   * it is closed.
    */
   acknowledgeAlarm(
     request: AcknowledgeAlarmRequest,

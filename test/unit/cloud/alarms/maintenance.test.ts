@@ -132,6 +132,20 @@ describe('alarms: maintenance', () => {
     expect(mesh.open()).to.deep.equal([]);
   });
 
+  it('loses nothing of an acknowledgement when somebody acknowledges again', async () => {
+    const hub = hubOf(1);
+    await mesh.readings(hub, 1, bad(WARNING));
+    const id = mesh.open()[0]?.id ?? '';
+    const acknowledge = (by: string, comment: string) =>
+      mesh.monitoring.alarms.acknowledge(id, { by, atMs: mesh.clock.now(), comment });
+    const first = await acknowledge('Eve', 'on my way');
+    expect(first.acknowledgement).to.include({ by: 'Eve', comment: 'on my way' });
+    expect(await acknowledge('Bob', '')).to.deep.equal(first);
+    const last = await acknowledge('Bob', 'I am nearer');
+    expect(last.acknowledgement).to.include({ by: 'Bob', comment: 'I am nearer' });
+    expect(last.comments).to.deep.equal([first.acknowledgement]);
+  });
+
   it('says nothing of a silenced alarm until then', async () => {
     const hub = hubOf(1);
     await mesh.readings(hub, 1, bad(WARNING));

@@ -164,6 +164,15 @@ describe('sessions: presence', () => {
     expect(state('hub')).to.equal(MachineState.UNREACHABLE);
   });
 
+  it('counts as unreachable only those hubs that it is told to', async () => {
+    up('connector');
+    for (const hub of ['hub', 'retired']) up(hub, 'connector');
+    for (const id of ['connector', 'hub', 'retired']) presence.down(id, 'gone');
+    await pass(100);
+    expect(presence.unreachableBehind('connector', () => true)).to.equal(2);
+    expect(presence.unreachableBehind('connector', (id) => id !== 'retired')).to.equal(1);
+  });
+
   it('calls a hub lost that went direct, whatever its connector is', async () => {
     up('connector');
     up('hub', 'connector');

@@ -72,7 +72,9 @@ describe('sensors/kinds: file', () => {
     ]) {
       const thrown = await fault(path);
       expect(thrown.code, path).to.equal('sensor.refused');
-      expect(thrown.message).to.equal(`${path} is not below the directories that may be watched on this machine`);
+      expect(thrown.message).to.equal(
+        `${path} is not below the directories that may be watched on this machine (its --watch-directory)`,
+      );
     }
     expect((await fault(at('x'), [])).code, 'nothing is allowed').to.equal('sensor.refused');
     expect((await fault(at('x'), [join(root, 'gone')])).code).to.equal('sensor.refused');

@@ -140,7 +140,7 @@ describe('sensors/kinds: ssh', () => {
       const thrown = await fault({ port: server.port, command }, undefined, { disk: 'df' });
       expect(thrown).to.include({
         code: 'sensor.refused',
-        message: `no command "${command}" is allowed on this machine`,
+        message: `no command "${command}" is allowed on this machine (its --ssh-command)`,
       });
     }
     expect(connections).to.equal(0);

@@ -6,18 +6,15 @@ import { type Duration, days, hours, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Scope } from '../kernel/scope.js';
 import type { Store } from '../storage/store.js';
-import { type AlarmModules, Alarms, type Opinion } from './alarms/alarms.js';
-import { judgeMachine, judgeSensor } from './alarms/judge.js';
+import { type AlarmModules, Alarms } from './alarms/alarms.js';
 import { Maintenances } from './alarms/maintenance.js';
-import type { AlarmRecord } from './alarms/records.js';
-import { AlarmTables, type Subject } from './alarms/tables.js';
+import { opinionOn, verdictOf } from './alarms/opinion.js';
+import { AlarmTables } from './alarms/tables.js';
 import { EventLog } from './events/event-log.js';
 import type { Inventory } from './inventory/inventory.js';
-import { sensorId } from './inventory/tables.js';
 import { Journal } from './records/journal.js';
 import { type Presence, STATES } from './sessions/presence.js';
 import { shownState } from './states/machine-state.js';
-import type { SensorVerdict } from './states/sensor-state.js';
 import { SensorStates } from './states/sensor-states.js';
 
 /** Closed alarms and events are kept for so long. */
@@ -58,7 +55,7 @@ export class Monitoring {
     });
     this.alarms = new Alarms({
       ...common,
-      opinionOn: (subject) => this.#opinionOn(subject),
+      opinionOn: (subject) => opinionOn(subject, { inventory, presence, states: this.states }),
       inMaintenance: (id) => this.maintenances.covers(id),
     });
     this.states = new SensorStates({
@@ -137,25 +134,6 @@ export class Monitoring {
     });
   }
 
-  #opinionOn({ machineId, sensor }: Subject): Opinion | undefined {
-    const { inventory, presence } = this.modules;
-    const machine = inventory.machines.get(machineId);
-    if (!machine) return undefined;
-    const { customerId } = machine;
-    const retired = machine.retiredAtMs !== undefined;
-    if (sensor !== undefined) {
-      if (retired || !inventory.sensors.get(sensorId(machineId, sensor)))
-        return { customerId, judgement: 'none', message: '' };
-      const verdict = this.states.verdict(machineId, sensor);
-      return { customerId, judgement: judgeSensor(verdict), message: verdict.message };
-    }
-    const liveness = presence.liveness(machineId);
-    const quarantined = machine.quarantined !== undefined;
-    const judgement = judgeMachine({ liveness, retired, quarantined, maySleep: machine.maySleep ?? false });
-    const message = machine.quarantined ?? (liveness === 'lost' ? 'no sign of life' : '');
-    return { customerId, judgement, message };
-  }
-
   /** That machines come back after a start of the cloud is no news. */
   #tellChange(machineId: string, before: MachineState, after: MachineState): void {
     const { inventory, log } = this.modules;
@@ -168,19 +146,5 @@ export class Monitoring {
       .catch((thrown) =>
         log.warn({ machine: machineId, cause: describe(thrown) }, 'a change of state is not on record'),
       );
-  }
-}
-
-/** How a sensor was when its alarm was raised; undefined when there is none. */
-function verdictOf(alarm: AlarmRecord | undefined): SensorVerdict | undefined {
-  switch (alarm?.cause) {
-    case 'sensor':
-      return { condition: alarm.severity, flapping: false };
-    case 'stale':
-      return { condition: 'stale', flapping: false };
-    case 'flapping':
-      return { condition: 'initialising', flapping: true };
-    default:
-      return undefined;
   }
 }

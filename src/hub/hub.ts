@@ -7,13 +7,10 @@ import { SsdpSearcher } from '../discovery/searcher.js';
 import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
 import { uuidBytes } from '../identity/uuid.js';
-import type { Clock } from '../kernel/clock.js';
 import { defined } from '../kernel/defined.js';
-import { type Duration, milliseconds, minutes, seconds } from '../kernel/duration.js';
+import { milliseconds, minutes, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
-import type { Logger } from '../kernel/log.js';
-import { type Instruments, type Meters, noMeters, timed } from '../kernel/metrics.js';
-import type { Random } from '../kernel/random.js';
+import { noMeters, timed } from '../kernel/metrics.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
 import { SOFTWARE } from '../kernel/software.js';
 import { LinkFault } from '../link/fault.js';
@@ -28,49 +25,14 @@ import { type DurableFlush, Wal } from '../wal/wal.js';
 import { DesiredStateKeeper } from './desired-state.js';
 import { Flusher } from './flusher.js';
 import { Journal } from './journal.js';
+import { measure } from './measure.js';
 import { Member } from './member.js';
 import { codeOf, HUB_METRICS, outcomeOf } from './metrics.js';
+import type { HubModules, HubOptions } from './options.js';
 import { PathFinder } from './path-finder.js';
 import { Reconciler } from './reconcile.js';
 import { Routes } from './routes.js';
 import { Vault } from './vault.js';
-
-export interface HubOptions {
-  /** Its membership, its log, what it remembers. */
-  readonly directory: string;
-  /** Connectors given by hand, host:port. */
-  readonly connectors: readonly string[];
-  /** May go to the internet itself; the cloud must allow it too. */
-  readonly directAllowed: boolean;
-  readonly multicast: boolean;
-  /** Where to search: names or addresses; default: all but loopback. */
-  readonly interfaces?: readonly string[];
-  readonly ssdpPort?: number;
-  /** For the direct path. */
-  readonly proxy?: string;
-  /** Where `exec` sensors may live; default: none. */
-  readonly execDirectories?: readonly string[];
-  /** Who runs them when the hub is root; without it, a hub that is root runs none. */
-  readonly execRunAs?: { readonly uid: number; readonly gid: number };
-  /** Below which `file` and `log` sensors may look; default: nowhere. */
-  readonly watchDirectories?: readonly string[];
-  /** What `ssh` sensors may run on other hosts, by name; default: nothing. */
-  readonly sshCommands?: Readonly<Record<string, string>>;
-  /** See journal.ts. */
-  readonly journal?: string;
-  readonly walBytes?: number;
-  /** Readings after which a batch is closed; default 1,000. */
-  readonly batchReadings?: number;
-  /** Instead of the cloud's. */
-  readonly fallbackAfter?: Duration;
-}
-
-export interface HubModules {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-  readonly meters?: Meters;
-}
 
 const DEFAULT_FALLBACK = minutes(5);
 const DEFAULT_LINGER = seconds(2);
@@ -80,7 +42,8 @@ const LAST_WORDS = seconds(2);
 export class Hub implements Stoppable {
   #stopping: Promise<void> | undefined;
 
-  private constructor(
+  /** By start() only. */
+  constructor(
     private readonly scope: Scope,
     readonly machineId: string,
     private readonly finder: PathFinder,
@@ -111,8 +74,7 @@ export class Hub implements Stoppable {
   static async start(options: HubOptions, modules: HubModules): Promise<Hub> {
     const scope = new Scope();
     try {
-      const { machineId, finder, wal, farewell } = await assemble(options, modules, scope);
-      return new Hub(scope, machineId, finder, wal, farewell);
+      return await assemble(options, modules, scope);
     } catch (thrown) {
       await scope.stop();
       throw thrown;
@@ -126,14 +88,7 @@ export class Hub implements Stoppable {
   }
 }
 
-interface Parts {
-  readonly machineId: string;
-  readonly finder: PathFinder;
-  readonly wal: Wal;
-  readonly farewell: () => Promise<void>;
-}
-
-async function assemble(options: HubOptions, modules: HubModules, scope: Scope): Promise<Parts> {
+async function assemble(options: HubOptions, modules: HubModules, scope: Scope): Promise<Hub> {
   const { clock, random, log, meters = noMeters } = modules;
   const metrics = meters.instruments(HUB_METRICS);
   const membership = await requireMembership(options.directory);
@@ -302,26 +257,7 @@ async function assemble(options: HubOptions, modules: HubModules, scope: Scope):
     await member?.farewell(ByeReason.SHUT_DOWN, LAST_WORDS);
   };
   log.info({ machine: id, cloud }, 'hub is running');
-  return { machineId: id, finder, wal, farewell };
-}
-
-/** What is counted anyway. */
-function measure(
-  metrics: Instruments<typeof HUB_METRICS>,
-  { finder, wal, flusher, clock }: { finder: PathFinder; wal: Wal; flusher: Flusher; clock: Clock },
-): void {
-  finder.onChange((path) => {
-    if (path === 'connector' || path === 'direct') metrics.sessions.add(1, { path });
-  });
-  wal.onDurable(({ readings }) => metrics.written.add(readings.length));
-  metrics.path.read(() => [[{ path: finder.state }, 1]]);
-  metrics.waiting.read(() => wal.queuedReadings);
-  metrics.waitingBytes.read(() => wal.backlogBytes);
-  metrics.oldest.read(() => Math.max(0, clock.now() - (wal.oldestUnackedAt ?? clock.now())) / 1_000);
-  metrics.dropped.read(() => [
-    [{ reason: 'log-full' }, wal.droppedReadings],
-    [{ reason: 'not-written' }, flusher.dropped],
-  ]);
+  return new Hub(scope, id, finder, wal, farewell);
 }
 
 function openDirectory(options: HubOptions, membership: Membership, modules: HubModules): Promise<ConnectorDirectory> {

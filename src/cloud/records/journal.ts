@@ -72,7 +72,7 @@ export class Journal<T extends TableGroup> {
 
   /**
    * The change that a request makes: a transaction, except when the same request has made it before (../api/requests.ts).
-   * Then nothing is changed, and it resolves with what came of it then. A call makes one such change at most.
+   * Then nothing is changed, and it resolves with what came of it then. A second change of a request is refused.
    */
   async change<R>(body: () => R): Promise<R> {
     const request = currentRequest();

@@ -1,7 +1,8 @@
 // A process with many real hubs in it, each with its own directory, log, key and session. They have no sensors: what
 // they measure is handed to them here.
 import { State } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
-import { Hub, type HubOptions } from '../../../src/hub/hub.js';
+import { Hub } from '../../../src/hub/hub.js';
+import type { HubOptions } from '../../../src/hub/options.js';
 import { systemClock as clock, every, sleep, type Timer } from '../../../src/kernel/clock.js';
 import { defined } from '../../../src/kernel/defined.js';
 import { type EpochMs, milliseconds } from '../../../src/kernel/duration.js';

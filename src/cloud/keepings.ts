@@ -8,6 +8,12 @@ import type { Keeping } from './telemetry/retention/background.js';
 export function* keepings({ machines, customers }: Inventory): Generator<Keeping> {
   for (const machine of machines.all()) {
     if (machine.role !== 'hub') continue;
-    yield { hub: hubKeyOf(machine), retention: retentionOf(customers.get(machine.customerId) ?? {}) };
+    yield {
+      hub: hubKeyOf(machine),
+      // A pass over all hubs takes hours: whoever wants more to be kept meanwhile is heard.
+      get retention() {
+        return retentionOf(customers.get(machine.customerId) ?? {});
+      },
+    };
   }
 }

@@ -17,7 +17,7 @@ import { type Edges, StateMachine } from '../kernel/machine.js';
 import type { Random } from '../kernel/random.js';
 import { RECONNECT, RetryWaits } from '../kernel/retry.js';
 import { endingOf, LinkFault } from '../link/fault.js';
-import { agreeOnVersion, olderServer, SPEAKS } from '../link/negotiation.js';
+import { agreeOnVersion, olderServer, SPEAKS, type Speaks } from '../link/negotiation.js';
 import { type Ending, ending } from '../link/pipe.js';
 import { FrameQueue, type MessageSink } from '../trunk/frame-queue.js';
 import { MAX_CHANNELS, TRUNK_CHANNEL } from '../trunk/limits.js';
@@ -72,6 +72,8 @@ export interface TrunkLinkModules {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
+  /** Default: what this release speaks. */
+  readonly speaks?: Speaks;
 }
 
 export class TrunkLink {
@@ -83,7 +85,11 @@ export class TrunkLink {
   #nextChannel = TRUNK_CHANNEL + 1;
   #beats = 0;
 
-  constructor(private readonly modules: TrunkLinkModules) {}
+  readonly #speaks: Speaks;
+
+  constructor(private readonly modules: TrunkLinkModules) {
+    this.#speaks = modules.speaks ?? SPEAKS;
+  }
 
   get state(): TrunkState {
     return this.#machine.state;
@@ -215,11 +221,15 @@ export class TrunkLink {
           }
         },
       });
-      queue.push(
-        { channel: TRUNK_CHANNEL, body: { $case: 'hello', value: helloOf(this.modules.hello()) } },
-        Lane.CONTROL,
-      );
+      queue.push({ channel: TRUNK_CHANNEL, body: { $case: 'hello', value: this.#hello() } }, Lane.CONTROL);
     });
+  }
+
+  /** What the connector says of itself, and what it speaks. */
+  #hello(): TrunkHello {
+    const { versions, capabilities } = this.#speaks;
+    const version = Math.max(...versions);
+    return { ...this.modules.hello(), version, versions: [...versions], capabilities: [...capabilities] };
   }
 
   #newQueue(stream: TrunkStream): FrameQueue {
@@ -252,7 +262,7 @@ export class TrunkLink {
   }
 
   #checkVersion({ version, software }: TrunkWelcome): void {
-    const own = { role: 'connector', versions: SPEAKS.versions };
+    const own = { role: 'connector', versions: this.#speaks.versions };
     // Clouds before 0.2 name none.
     const cloud = { role: 'cloud', versions: [version || 1] };
     agreeOnVersion(own, cloud);
@@ -284,10 +294,4 @@ export class TrunkLink {
   #silence(limit: Duration, what: string, finish: (why: Ending) => void): Timer {
     return this.modules.clock.after(limit, () => finish(ending(CloseCode.GOING_AWAY, what)));
   }
-}
-
-/** What the connector says of itself, with what this release speaks. */
-function helloOf(self: ReturnType<TrunkLinkModules['hello']>): TrunkHello {
-  const { versions, capabilities } = SPEAKS;
-  return { ...self, version: Math.max(...versions), versions: [...versions], capabilities: [...capabilities] };
 }

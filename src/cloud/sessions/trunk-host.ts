@@ -11,7 +11,7 @@ import { describe, toError } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import { CloudSession } from '../../link/cloud-session.js';
 import { endingOf, LinkFault } from '../../link/fault.js';
-import { agreeOnCapabilities, agreeOnVersion, SPEAKS } from '../../link/negotiation.js';
+import { agreeOnCapabilities, agreeOnVersion, SPEAKS, type Speaks } from '../../link/negotiation.js';
 import { type Ending, ending, type Pipe, type PipeHandlers } from '../../link/pipe.js';
 import { MAX_SELF_DESCRIPTION } from '../../link/version.js';
 import { type FrameOwner, FrameQueue, type MessageSink } from '../../trunk/frame-queue.js';
@@ -96,6 +96,7 @@ export class TrunkHost {
     private readonly services: SessionServices,
     private readonly certificate: MeshCertificate,
     private readonly transport: TrunkTransport,
+    private readonly speaks: Speaks = SPEAKS,
   ) {
     this.connectorId = certificate.identity.machineId;
     this.customer = uuidBytes(certificate.identity.customerId);
@@ -178,9 +179,9 @@ export class TrunkHost {
     const spoken = hello.versions.length > 0 ? hello.versions : [hello.version];
     const version = agreeOnVersion(
       { role: 'connector', versions: spoken },
-      { role: 'cloud', versions: SPEAKS.versions },
+      { role: 'cloud', versions: this.speaks.versions },
     );
-    const capabilities = agreeOnCapabilities(SPEAKS.capabilities, hello.capabilities);
+    const capabilities = agreeOnCapabilities(this.speaks.capabilities, hello.capabilities);
     const addresses = hello.lanAddresses.join();
     if (hello.software.length > MAX_SELF_DESCRIPTION || addresses.length > 16 * MAX_SELF_DESCRIPTION) {
       throw new LinkFault('link.protocol', 'a hello that says too much of itself');
@@ -226,7 +227,7 @@ export class TrunkHost {
       const peer = this.#admissible(open.certificate);
       const host = new HubHost(this.services, { connectorId: this.connectorId, peer });
       const { clock, random } = this.services;
-      new CloudSession({ pipe: channel, host, clock, random });
+      new CloudSession({ pipe: channel, host, clock, random, speaks: this.speaks });
     } catch (thrown) {
       // That hub's fault, not the trunk's.
       const details = { address: shortened(open.address), cause: describe(thrown) };

@@ -23,7 +23,7 @@ export interface RetentionModules {
   readonly isBusy: () => boolean;
 }
 
-/** A hub, also one that has been retired, and how long its customer keeps readings now. */
+/** A hub, also one that has been retired, and how long its customer keeps readings: now, whenever that is asked. */
 export interface Keeping {
   readonly hub: HubKey;
   readonly retention: Retention;

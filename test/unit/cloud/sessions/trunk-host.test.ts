@@ -13,8 +13,10 @@ import { seconds } from '../../../../src/kernel/duration.js';
 import { silentLogger } from '../../../../src/kernel/log.js';
 import { HubSession } from '../../../../src/link/hub-session.js';
 import type { Ending, Pipe, PipeHandlers } from '../../../../src/link/pipe.js';
+import { PrometheusMeters } from '../../../../src/metrics/prometheus.js';
 import { MAX_CHANNELS } from '../../../../src/trunk/limits.js';
 import { FakeClock, settle } from '../../../support/fake-clock.js';
+import { metricValue, parsePrometheus } from '../../../support/prometheus-text.js';
 import { seededRandom, testSeed } from '../../../support/seeded-random.js';
 import { SmallCloud } from '../../../support/small-cloud.js';
 import { HUB, member, OTHER_CUSTOMER } from '../../identity/fixtures.js';
@@ -271,7 +273,11 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
       control.trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
     });
 
-    it('tells it when to come back with its hubs while very many come, and goes on', async () => {
+    it('tells it when to come back with its hubs while very many come, counts them, and goes on', async () => {
+      const meters = new PrometheusMeters();
+      cloud = new SmallCloud({ node: who.cloud, trust: who.trust, clock, random: seededRandom(testSeed), meters });
+      const turnedAway = async () =>
+        metricValue(parsePrometheus(await meters.text()), 'occ_cloud_refused_total', { reason: 'busy' });
       const { reception } = cloud.services;
       const { customerId } = who.connector.certificate.identity;
       const inside = await Promise.all(Array.from({ length: 256 }, () => reception.enter(customerId)));
@@ -283,12 +289,14 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
       if (closed?.$case !== 'close') throw new Error('the channel is not closed');
       expect(closed.value.code).to.equal(CloseCode.EXHAUSTED);
       expect(closed.value.retryAfterMs).to.be.within(1_000, 3_000);
+      expect(await turnedAway()).to.equal(1);
       for (const leave of inside) leave();
       for (const turn of waiting) (await turn)();
       trunk.received(open(2));
       expect(transport.closeOf(2)).to.equal(undefined);
       await settle();
       expect(transport.countOf('envelope', 2), 'a challenge').to.equal(1);
+      expect(await turnedAway(), 'no other').to.equal(1);
     });
 
     it('ends it for more addresses than a machine has', () => {

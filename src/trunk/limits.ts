@@ -16,6 +16,8 @@ export const MAX_TRUNK_DOWNLINK_BYTES: number = 512 * 1024 * 1024;
 export const MAX_TRUNK_DOWNLINK_FRAMES: number = 20 * MAX_CHANNELS;
 /** A message may carry one frame of the largest size beyond its usual size. */
 export const MAX_MESSAGE_BYTES: number = 2 * 1024 * 1024;
+/** More than the smallest frames that come to its usual size. */
+export const MAX_MESSAGE_FRAMES = 8_192;
 /** Between heartbeats of the trunk, milliseconds; three unanswered end it. */
 export const TRUNK_HEARTBEAT_MS = 10_000;
 /** More than this waiting for the cloud from one hub: it does not keep to its window and its credit. */

@@ -8,7 +8,7 @@ export interface Retention {
   readonly summaries: Duration;
 }
 
-const DEFAULT_RETENTION: Retention = { raw: days(30), summaries: days(400) };
+export const DEFAULT_RETENTION: Retention = { raw: days(30), summaries: days(400) };
 /** Longer than hubs keep what was acknowledged: what has expired is not to be sent again after a repair. */
 export const SHORTEST_RETENTION: Duration = days(7);
 export const LONGEST_RETENTION: Duration = days(3_660);

@@ -15,6 +15,7 @@ import type { HubLedger } from '../telemetry/ledger.js';
 export type Expense =
   | 'trunks'
   | 'channels'
+  | 'refusals'
   | 'links'
   | 'sessions'
   | 'logs'
@@ -42,13 +43,15 @@ export const BUDGET: BudgetLimits = {
     trunks: { burst: 120, perSecond: 1 / 5 },
     // On all of them; whoever opens one may send any certificate to be looked at. Twice as many hubs as it may carry.
     channels: { burst: 2 * MAX_CHANNELS, perSecond: 200 },
+    // Of those: also what is refused at a glance. All hubs of a connector may be told to come back later, twice.
+    refusals: { burst: 2 * MAX_CHANNELS, perSecond: 200 },
     // Of a hub to the cloud itself, before it has said Hello.
     links: { burst: 240, perSecond: 2 },
     // Two synced writes and two signatures each. Whoever searches a path begins one in a second at most.
     sessions: { burst: 120, perSecond: 1 },
     // One for each start of the service. 256 are what a hub itself keeps in mind.
     logs: { burst: 512, perSecond: 1 / 120 },
-    // Signed for the session: a heartbeat now and then, the end of a desired state, of a command.
+    // Signed for the session: a heartbeat now and then, the end of a desired state, of a command. Heartbeats of a trunk.
     frames: { burst: 2_000, perSecond: 20 },
     // Also those that are told again: all that can be on record, twice.
     gaps: { burst: 32_768, perSecond: 10 },
@@ -68,6 +71,7 @@ export const BUDGET: BudgetLimits = {
 const WORDS: { readonly [E in Expense]: string } = {
   trunks: 'too many trunks',
   channels: 'too many new channels',
+  refusals: 'too many channels that are refused',
   links: 'too many connections',
   sessions: 'too many sessions',
   logs: 'too many new logs (is its service started again and again?)',

@@ -18,6 +18,7 @@ import { type FrameOwner, FrameQueue, type MessageSink } from '../../trunk/frame
 import {
   MAX_CHANNELS,
   MAX_DOWNLINK_BYTES,
+  MAX_MESSAGE_FRAMES,
   MAX_TRUNK_DOWNLINK_BYTES,
   MAX_TRUNK_DOWNLINK_FRAMES,
   TRUNK_CHANNEL,
@@ -157,6 +158,7 @@ export class TrunkHost {
       case 'close':
         return this.#channels.get(id)?.ended(ending(body.value.code, shortened(body.value.message)));
       case 'heartbeat':
+        this.#budget.spend('frames');
         this.services.presence.heartbeat(this.connectorId, {
           queuedReadings: 0,
           queuedAgeMs: 0,
@@ -234,6 +236,8 @@ export class TrunkHost {
       this.services.metrics.refused.add(1, { reason: reasonOf(thrown) });
       this.#budget.oddities.note(details, 'hub refused', 'warn');
       channel.close(endingOf(thrown));
+      // To refuse costs something, too: a trunk that is good for little else ends.
+      this.#budget.spend('refusals');
     }
   }
 
@@ -261,8 +265,14 @@ export class TrunkHost {
 const shortened = (text: string): string => text.slice(0, MAX_SELF_DESCRIPTION);
 
 function decodeFrames(message: Uint8Array): Frame[] {
+  const { frames } = parsed(message);
+  if (frames.length <= MAX_MESSAGE_FRAMES) return frames;
+  throw new LinkFault('link.protocol', `a trunk message with ${frames.length} frames`);
+}
+
+function parsed(message: Uint8Array): TrunkFrames {
   try {
-    return TrunkFrames.decode(message).frames;
+    return TrunkFrames.decode(message);
   } catch (cause) {
     throw new LinkFault('link.protocol', `a trunk message does not parse: ${toError(cause).message}`, { cause });
   }

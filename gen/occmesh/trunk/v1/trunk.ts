@@ -163,7 +163,7 @@ export function trunkCapabilityToJSON(object: TrunkCapability): string {
   }
 }
 
-/** Frames of many channels, as many as one turn of the event loop brought, about 64 KiB; at most 2 MiB. */
+/** Frames of many channels, as many as one turn of the event loop brought, about 64 KiB; at most 2 MiB and 8,192 frames. */
 export interface TrunkFrames {
   /** In order. */
   frames: Frame[];

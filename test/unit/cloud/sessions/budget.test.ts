@@ -33,6 +33,7 @@ const UNBOUNDED: BudgetLimits = {
   rates: {
     trunks: NEVER,
     channels: NEVER,
+    refusals: NEVER,
     links: NEVER,
     sessions: NEVER,
     logs: NEVER,

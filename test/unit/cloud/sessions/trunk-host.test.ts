@@ -14,7 +14,7 @@ import { silentLogger } from '../../../../src/kernel/log.js';
 import { HubSession } from '../../../../src/link/hub-session.js';
 import type { Ending, Pipe, PipeHandlers } from '../../../../src/link/pipe.js';
 import { PrometheusMeters } from '../../../../src/metrics/prometheus.js';
-import { MAX_CHANNELS } from '../../../../src/trunk/limits.js';
+import { MAX_CHANNELS, MAX_MESSAGE_FRAMES } from '../../../../src/trunk/limits.js';
 import { FakeClock, settle } from '../../../support/fake-clock.js';
 import { metricValue, parsePrometheus } from '../../../support/prometheus-text.js';
 import { seededRandom, testSeed } from '../../../support/seeded-random.js';
@@ -273,6 +273,33 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
       control.trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
     });
 
+    it('ends it when hardly anything that it asks for can be had', async () => {
+      const refusals = { burst: 100, perSecond: 1 };
+      const { transport, codes } = await flood({ ...small, rates: { ...small.rates, refusals } });
+      expect(transport.ended).to.include({ code: CloseCode.EXHAUSTED, retryAfterMs: 1_000 });
+      expect(codes).to.have.length(101);
+    });
+
+    it('ends it for heartbeats without end, and for more frames than a message may have', () => {
+      const beat = { channel: 0, body: { $case: 'heartbeat', value: { number: 1, hubs: 0 } } } as const;
+      const beats = (count: number) => TrunkFrames.encode({ frames: Array<Frame>(count).fill(beat) }).finish();
+      const { burst } = BUDGET.rates.frames;
+      cloud = newCloud(BUDGET);
+      const { transport, trunk } = greet();
+      trunk.received(beats(burst));
+      expect(transport.ended, 'so many may come').to.equal(undefined);
+      trunk.received(beats(1));
+      expect(transport.ended?.code).to.equal(CloseCode.EXHAUSTED);
+      const nothing = (count: number) => {
+        const other = greet();
+        const envelope = { channel: 0, body: { $case: 'envelope', value: Buffer.alloc(0) } } as const;
+        other.trunk.received(TrunkFrames.encode({ frames: Array<Frame>(count).fill(envelope) }).finish());
+        return other.transport.ended;
+      };
+      expect(nothing(MAX_MESSAGE_FRAMES)).to.equal(undefined);
+      expect(nothing(MAX_MESSAGE_FRAMES + 1)?.message).to.match(/8193 frames/);
+    });
+
     it('tells it when to come back with its hubs while very many come, counts them, and goes on', async () => {
       const meters = new PrometheusMeters();
       cloud = new SmallCloud({ node: who.cloud, trust: who.trust, clock, random: seededRandom(testSeed), meters });
@@ -397,13 +424,17 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
   });
 
   it('is ended by a connector that asks and never reads', async () => {
+    // So much that only this bound is left.
+    const budget = { ...BUDGET, rates: { ...BUDGET.rates, frames: { burst: 1e9, perSecond: 1 } } };
+    cloud = new SmallCloud({ node: who.cloud, trust: who.trust, clock, random: seededRandom(testSeed), budget });
     const { transport, trunk } = greet();
     await settle();
     transport.bufferedBytes = 1e9;
     const beat = { channel: 0, body: { $case: 'heartbeat' as const, value: { number: 1, hubs: 0 } } };
-    const message = TrunkFrames.encode({ frames: Array.from({ length: 20_000 }, () => beat) }).finish();
+    const message = TrunkFrames.encode({ frames: Array.from({ length: 8_000 }, () => beat) }).finish();
     for (let i = 0; i < 200 && !transport.ended; i++) trunk.received(message);
     expect(transport.ended?.code).to.equal(CloseCode.EXHAUSTED);
+    expect(transport.ended?.message).to.match(/does not read/);
   });
 
   it('gives way to a newer trunk of the same connector, which stays the current one', async () => {

@@ -4,7 +4,7 @@ import {
   ByeReason,
   type Heartbeat,
   type Hello,
-  type Lane,
+  Lane,
   Outcome,
   Path,
   type Result,
@@ -25,6 +25,7 @@ import { type Ending, ending } from '../../link/pipe.js';
 import { reasonOf } from '../metrics.js';
 import type { Author, Verdict } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
+import { HASHING } from '../telemetry/unfolding.js';
 import { AckGatherer } from './acks.js';
 import { type Admitted, takeOver, welcome } from './admission.js';
 import type { MachineBudget } from './budget.js';
@@ -309,8 +310,15 @@ export class HubHost implements CloudHost, Author, Debtor {
   #newQuestions(): Questions {
     return new Questions({
       answer: (request, signal) => {
-        const afford = (cost: number) => this.budget.afford('digests', cost, signal);
-        return answerDigests({ store: this.services.store, afford }, this, request);
+        const { store, ingest } = this.services;
+        const pay = (work: number) => this.budget.afford('digests', work / HASHING, signal);
+        return ingest.turns.during(this, Lane.BACKFILL, pay, (turn) => {
+          const afford = async (cost: number) => {
+            await turn(cost * HASHING);
+            signal.throwIfAborted();
+          };
+          return answerDigests({ store, afford }, this, request);
+        });
       },
       send: (value) => this.#session?.send({ $case: 'digestAnswer', value }),
       onFailure: (thrown) => this.#session?.fail(thrown),

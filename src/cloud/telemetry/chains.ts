@@ -3,14 +3,15 @@
 import type { FlushDigest } from '../../../gen/occmesh/link/v1/link.js';
 import { turn } from '../../kernel/turn.js';
 import type { Store } from '../../storage/store.js';
+import { valuesOf } from '../../telemetry/batch.js';
 import { chainNext, chainStart, flushDigest } from '../../telemetry/chain.js';
 import type { Flush } from '../../telemetry/reading.js';
 import { ageOf, flushesOf, type HeldRange, heldRanges, isMerged, openRange } from './held.js';
 import type { HubKey } from './ledger.js';
 import type { Afford } from './unfolding.js';
 
-/** Readings digested before others have a turn. */
-const AT_ONCE = 2_048;
+/** Readings and values digested before others have a turn. */
+const AT_ONCE = 8_192;
 
 /**
  * For each held flush of `first` … `end`-1: the chain after it (16 bytes), or where that is unknown the digest of the
@@ -118,13 +119,13 @@ function expiredDigests(range: HeldRange, first: number, end: number): FlushDige
 export async function chainsAfter(start: Buffer, flushes: readonly Flush[]): Promise<Buffer[]> {
   const chains: Buffer[] = [];
   let chain = start;
-  let readings = 0;
+  let digested = 0;
   for (const flush of flushes) {
     chain = chainNext(chain, flush.readings);
     chains.push(chain);
-    readings += flush.readings.length;
-    if (readings < AT_ONCE) continue;
-    readings = 0;
+    digested += flush.readings.length + valuesOf(flush.readings);
+    if (digested < AT_ONCE) continue;
+    digested = 0;
     await turn();
   }
   return chains;

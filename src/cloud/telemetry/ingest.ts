@@ -8,6 +8,7 @@ import { verifySigned } from '../../identity/signed.js';
 import { TAGS } from '../../identity/tags.js';
 import { keep } from '../../kernel/bytes.js';
 import { toError } from '../../kernel/fault.js';
+import { SerialByKey } from '../../kernel/serial.js';
 import { LinkFault } from '../../link/fault.js';
 import { u64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
@@ -17,7 +18,7 @@ import { digestsOf } from './chains.js';
 import { entryOf, keyOfRange } from './held.js';
 import { type HubKey, type HubLedger, knownGap } from './ledger.js';
 import { Turns } from './turns.js';
-import { unfoldingCost, VERIFYING_COST } from './unfolding.js';
+import { HASHING, unfoldingCost, VERIFYING_COST } from './unfolding.js';
 
 /** How much the cloud may have to do for one hub, and to remember of it. */
 export interface AuthorBudget {
@@ -62,10 +63,13 @@ const MAX_FLUSH = Number.MAX_SAFE_INTEGER / 2;
 
 export class Ingest {
   readonly #listeners = new Set<StoredListener>();
+  /** Of one hub one at a time: what is compared takes far more memory than what asks for it. */
+  readonly #comparing = new SerialByKey();
 
   constructor(
     private readonly store: Store,
-    private readonly turns: Turns = new Turns(),
+    /** Of all that is unfolded for hubs. */
+    readonly turns: Turns = new Turns(),
   ) {}
 
   /** Whether batches are on their way into the store. */
@@ -84,7 +88,8 @@ export class Ingest {
     const opened = open(signed);
     const { log, firstFlush, flushCount, chain } = opened.header;
     const batch = { log: keep(log), first: firstFlush, count: flushCount, chain: keep(chain) };
-    const end = await this.turns.take(author, lane, unfoldingCost(opened.header));
+    // Whatever its header says, it has to be hashed and written, too.
+    const end = await this.turns.take(author, lane, unfoldingCost(opened.header) + signed.content.length);
     try {
       // Of what waited for its turn, nothing is looked at any more once its session has ended.
       if (!author.isCurrent()) throw superseded();
@@ -93,7 +98,9 @@ export class Ingest {
     } finally {
       end();
     }
-    return this.#compare(author, batch, opened);
+    // What counts as held may still be on its way to the disk: the very same batch, delivered twice in a row.
+    await this.store.commit(() => undefined);
+    return this.#comparing.run(author.machine.toString('hex'), () => this.#compare(author, batch, opened, lane));
   }
 
   /** False when the range was held already, at least in part. */
@@ -128,6 +135,16 @@ export class Ingest {
 
   /** Records a gap. Faults as for batch(). */
   async gap(author: Author, signed: Signed): Promise<Gap> {
+    const end = await this.turns.take(author, Lane.LIVE, VERIFYING_COST + signed.content.length);
+    try {
+      if (!author.isCurrent()) throw superseded();
+      return await this.#gap(author, signed);
+    } finally {
+      end();
+    }
+  }
+
+  async #gap(author: Author, signed: Signed): Promise<Gap> {
     verify(author, signed, 'gap');
     const gap = parse('gap', () => Gap.decode(signed.content));
     if (!author.machine.equals(gap.machineId))
@@ -154,16 +171,19 @@ export class Ingest {
   }
 
   /** The range is held at least in part: the very same batch, or one that contradicts it? */
-  async #compare(author: Author, batch: StoredBatch, opened: OpenBatch): Promise<Verdict> {
-    // What counts as held may still be on its way to the disk: the very same batch, delivered twice in a row.
-    await this.store.commit(() => undefined);
+  async #compare(author: Author, batch: StoredBatch, opened: OpenBatch, lane: Lane): Promise<Verdict> {
     if (!author.isCurrent()) throw superseded();
     const { log, first, count, chain } = batch;
     if (!author.ledger.look(log).held.contains({ first, count })) return { kind: 'conflict', batch };
     // Its boundaries may be gone, merged with others: the same chain after its last flush means the same flushes.
     const end = first + count;
-    const afford = async (cost: number) => author.budget.unfold(cost);
-    const [held] = await digestsOf(this.store, author, log, end - 1, end, afford);
+    const pay = async (cost: number) => author.budget.unfold(cost);
+    const [held] = await this.turns.during(author, lane, pay, (afford) =>
+      digestsOf(this.store, author, log, end - 1, end, async (cost) => {
+        await afford(cost * HASHING);
+        if (!author.isCurrent()) throw superseded();
+      }),
+    );
     if (held && chain.equals(held.chain)) return { kind: 'held', batch };
     if (held?.chain.length === 0) {
       // Nobody can compare it any more. What is later than all that has expired there is something else for sure.

@@ -5,6 +5,7 @@
 // waits for itself, and so does a backlog.
 import { Lane } from '../../../gen/occmesh/link/v1/link.js';
 import { RoundRobin } from '../../kernel/round-robin.js';
+import type { Afford } from './unfolding.js';
 
 /** Cost of what is under way at the same time (see unfoldingCost()); more than one batch only as far as this goes. */
 const ROOM = 1024 * 1024;
@@ -21,6 +22,8 @@ export interface Whose {
 
 interface Waiting {
   readonly cost: number;
+  /** Of the room. What is larger than all there is has it for itself. */
+  readonly taken: number;
   readonly begin: () => void;
 }
 
@@ -66,7 +69,6 @@ export class Turns {
 
   /** Resolves when it is its turn; what it resolves with ends the turn, and must be called once. */
   take({ customer, machine }: Whose, lane: Lane, cost: number): Promise<() => void> {
-    // What is larger than all the room there is has it for itself.
     const taken = Math.min(cost, this.room);
     return new Promise((resolve) => {
       const begin = () => {
@@ -79,16 +81,37 @@ export class Turns {
       const name = nameOf(customer);
       const its = this.#customers.get(name) ?? new Customer();
       this.#customers.set(name, its);
-      its.push(nameOf(machine), lane, { cost: taken, begin });
+      its.push(nameOf(machine), lane, { cost, taken, begin });
       this.#next();
     });
+  }
+
+  /**
+   * Runs what finds out only on its way what it costs: whenever it asks, its turn is over, and when that is paid for it waits
+   * for the next one, which lasts until it asks again or ends.
+   */
+  async during<R>(whose: Whose, lane: Lane, pay: Afford, run: (afford: Afford) => Promise<R>): Promise<R> {
+    let end = nothing;
+    const over = () => {
+      end();
+      end = nothing;
+    };
+    try {
+      return await run(async (cost) => {
+        over();
+        await pay(cost);
+        end = await this.take(whose, lane, cost);
+      });
+    } finally {
+      over();
+    }
   }
 
   #next(): void {
     for (const [name, customer] of this.#customers) {
       for (let { next } = customer; next; next = customer.next) {
         // Not past whoever is next: a large one would wait for ever.
-        if (this.#taken > 0 && this.#taken + next.cost > this.room) return;
+        if (this.#taken > 0 && this.#taken + next.taken > this.room) return;
         if (customer.allowance < next.cost) break;
         customer.allowance -= next.cost;
         customer.shift();
@@ -102,5 +125,7 @@ export class Turns {
     }
   }
 }
+
+const nothing = (): void => undefined;
 
 const nameOf = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');

@@ -10,5 +10,8 @@ export const VERIFYING_COST: number = 16 * 1024;
 export const unfoldingCost = ({ readingCount, valueCount }: { readingCount: number; valueCount: number }): number =>
   VERIFYING_COST + readingCount * READING + valueCount * VALUE;
 
+/** To be hashed, what has been unfolded has to become readings, one by one: so many times the work. */
+export const HASHING = 20;
+
 /** Waits, before something is unfolded, until it may cost so much; or refuses by throwing. */
 export type Afford = (cost: number) => Promise<void>;

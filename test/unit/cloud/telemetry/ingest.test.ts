@@ -1,11 +1,13 @@
 // The way of batches and gaps into the store and out again: verdicts, what is durable together, what a restart reads back,
 // what is latest, and what a query finds.
 import { expect } from 'chai';
+import { Lane } from '../../../../gen/occmesh/link/v1/link.js';
 import { Gap, GapReason, State, Witness } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { type Author, Ingest } from '../../../../src/cloud/telemetry/ingest.js';
 import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
 import { type HubLedger, Ledger } from '../../../../src/cloud/telemetry/ledger.js';
 import { queryReadings } from '../../../../src/cloud/telemetry/query.js';
+import { Turns, type Whose } from '../../../../src/cloud/telemetry/turns.js';
 import { VERIFYING_COST } from '../../../../src/cloud/telemetry/unfolding.js';
 import { SigningKey } from '../../../../src/identity/keys.js';
 import { signContent } from '../../../../src/identity/signed.js';
@@ -15,6 +17,7 @@ import { MemoryStore } from '../../../../src/storage/memory.js';
 import { packBatch } from '../../../../src/telemetry/batch.js';
 import { chainNext, chainStart } from '../../../../src/telemetry/chain.js';
 import type { Flush } from '../../../../src/telemetry/reading.js';
+import { settle } from '../../../support/fake-clock.js';
 
 const hub = { customer: Buffer.alloc(16, 0x21), machine: Buffer.alloc(16, 0x22) };
 const LOG = Buffer.alloc(16, 0x33);
@@ -31,6 +34,17 @@ const flush = (number: number, id = number, sensor = 1): Flush => ({
     },
   ],
 });
+
+/** Turns that are looked at. */
+class SeenTurns extends Turns {
+  readonly costs: number[] = [];
+
+  override async take(whose: Whose, lane: Lane, cost: number): Promise<() => void> {
+    const end = await super.take(whose, lane, cost);
+    this.costs.push(cost);
+    return end;
+  }
+}
 
 describe('cloud: ingest', () => {
   const key = SigningKey.generate();
@@ -217,5 +231,80 @@ describe('cloud: ingest', () => {
     const loaded = new LatestReadings();
     await loaded.load(hub, store, new Set([1]));
     expect(value(loaded)).to.deep.equal([400]);
+  });
+
+  describe('in turns', () => {
+    let turns: SeenTurns;
+    beforeEach(() => {
+      turns = new SeenTurns();
+      ingest = new Ingest(store, turns);
+    });
+    /** Of another customer, with all the room there is. */
+    const busy = () => turns.take({ customer: Buffer.alloc(16, 9), machine: Buffer.alloc(16, 9) }, Lane.LIVE, 1e9);
+
+    it('counts the bytes of a batch, whatever its header says', async () => {
+      await ingest.batch(author, batch([flush(0)]));
+      const [small = 0] = turns.costs;
+      const { content } = batch([flush(1)]);
+      // A field that nobody knows.
+      const padding = Buffer.concat([Buffer.from([0xfa, 0x7f, 0x80, 0x80, 0x0c]), Buffer.alloc(12 * 16_384)]);
+      const padded = signContent(key, TAGS.BATCH, Buffer.concat([content, padding]));
+      expect((await ingest.batch(author, padded)).kind).to.equal('stored');
+      expect(turns.costs[1]).to.be.closeTo(small + padding.length, 10);
+      expect(ingest.isBusy).to.equal(false);
+    });
+
+    it('takes gaps, whether good or not', async () => {
+      const end = await busy();
+      const gaps = [gap(0, 2), signContent(SigningKey.generate(), TAGS.GAP, gap(4, 2).content), gap(8, 2)];
+      const codes = Promise.all(gaps.map((one) => codeOf(ingest.gap(author, one))));
+      await settle();
+      expect([turns.costs.length, ledger.pieces], 'they wait').to.deep.equal([1, 0]);
+      end();
+      expect(await codes).to.deep.equal(['none', 'link.unauthentic', 'none']);
+      expect([turns.costs.length, ingest.isBusy, ledger.pieces]).to.deep.equal([4, false, 2]);
+      isCurrent = false;
+      expect(await codeOf(ingest.gap(author, gap(12, 2)))).to.equal('link.superseded');
+      expect(ingest.isBusy).to.equal(false);
+    });
+
+    it('compares one batch of a hub at a time, which costs what is unfolded and hashed for it', async () => {
+      const flushes = Array.from({ length: 1_000 }, (_, i) => flush(i));
+      await ingest.batch(author, batch(flushes));
+      const [whole = 0] = turns.costs.splice(0);
+      let spent = 0;
+      const unfold = (cost: number) => {
+        spent += cost;
+      };
+      author = { ...author, budget: { ...author.budget, unfold } };
+      let end: (() => void) | undefined;
+      let read = 0;
+      const get = store.get.bind(store);
+      store.get = async (key) => {
+        read += 1;
+        // What others have to do comes between what is read and what is unfolded.
+        end ??= await busy();
+        return get(key);
+      };
+      const again = Array.from({ length: 20 }, () => ingest.batch(author, batch(flushes.slice(0, 1))));
+      await settle();
+      expect(read, 'what others wait with is small').to.equal(1);
+      end?.();
+      expect(new Set((await Promise.all(again)).map(({ kind }) => kind))).to.deep.equal(new Set(['held']));
+      const compared = turns.costs.filter((cost) => cost > whole && cost < 1e9);
+      expect(compared).to.have.length(20);
+      expect(Math.min(...compared)).to.be.greaterThan(15 * whole);
+      expect(spent).to.be.greaterThan(20 * 15 * whole);
+      expect(ingest.isBusy).to.equal(false);
+    });
+
+    it('looks at nothing any more for a session that has ended while it waited', async () => {
+      const flushes = Array.from({ length: 100 }, (_, i) => flush(i));
+      await ingest.batch(author, batch(flushes));
+      const waiting = Array.from({ length: 5 }, () => codeOf(ingest.batch(author, batch(flushes.slice(0, 1)))));
+      isCurrent = false;
+      expect(new Set(await Promise.all(waiting))).to.deep.equal(new Set(['link.superseded']));
+      expect(ingest.isBusy).to.equal(false);
+    });
   });
 });

@@ -140,4 +140,50 @@ describe(`cloud: turns of batches (seed ${testSeed})`, () => {
     bench.add('one/c');
     expect(await bench.all()).to.deep.equal(['one/a', 'one/a', 'one/b', 'one/c', 'one/a']);
   });
+
+  it('charges what is larger than the room with all that it costs', async () => {
+    const bench = new Bench(new Turns(BATCH));
+    bench.add('one/first');
+    for (let i = 0; i < 3; i++) bench.add('huge/hub', { cost: 640 * KIB });
+    for (let i = 0; i < 90; i++) bench.add('small/hub');
+    const order = await bench.all();
+    const places = order.flatMap((name, at) => (name === 'huge/hub' ? [at] : []));
+    // 640 KiB are 32 batches.
+    for (const [i, place] of places.entries()) expect(place).to.be.within(24 * (i + 1), 34 * (i + 1));
+  });
+
+  it('has what finds its costs on its way wait for each part, holding nothing meanwhile', async () => {
+    const turns = new Turns(BATCH);
+    const whose = { customer: id('one'), machine: id('hub') };
+    const paid: [number, boolean][] = [];
+    const pay = async (cost: number) => {
+      paid.push([cost, turns.isBusy]);
+      if (cost > 100) throw new Error('too much');
+    };
+    const did = await turns.during(whose, Lane.LIVE, pay, async (afford) => {
+      expect(turns.isBusy).to.equal(false);
+      for (const cost of [1, 2]) {
+        await afford(cost);
+        expect(turns.isBusy).to.equal(true);
+      }
+      return 'done';
+    });
+    expect([did, turns.isBusy]).to.deep.equal(['done', false]);
+    expect(paid).to.deep.equal([
+      [1, false],
+      [2, false],
+    ]);
+    for (const [cost, message] of [
+      [101, 'too much'],
+      [1, 'broken'],
+    ] as const) {
+      const failing = turns.during(whose, Lane.LIVE, pay, async (afford) => {
+        await afford(1);
+        await afford(cost);
+        throw new Error('broken');
+      });
+      expect(await failing.catch((thrown: Error) => thrown.message)).to.equal(message);
+      expect(turns.isBusy).to.equal(false);
+    }
+  });
 });

@@ -43,7 +43,7 @@ function ambiguous(what: string, wanted: string, things: readonly Named[]): CliF
   const list = shown(things.map(({ id }, i) => `${longest[i]} (${id})`));
   const distinct = new Set(longest).size === things.length;
   return new CliFault('cli.ambiguous', `there is more than one ${what} "${oneLine(wanted)}": ${list}`, {
-    advice: distinct ? 'Give the id, or a longer name.' : 'Give the id.',
+    advice: distinct ? `Give the id, or a longer name, such as "${longest[0]}".` : 'Give the id.',
   });
 }
 

@@ -78,5 +78,5 @@ export async function writeOperatorFiles(
   const isFirst = await inventory.tokens.ensureOperator((text) => writeSecretFile(paths.operatorToken, `${text}\n`));
   await writeFileDurably(paths.client, stringify({ cloud, ca: 'ca/ca.crt', tokenFile: 'operator.token' }), 0o644);
   if (isFirst)
-    log.info({ token: paths.operatorToken, client: paths.client }, 'first start: "occ status --client" with this');
+    log.info({ client: paths.client }, "made the first operator's token; occ status --client with this file");
 }

@@ -2,6 +2,8 @@
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
+import { describe } from '../../kernel/fault.js';
+import { CliFault } from '../fault.js';
 import type { Terminal } from '../terminal.js';
 
 export interface Sink {
@@ -25,7 +27,14 @@ export async function withSink<T>(
   }
   const temporary = `${file}.partial`;
   const stream = createWriteStream(temporary, { flush: true });
-  const failed = once(stream, 'error').then(([error]) => Promise.reject(error));
+  const failed = once(stream, 'error').then(([cause]) =>
+    Promise.reject(
+      new CliFault('cli.refused', `${file} cannot be written: ${describe(cause)}`, {
+        cause,
+        advice: 'Choose a file in a folder that is there, that may be written, and that has room for it.',
+      }),
+    ),
+  );
   failed.catch(() => undefined);
   try {
     const result = await fill({

@@ -18,6 +18,7 @@ import {
   Witness,
 } from '../../client/index.js';
 import type { Tone } from './colour.js';
+import { span } from './times.js';
 
 /** `BAD_THING` → `bad thing`; what a newer cloud may send and this program does not know is `unknown`. */
 const worded =
@@ -85,6 +86,15 @@ const MACHINE_TONES: { readonly [state: number]: Tone | undefined } = {
 export const machineTone = (machine: Machine): Tone =>
   machine.quarantined ? 'odd' : (MACHINE_TONES[machine.state] ?? 'quiet');
 
+/** By less a clock may be off: it sets times of readings wrong by so much. */
+const CLOCK_TOLERANCE_MS = 60_000;
+
+/** `clock 4h ahead`; empty when it is right enough. */
+const clockOf = ({ clockOffsetMs }: Machine): string =>
+  Math.abs(clockOffsetMs) < CLOCK_TOLERANCE_MS
+    ? ''
+    : `clock ${span(Math.abs(clockOffsetMs))} ${clockOffsetMs > 0 ? 'ahead' : 'behind'}`;
+
 /** How a machine is, in words. */
 export const conditionOf = (machine: Machine): string =>
   [
@@ -94,6 +104,7 @@ export const conditionOf = (machine: Machine): string =>
     machine.inMaintenance && 'in maintenance',
     machine.connectorLost && 'connector lost',
     machine.maySleep && machine.state !== MachineState.ASLEEP && 'may sleep',
+    clockOf(machine),
   ]
     .filter(Boolean)
     .join(', ');

@@ -48,14 +48,14 @@ describe('names', () => {
     const fault = refusal(() => pick('machine', 'pc', machines));
     expect(fault.code).to.equal('cli.ambiguous');
     expect(fault.message).to.equal(`there is more than one machine "pc": Acme/pc (${PC}), Birch & Co/pc (${OTHER_PC})`);
-    expect(fault.advice).to.equal('Give the id, or a longer name.');
+    expect(fault.advice).to.equal('Give the id, or a longer name, such as "Acme/pc".');
   });
 
   it('tells a connector from the hub on it by the words that the refusal has', () => {
     const pair = known.machines.slice(0, 2).map((machine) => namedMachine({ ...machine, name: 'gw' }, names));
     const fault = refusal(() => pick('machine', 'gw', pair));
     expect(fault.message).to.contain(`connector Acme/gw (${GATEWAY}), hub Acme/gw (${GATEWAY_HUB})`);
-    expect(fault.advice).to.equal('Give the id, or a longer name.');
+    expect(fault.advice).to.equal('Give the id, or a longer name, such as "connector Acme/gw".');
     expect(pick('machine', 'connector gw', pair).id).to.equal(GATEWAY);
     expect(pick('machine', 'hub acme/gw', pair).id).to.equal(GATEWAY_HUB);
   });

@@ -7,7 +7,14 @@ import { table } from '../../../src/cli/output/table.js';
 import { oneLine } from '../../../src/cli/output/text.js';
 import { ago, iso } from '../../../src/cli/output/times.js';
 import { countLines, tree } from '../../../src/cli/output/tree.js';
-import { callerWord, gapReasonWord, machineStateWord, routeOf, stateWord } from '../../../src/cli/output/words.js';
+import {
+  callerWord,
+  conditionOf,
+  gapReasonWord,
+  machineStateWord,
+  routeOf,
+  stateWord,
+} from '../../../src/cli/output/words.js';
 import { wantsColour } from '../../../src/cli/terminal.js';
 import { type Caller, MachineState, Path, Role, type State } from '../../../src/client/index.js';
 import { epochMs } from '../../../src/kernel/duration.js';
@@ -66,6 +73,15 @@ describe('output', () => {
     expect(iso(0)).to.equal(undefined);
     expect(iso(Number.MAX_SAFE_INTEGER)).to.equal(undefined);
     expect(iso(1_000)).to.equal('1970-01-01T00:00:01.000Z');
+  });
+
+  it('tells of a clock that is wrong by a minute or more', () => {
+    const [machine] = content().machines;
+    if (machine === undefined) throw new Error('there is none');
+    const condition = (clockOffsetMs: number) => conditionOf({ ...machine, clockOffsetMs });
+    expect(condition(59_999)).to.equal('online');
+    expect(condition(400_000_000)).to.equal('online, clock 4d 15h ahead');
+    expect(condition(-60_000)).to.equal('online, clock 1m behind');
   });
 
   it('names every value of the contract, and what a newer cloud sends', () => {

@@ -3,6 +3,7 @@ import { access, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import type { CliFault } from '../../../src/cli/fault.js';
 import { csvLine } from '../../../src/cli/output/csv.js';
 import { withSink } from '../../../src/cli/output/sink.js';
 import { GapReason, MissingReason } from '../../../src/client/index.js';
@@ -130,7 +131,7 @@ describe(`operators: export of readings (seed ${testSeed})`, () => {
     const nowhere = withSink(join(office.folder, 'no', 'x'), { stdout: new Screen() }, async (sink) => {
       for (;;) await sink.write('x'.repeat(100_000));
     });
-    expect(await nowhere.catch((thrown: NodeJS.ErrnoException) => thrown.code)).to.equal('ENOENT');
+    expect(await nowhere.catch((thrown: CliFault) => thrown.code)).to.equal('cli.refused');
     await access(file);
   });
 

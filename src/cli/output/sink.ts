@@ -36,14 +36,15 @@ export async function withSink<T>(
     ),
   );
   failed.catch(() => undefined);
+  const told = (event: 'drain' | 'close') => new Promise<void>((resolve) => stream.once(event, () => resolve()));
   try {
     const result = await fill({
       write: async (text) => {
-        if (!stream.write(text)) await Promise.race([once(stream, 'drain'), failed]);
+        if (!stream.write(text)) await Promise.race([told('drain'), failed]);
       },
     });
     stream.end();
-    await Promise.race([once(stream, 'close'), failed]);
+    await Promise.race([told('close'), failed]);
     await rename(temporary, file);
     return result;
   } catch (thrown) {

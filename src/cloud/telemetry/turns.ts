@@ -7,8 +7,11 @@ import { Lane } from '../../../gen/occmesh/link/v1/link.js';
 import { RoundRobin } from '../../kernel/round-robin.js';
 import type { Afford } from './unfolding.js';
 
-/** Cost of what is under way at the same time (see unfoldingCost()); more than one batch only as far as this goes. */
-const ROOM = 1024 * 1024;
+/**
+ * Cost of what is under way at the same time (see unfoldingCost()); more than one batch only as far as this goes. Some two
+ * hundred batches: with far fewer, a cloud that is busy with ten thousand hubs would wait for its own writes.
+ */
+const ROOM = 4 * 1024 * 1024;
 /** Cost of what a customer may begin before it is the next one's turn. */
 const TURN = 64 * 1024;
 /** After so many LIVE batches in a row one of BACKFILL goes first: a customer's hubs must not keep its backlog waiting for ever. */

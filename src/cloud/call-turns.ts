@@ -1,6 +1,8 @@
 // Whose call begins next: one of each customer in a turn of the event loop. So whoever asks waits for one call of each
 // other, and not for all that a busy one has asked at the same time; and batches and heartbeats come in between.
+import type { AccessOptions } from '../contract/access.js';
 import { RoundRobin } from '../kernel/round-robin.js';
+import type { CallBudgets } from './call-budgets.js';
 
 interface Waiting {
   readonly whose: string;
@@ -34,3 +36,12 @@ export class CallTurns {
     }
   }
 }
+
+/** What a call of people and services waits for before anything of it is read. */
+export const entrance =
+  (budgets: CallBudgets, turns: CallTurns): NonNullable<AccessOptions['enter']> =>
+  async (principal) => {
+    const leave = budgets.enter(principal);
+    if (principal.kind === 'user') await turns.next(principal.customerId ?? principal.tokenId);
+    return leave;
+  };

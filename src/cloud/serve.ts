@@ -2,7 +2,6 @@
 import { EnrollmentServiceService } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 import { LinkServiceService, type Result } from '../../gen/occmesh/link/v1/link.js';
 import { CloseCode, TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
-import type { AccessOptions } from '../contract/access.js';
 import { loadDescriptors } from '../contract/descriptors.js';
 import { ApiFault } from '../contract/fault.js';
 import { aborted } from '../contract/handlers.js';
@@ -19,7 +18,7 @@ import { addServices } from './api/add-services.js';
 import { Requests } from './api/requests.js';
 import { authenticator } from './authenticate.js';
 import { CallBudgets } from './call-budgets.js';
-import { CallTurns } from './call-turns.js';
+import { CallTurns, entrance } from './call-turns.js';
 import type { NodeKeys } from './cloud-files.js';
 import { EnrollmentService } from './enrollment/enrollment-service.js';
 import type { Inventory } from './inventory/inventory.js';
@@ -144,12 +143,3 @@ const commandsOver = (sessions: SessionRegistry) => ({
     return Promise.race([session.runSensor(sensor), aborted(signal)]);
   },
 });
-
-/** What a call waits for before anything of it is read. */
-const entrance =
-  (budgets: CallBudgets, turns: CallTurns): NonNullable<AccessOptions['enter']> =>
-  async (principal) => {
-    const leave = budgets.enter(principal);
-    if (principal.kind === 'user') await turns.next(principal.customerId ?? principal.tokenId);
-    return leave;
-  };

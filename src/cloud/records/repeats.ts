@@ -1,9 +1,9 @@
 // The request that a change belongs to, for the journal: handed past everything in between, because whoever changes
 // something need not know that he may be asked twice.
 //
-// Whatever is begun inside a request inherits it, as long as any request is under way: timers, listeners that are called, work that is
-// not waited for. None of that may make changes (journal.change), which would be remembered as what the request has done,
-// or not be made when it is repeated; what the cloud does by itself, it does in plain transactions.
+// Whatever is begun inside a request inherits it, as long as any request is under way: timers, listeners that are called,
+// work that is not waited for. None of that may make changes (journal.change), which would be remembered as what the
+// request has done, or not be made when it is repeated; what the cloud does by itself, it does in plain transactions.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Op } from '../../storage/store.js';
 

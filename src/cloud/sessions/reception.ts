@@ -1,7 +1,7 @@
-// Which hub is let in next. To admit one takes the cloud milliseconds, and a hub gives up after 15 s: a cloud that began with
-// all of a large mesh at once, after a restart, would be done with none of them in time, and all would come again, for ever. So a few
-// are admitted at a time, customers take turns, and whoever would wait too long is told at once when to come back: at a moment of
-// its own, the later the more there are.
+// Which hub is let in next. To admit one takes the cloud milliseconds, and a hub gives up after 15 s: a cloud that began
+// with all of a large mesh at once, after a restart, would be done with none of them in time, and all would come again, for
+// ever. So a few are admitted at a time, customers take turns, and whoever would wait too long is told at once when to come
+// back: at a moment of its own, the later the more there are.
 import type { Clock } from '../../kernel/clock.js';
 import { type Duration, milliseconds, seconds } from '../../kernel/duration.js';
 import type { Random } from '../../kernel/random.js';

@@ -6,7 +6,6 @@ import { Gap, Signed, Witness } from '../../../gen/occmesh/telemetry/v1/telemetr
 import type { VerifyKey } from '../../identity/keys.js';
 import { verifySigned } from '../../identity/signed.js';
 import { TAGS } from '../../identity/tags.js';
-import { keep } from '../../kernel/bytes.js';
 import { toError } from '../../kernel/fault.js';
 import { SerialByKey } from '../../kernel/serial.js';
 import { LinkFault } from '../../link/fault.js';
@@ -87,7 +86,7 @@ export class Ingest {
   async batch(author: Author, signed: Signed, lane: Lane = Lane.LIVE): Promise<Verdict> {
     const opened = open(signed);
     const { log, firstFlush, flushCount, chain } = opened.header;
-    const batch = { log: keep(log), first: firstFlush, count: flushCount, chain: keep(chain) };
+    const batch = { log: view(log), first: firstFlush, count: flushCount, chain: view(chain) };
     // Whatever its header says, it has to be hashed and written, too.
     const end = await this.turns.take(author, lane, unfoldingCost(opened.header) + signed.content.length);
     try {
@@ -194,6 +193,9 @@ export class Ingest {
     return { kind: 'conflict', batch };
   }
 }
+
+/** The same bytes: what waits for its turn keeps nothing but what has come. */
+const view = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 
 const superseded = (): LinkFault => new LinkFault('link.superseded', "this session is no longer its hub's current one");
 

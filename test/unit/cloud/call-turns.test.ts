@@ -1,6 +1,9 @@
 // Whose call begins next.
 import { expect } from 'chai';
-import { CallTurns } from '../../../src/cloud/call-turns.js';
+import { Caller } from '../../../gen/occmesh/access/v1/access.js';
+import { CallBudgets, OF_A_CUSTOMER } from '../../../src/cloud/call-budgets.js';
+import { CallTurns, entrance } from '../../../src/cloud/call-turns.js';
+import { FakeClock } from '../../support/fake-clock.js';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -30,5 +33,22 @@ describe('cloud: turns of calls', () => {
     await turns.next('quiet');
     expect(ofBusy - before).to.be.at.most(1);
     expect(ofBusy, 'the control').to.be.lessThan(10);
+  });
+
+  it('come after the budget, which is for all tokens of a customer; machines wait for neither', async () => {
+    const enter = entrance(new CallBudgets(new FakeClock()), new CallTurns());
+    const call = (customerId: string, tokenId: string) =>
+      enter({ kind: 'user', caller: Caller.CUSTOMER_READER, customerId, tokenId });
+    const begun: string[] = [];
+    const note = (whose: string) => () => void begun.push(whose);
+    const both = [call('busy', 'one').then(note('busy')), call('busy', 'two').then(note('busy'))];
+    const quiet = call('quiet', 'one').then(note('quiet'));
+    const stranger = enter({ kind: 'anonymous' }).then(note('stranger'));
+    await Promise.all([both[0], quiet, stranger]);
+    expect(begun.toSorted(), 'the second one of the busy one waits').to.deep.equal(['busy', 'quiet', 'stranger']);
+    await both[1];
+    const refused = Array.from({ length: OF_A_CUSTOMER.atOnce }, (_, i) => call('busy', `${i}`));
+    const outcomes = await Promise.allSettled(refused);
+    expect(outcomes.filter(({ status }) => status === 'rejected')).to.have.length(2);
   });
 });

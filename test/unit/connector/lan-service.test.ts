@@ -86,6 +86,25 @@ describe('connector: sessions of hubs', () => {
     expect(await knock('a hub gone wild')).to.equal(undefined);
   });
 
+  it('are told to ask again soon while there is no way to the cloud', async () => {
+    const { link } = carriedLinks(
+      { open: () => undefined, queuedBytes: 0 },
+      { clock: new FakeClock(), log: silentLogger },
+    );
+    const principal = {
+      kind: 'machine',
+      role: 'hub',
+      machineId: 'a hub',
+      customerId: '',
+      certificate: Buffer.alloc(1),
+    };
+    const told = await link({} as ByteStream, { peer: 'there', principal } as unknown as CallContext).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    expect(told).to.include({ reason: 'NO_CLOUD', retryAfter: 5_000 });
+  });
+
   it('are passed on as they come, both ways, and nobody looks inside', async () => {
     const [up, down]: [Uint8Array[], Uint8Array[]] = [[], []];
     let toHub: (bytes: Uint8Array) => void = () => undefined;

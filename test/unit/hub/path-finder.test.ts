@@ -276,6 +276,22 @@ describe(`hub: paths (seed ${testSeed})`, () => {
     expect(a.tries).to.have.length(tries + 1);
   });
 
+  it('comes when it was told to, however often nobody was there before', async () => {
+    policy = { ...policy, directAllowed: false };
+    await start();
+    await clock.advance(hours(1));
+    a.retryAfterMs = 5_000;
+    // The wait that had begun before.
+    await clock.advance(minutes(1));
+    const before = a.tries.length;
+    await clock.advance(minutes(2));
+    const told = a.tries.slice(before);
+    expect(told).to.have.length(24);
+    told.slice(1).forEach((at, i) => {
+      expect(at - (told[i] ?? 0)).to.be.closeTo(5_000, 1);
+    });
+  });
+
   it('heeds the hint of a session that has ended, of a connector and of direct', async () => {
     a.isThere = true;
     await start();

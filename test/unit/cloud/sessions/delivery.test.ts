@@ -103,6 +103,25 @@ describe(`delivery (seed ${testSeed})`, () => {
     carrier.cut();
   });
 
+  it('takes its turns in the cloud in the lane in which it came', async () => {
+    const cloud = newCloud();
+    const { turns } = cloud.services.ingest;
+    const taken: Lane[] = [];
+    const take = turns.take.bind(turns);
+    turns.take = (whose, lane, cost) => {
+      taken.push(lane);
+      return take(whose, lane, cost);
+    };
+    await using hub = await newHub();
+    await hub.write(range(0, 300), 20);
+    const { carrier, session } = await hub.up(cloud);
+    await hub.write([1_000]);
+    await hub.delivered();
+    expect(new Set(taken)).to.deep.equal(new Set([Lane.LIVE, Lane.BACKFILL]));
+    expect(taken).to.deep.equal(batchesOf(carrier).map(({ lane }) => lane));
+    session.close(ending(CloseCode.DONE, 'done'));
+  });
+
   it('is over for the cloud as soon as nothing more waits: credit that is left is free for others at once', async () => {
     const cloud = newCloud();
     await using hub = await newHub();

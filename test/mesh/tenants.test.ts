@@ -10,6 +10,7 @@ import type { CarrierAddress } from '../../src/membership/carrier.js';
 import type { Membership } from '../../src/membership/machine-files.js';
 import { enrolConnector, enrolHub, HandTrunk, LightHub, linkStream } from '../support/actors.js';
 import { endMesh, expectExactlyOnce, LogMark, startMesh, untilPath, untilReports } from '../support/mesh-site.js';
+import { until } from '../support/until.js';
 
 describe('customers', () => {
   let mesh: LocalMesh;
@@ -122,6 +123,35 @@ describe('customers', () => {
       (thrown) => thrown,
     );
     expect(fault).to.have.property('code', 'contract.not-found');
+  });
+
+  it('a customer may have so many calls and streams at once, and the others theirs', async () => {
+    const { text: token } = await mesh.client.tokens.createApiToken({
+      caller: Caller.CUSTOMER_READER,
+      customerId: otherCustomer,
+    });
+    const ca = stranger.trust.pems.join('');
+    const quit = new AbortController();
+    const clients = [1, 2, 3].map(() => connect({ cloud: cloud.address, ca, token }));
+    const refused: unknown[] = [];
+    const streams = clients.flatMap((client) =>
+      Array.from({ length: 70 }, async () => {
+        try {
+          for await (const _ of client.readings.watchReadings({}, { signal: quit.signal }));
+        } catch (thrown) {
+          if (quit.signal.aborted) return;
+          refused.push(thrown);
+        }
+      }),
+    );
+    await until(() => refused.length >= 10, 'ten of 210 streams are refused');
+    for (const fault of refused) expect(fault).to.include({ code: 'contract.exhausted', retryAfter: 1_000 });
+    const { machines } = await mesh.client.machines.listMachines({});
+    expect(machines.length, 'what others ask').to.be.greaterThan(0);
+    quit.abort();
+    await Promise.all(streams);
+    expect(refused).to.have.length(10);
+    for (const client of clients) client.close();
   });
 
   it('meanwhile nobody else has noticed anything', async () => {

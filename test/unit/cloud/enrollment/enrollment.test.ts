@@ -5,11 +5,12 @@ import pino from 'pino';
 import { EnrollmentFailureCode as Code, EnrolAnswer, Role } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
 import { requireName } from '../../../../src/cloud/api/validation.js';
 import { EnrollmentService } from '../../../../src/cloud/enrollment/enrollment-service.js';
+import { tableKey } from '../../../../src/cloud/tables.js';
 import { createCsr } from '../../../../src/identity/csr.js';
 import { sealRequest } from '../../../../src/identity/enrollment-envelope.js';
 import { SigningKey } from '../../../../src/identity/keys.js';
 import { SealingKeyPair } from '../../../../src/identity/sealing-keys.js';
-import { uuidText } from '../../../../src/identity/uuid.js';
+import { uuidBytes, uuidText } from '../../../../src/identity/uuid.js';
 import { days, hours, seconds } from '../../../../src/kernel/duration.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
 import { MemoryStore } from '../../../../src/storage/memory.js';
@@ -134,6 +135,27 @@ describe('enrolment: the life of a token', () => {
     expect(membership(await hub.enrol(cloud, tokens.hub)), 'once more').to.deep.equal(its);
     const other = await cloud.token((await cloud.customer('two')).id, 'hub');
     membership(await TestMachine.of('hub').enrol(cloud, other));
+  });
+
+  it('lets 20,000 machines of a customer in, as the contract says, retired ones among them', async () => {
+    await using cloud = await TestCloud.start();
+    const { id } = await cloud.customer('one');
+    const token = await cloud.token(id, 'hub', 9);
+    membership(await TestMachine.of('hub').enrol(cloud, token));
+    const [record] = cloud.inventory.machines.list(id);
+    const [key] = record?.keys ?? [];
+    const copies = Array.from({ length: 19_998 }, (_, i) => {
+      const bytes = Buffer.alloc(16);
+      bytes.writeUInt32BE(i);
+      const copy = { ...record, id: uuidText(bytes), keys: [{ ...key, keyId: bytes.toString('hex', 0, 8) }] };
+      return { put: tableKey(uuidBytes(id), 'machine', bytes), value: Buffer.from(JSON.stringify(copy)) };
+    });
+    await cloud.store.commit(() => copies);
+    await cloud.restart();
+    const [last] = cloud.inventory.machines.list(id);
+    await cloud.inventory.machines.retire(last?.id ?? '');
+    membership(await TestMachine.of('hub').enrol(cloud, token));
+    expect(failure(await TestMachine.of('hub').enrol(cloud, token))).to.equal(Code.TOO_MANY);
   });
 
   it('is for its role only', async () => {

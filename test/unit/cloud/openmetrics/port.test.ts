@@ -179,6 +179,13 @@ describe('the OpenMetrics port', () => {
     scraped.latest.of = of;
   });
 
+  it('gives whoever may ask most of a minute to read the text', async () => {
+    const { text: token } = await scraped.token(Caller.CUSTOMER_READER, many);
+    const response = await scrape(token);
+    await scraped.cloud.clock.advance(seconds(50));
+    expect((await bytesOf(response)).subarray(-6).toString()).to.equal('# EOF\n');
+  });
+
   it('has no place for long for whoever does not ask, or may not', async () => {
     const silent = await open();
     const closed = once(silent.resume(), 'close');

@@ -2,6 +2,7 @@
 import { expect } from 'chai';
 import { CloseCode } from '../../../../gen/occmesh/trunk/v1/trunk.js';
 import { FakeClock, settle } from '../../../support/fake-clock.js';
+import { MemoryCarrier } from '../../../support/memory-pipe.js';
 import { seededRandom, testSeed } from '../../../support/seeded-random.js';
 import { SmallCloud } from '../../../support/small-cloud.js';
 import { SmallHub } from '../../../support/small-hub.js';
@@ -78,6 +79,13 @@ describe(`sessions: admission (seed ${testSeed})`, () => {
     expect(why?.code).to.equal(CloseCode.EXHAUSTED);
     expect(why?.retryAfterMs).to.be.within(1_000, 3_000);
     expect(carrier.of('up'), 'messages').to.have.length(1);
+    // Nothing of a Hello is looked at for that, not even its signature.
+    const broken = new MemoryCarrier(({ direction, bytes }) => {
+      if (direction === 'up') bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+      return [bytes];
+    });
+    const forged = hub.connect(cloud, broken);
+    expect((await forged.session.opened)?.code).to.equal(CloseCode.EXHAUSTED);
     for (const leave of places) leave();
     for (const place of waiting) (await place)();
   });

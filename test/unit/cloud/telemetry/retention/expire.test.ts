@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { State } from '../../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { Retention } from '../../../../../src/cloud/inventory/retention.js';
 import { digestsOf } from '../../../../../src/cloud/telemetry/chains.js';
+import { type HeldRange, heldRanges } from '../../../../../src/cloud/telemetry/held.js';
 import { sumUp } from '../../../../../src/cloud/telemetry/history.js';
 import { Ledger } from '../../../../../src/cloud/telemetry/ledger.js';
 import { mendTelemetry } from '../../../../../src/cloud/telemetry/mend.js';
@@ -20,8 +21,10 @@ import { EVERYTHING } from '../../../../../src/storage/copy.js';
 import { MemoryStore } from '../../../../../src/storage/memory.js';
 import type { Op, Store } from '../../../../../src/storage/store.js';
 import type { Flush } from '../../../../../src/telemetry/reading.js';
+import { settle } from '../../../../support/fake-clock.js';
 import { testSeed } from '../../../../support/seeded-random.js';
 import { HUB, TelemetryStore, WrittenLog } from '../../../../support/telemetry-store.js';
+import { until } from '../../../../support/until.js';
 import { runs } from '../../../telemetry/arbitraries.js';
 
 const NOW = epochMs(20_000 * DAY + DAY / 2);
@@ -298,6 +301,37 @@ describe(`readings that expire (seed ${testSeed})`, () => {
     await expiring;
     expect(reads).to.be.greaterThan(3);
     expect(await sums(store)).to.deep.equal(expected);
+  });
+
+  it('keep what is done to another hub waiting for nothing, and what is done to the same one', async () => {
+    await add(steady(12, 40, 35));
+    let go: () => void = () => undefined;
+    const gone = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    let isPausing = false;
+    const pause = () => {
+      isPausing = true;
+      return gone;
+    };
+    const ledger = new Ledger(store);
+    const expirer = new Expirer({ store, ledger, turns: new SerialByKey(), pause });
+    const ranges: HeldRange[] = [];
+    for await (const range of heldRanges(store, HUB)) ranges.push(range);
+    const [range, another] = ranges as [HeldRange, HeldRange];
+    const expiring = expirer.expire(HUB, range, undefined, { first: 0, end: 40_000 });
+    await until(() => isPausing, 'a pause');
+    const other = { customer: HUB.customer, machine: Buffer.alloc(16, 9) };
+    expect(await expirer.age(other, range, NOW), 'of another hub').to.equal(undefined);
+    let isDone = false;
+    const same = expirer.age(HUB, another, NOW).then(() => {
+      isDone = true;
+    });
+    await settle();
+    expect(isDone, 'of the same hub').to.equal(false);
+    go();
+    expect((await expiring)?.readings).to.be.greaterThan(0);
+    await same;
   });
 
   it('do not go while a merge is reading them', async () => {

@@ -1,7 +1,7 @@
 // Who is calling the cloud: a machine by its verified certificate, a person or service by an API token. The customer
 // comes from the credential, never from a request.
-import type { Authenticate, Principal } from '../contract/access.js';
-import { ANONYMOUS } from '../contract/access.js';
+import type { Authenticate, Principal } from '../contract/callers.js';
+import { ANONYMOUS } from '../contract/callers.js';
 import { ContractFault } from '../contract/fault.js';
 import type { TrustBundle } from '../identity/certificates.js';
 import type { Clock } from '../kernel/clock.js';

@@ -1,6 +1,6 @@
 // How much people and services may ask of the API: so much for each customer, and for each token of those who see all of
 // them, so that nobody's calls keep others from theirs. Looked at before anything of a request is read.
-import type { Principal } from '../contract/access.js';
+import type { Principal } from '../contract/callers.js';
 import { ContractFault } from '../contract/fault.js';
 import type { Clock } from '../kernel/clock.js';
 import { milliseconds, seconds } from '../kernel/duration.js';

@@ -2,8 +2,8 @@
 // who connects (mutual TLS) and how much waits; it reads nothing else.
 import type { Sealed, SealedAnswer } from '../../gen/occmesh/enrollment/v1/enrollment.js';
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
-import { ANONYMOUS, type Authenticate } from '../contract/access.js';
 import type { ByteStream } from '../contract/byte-stream.js';
+import { ANONYMOUS, type Authenticate } from '../contract/callers.js';
 import { ContractFault } from '../contract/fault.js';
 import type { CallContext } from '../contract/handlers.js';
 import { RateLimit, type RateLimitOptions, sourceOf } from '../contract/rate-limit.js';

@@ -9,8 +9,9 @@ import type {
 } from '@grpc/grpc-js';
 import type { Clock } from '../kernel/clock.js';
 import { type EpochMs, epochMs, seconds } from '../kernel/duration.js';
-import { type Admission, admissionOf, type Principal } from './access.js';
+import { type Admission, admissionOf } from './access.js';
 import { type ByteStream, DuplexByteStream, HIGH_MARK } from './byte-stream.js';
+import type { Principal } from './callers.js';
 import { ContractFault } from './fault.js';
 import type { AnyMethod, RequestOf, ResponseOf } from './service.js';
 import type { StatusTranslator } from './status.js';

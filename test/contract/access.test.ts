@@ -13,7 +13,8 @@ import {
 } from '../../gen/occmesh/readings/v1/readings.js';
 import { SecretServiceService } from '../../gen/occmesh/secrets/v1/secrets.js';
 import { TrunkServiceService } from '../../gen/occmesh/trunk/v1/trunk.js';
-import { ANONYMOUS, accessInterceptor, type Principal } from '../../src/contract/access.js';
+import { accessInterceptor } from '../../src/contract/access.js';
+import { ANONYMOUS, type Principal } from '../../src/contract/callers.js';
 import type { GrpcChannel } from '../../src/contract/channel.js';
 import { loadDescriptors } from '../../src/contract/descriptors.js';
 import { ContractFault } from '../../src/contract/fault.js';

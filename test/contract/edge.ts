@@ -1,12 +1,7 @@
 // A real listener and real channels on the loopback, for the tests beside this file.
 import { Scope as AccessScope, Caller } from '../../gen/occmesh/access/v1/access.js';
-import {
-  type AccessOptions,
-  ANONYMOUS,
-  type Authenticate,
-  type CallCredentials,
-  type Principal,
-} from '../../src/contract/access.js';
+import type { AccessOptions } from '../../src/contract/access.js';
+import { ANONYMOUS, type Authenticate, type CallCredentials, type Principal } from '../../src/contract/callers.js';
 import { GrpcChannel, type GrpcChannelOptions } from '../../src/contract/channel.js';
 import { loadDescriptors } from '../../src/contract/descriptors.js';
 import { GrpcListener, type ListenerModules, type ListenerOptions } from '../../src/contract/listener.js';

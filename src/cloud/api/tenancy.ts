@@ -1,7 +1,7 @@
 // Who may see what. A principal that is bound to a customer gets the same answer for what belongs to another customer
 // as for what does not exist. Which RPC a principal may call at all was decided before: by the access interceptor.
 import { Caller } from '../../../gen/occmesh/access/v1/access.js';
-import type { Principal } from '../../contract/access.js';
+import type { Principal } from '../../contract/callers.js';
 import { ApiFault } from '../../contract/fault.js';
 import type { CallContext } from '../../contract/handlers.js';
 import { notFound } from '../inventory/faults.js';

@@ -12,7 +12,7 @@ import {
   type Token,
   TokenKind,
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
-import type { UserCaller } from '../../contract/access.js';
+import type { UserCaller } from '../../contract/callers.js';
 import { ApiFault } from '../../contract/fault.js';
 import { invalid } from '../../contract/status.js';
 import { roleToProto } from '../../identity/spiffe.js';

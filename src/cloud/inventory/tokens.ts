@@ -2,7 +2,7 @@
 // random bytes, so nothing slower is needed), and each is shown exactly once, to whoever made it; who repeats the request
 // gets another. How an enrolment token is used is in admission.ts.
 import { Caller, type Scope } from '../../../gen/occmesh/access/v1/access.js';
-import type { Principal, UserCaller } from '../../contract/access.js';
+import type { Principal, UserCaller } from '../../contract/callers.js';
 import { formatApiToken, parseApiToken } from '../../identity/api-token.js';
 import { hashSecret, secretMatches, TOKEN_SECRET_LENGTH } from '../../identity/secret-hash.js';
 import { newId, uuidBytes, uuidText } from '../../identity/uuid.js';

@@ -23,10 +23,9 @@ import type { UpMessage } from '../../link/envelope.js';
 import { LinkFault } from '../../link/fault.js';
 import { type Ending, ending } from '../../link/pipe.js';
 import { reasonOf } from '../metrics.js';
-import type { Author, Verdict } from '../telemetry/ingest.js';
+import type { Author } from '../telemetry/ingest.js';
 import type { HubLedger } from '../telemetry/ledger.js';
 import { HASHING } from '../telemetry/unfolding.js';
-import { AckGatherer } from './acks.js';
 import { type Admitted, takeOver, welcome } from './admission.js';
 import type { MachineBudget } from './budget.js';
 import { PendingCommands } from './commands.js';
@@ -38,9 +37,6 @@ import { Questions } from './questions.js';
 import { takeResealed } from './resealed.js';
 import type { SessionServices } from './services.js';
 import { SessionNotes } from './session-notes.js';
-
-/** A hub whose readings could not be stored comes back after so many milliseconds. */
-const STORE_RETRY_MS = 5_000;
 
 /** Which carrier brings the session. */
 export interface Carrier {
@@ -60,7 +56,6 @@ export class HubHost implements CloudHost, Author, Debtor {
   /** In the order of all sessions; see SessionRegistry.take(). */
   readonly place: number;
   readonly budget: MachineBudget;
-  readonly #acks = new AckGatherer((value) => this.#session?.send({ $case: 'ack', value }));
   readonly #commands = new PendingCommands();
   /** Few ever ask, and a cloud has a host for every hub. */
   #questions: Questions | undefined;
@@ -90,7 +85,7 @@ export class HubHost implements CloudHost, Author, Debtor {
     this.customer = keep(uuidBytes(identity.customerId));
     this.machine = keep(uuidBytes(identity.machineId));
     this.budget = services.budgets.of(identity.machineId);
-    this.#intake = new Intake(services.credit, this);
+    this.#intake = new Intake(services, this);
     this.#configuring = new Configuring(services, this);
     this.#heardAt = services.clock.monotonic();
   }
@@ -146,8 +141,8 @@ export class HubHost implements CloudHost, Author, Debtor {
   received(session: CloudSession, message: UpMessage, lane: Lane, bytes: number): Promise<void> | undefined {
     // Anybody who has recorded a batch or a gap can send it once more: neither is a sign of life, nor of the hub having
     // seen the Welcome.
-    if (message.$case === 'batch') return this.#batch(message.value, lane, bytes);
-    if (message.$case === 'gap') return this.#gap(message.value);
+    if (message.$case === 'batch') return this.#intake.batch(session, message.value, lane, bytes);
+    if (message.$case === 'gap') return this.#intake.gap(session, message.value);
     this.budget.spend('frames');
     this.#heardAt = this.services.clock.monotonic();
     this.#notes?.confirm();
@@ -252,47 +247,6 @@ export class HubHost implements CloudHost, Author, Debtor {
   }
 
   // ── messages ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-  // Batches are stored side by side: the next one is taken in while this one's commit is under way.
-  #batch(signed: Signed, lane: Lane, bytes: number): undefined {
-    this.budget.spend('bytes', bytes);
-    const over = this.#intake.arrived(lane, bytes);
-    this.services.ingest
-      .batch(this, signed, lane)
-      .then((verdict) => this.#judged(verdict))
-      .catch((thrown) => this.#failed(thrown))
-      .finally(over);
-    return undefined;
-  }
-
-  #judged({ kind, batch }: Verdict): void {
-    if (kind !== 'conflict') {
-      this.#acks.add(batch);
-      return;
-    }
-    const { log, first, count } = batch;
-    const what = 'a batch contradicts what is held: two machines write this log';
-    this.budget.oddities.note({ first, count }, what, 'error');
-    this.#session?.send({ $case: 'conflict', value: { log, range: { first, count } } });
-  }
-
-  #failed(thrown: unknown): void {
-    if (thrown instanceof LinkFault) {
-      this.#session?.fail(thrown);
-      return;
-    }
-    // The store's own listeners end every session when it has lost something; the hub keeps what was not acknowledged.
-    this.log.error({ cause: describe(thrown) }, 'a batch could not be stored');
-    this.close(ending(CloseCode.INTERNAL, 'the cloud cannot store readings now', STORE_RETRY_MS));
-  }
-
-  async #gap(signed: Signed): Promise<void> {
-    this.budget.spend('gaps');
-    const { log, firstFlush, flushCount, readingCount, reason } = await this.services.ingest.gap(this, signed);
-    const range = { first: firstFlush, count: flushCount };
-    this.budget.oddities.note({ ...range, readings: readingCount, reason }, 'gap recorded', 'warn');
-    this.#session?.send({ $case: 'gapAck', value: { log, range } });
-  }
 
   async #resealed(signed: Signed): Promise<void> {
     if (!this.quarantined && (await takeResealed(this.services, this, signed))) this.log.info('sealing key replaced');

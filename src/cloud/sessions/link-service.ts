@@ -2,8 +2,8 @@
 // behind a connector). Both are byte streams, because what is verified is what travelled.
 
 import { CloseCode } from '../../../gen/occmesh/trunk/v1/trunk.js';
-import type { Principal } from '../../contract/access.js';
 import type { ByteStream } from '../../contract/byte-stream.js';
+import type { Principal } from '../../contract/callers.js';
 import { ContractFault } from '../../contract/fault.js';
 import type { CallContext } from '../../contract/handlers.js';
 import { MeshCertificate } from '../../identity/certificates.js';

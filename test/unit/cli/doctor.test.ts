@@ -10,7 +10,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import { expect } from 'chai';
 import { Role } from '../../../gen/occmesh/enrollment/v1/enrollment.js';
 import { OperationsServiceService } from '../../../gen/occmesh/operations/v1/operations.js';
-import type { CallCredentials } from '../../../src/contract/access.js';
+import type { CallCredentials } from '../../../src/contract/callers.js';
 import { loadDescriptors } from '../../../src/contract/descriptors.js';
 import { ContractFault } from '../../../src/contract/fault.js';
 import { HealthService } from '../../../src/contract/health.js';

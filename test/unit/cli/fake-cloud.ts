@@ -43,7 +43,7 @@ import {
   SecretState,
 } from '../../../gen/occmesh/secrets/v1/secrets.js';
 import { GapReason, State, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
-import { ANONYMOUS, type Principal } from '../../../src/contract/access.js';
+import { ANONYMOUS, type Principal } from '../../../src/contract/callers.js';
 import { loadDescriptors } from '../../../src/contract/descriptors.js';
 import { ApiFault } from '../../../src/contract/fault.js';
 import type { CallContext } from '../../../src/contract/handlers.js';

@@ -2,7 +2,7 @@
 import { expect } from 'chai';
 import { Caller } from '../../../gen/occmesh/access/v1/access.js';
 import { CallBudgets, OF_A_CUSTOMER, OF_ONE_WHO_SEES_ALL } from '../../../src/cloud/call-budgets.js';
-import type { Principal } from '../../../src/contract/access.js';
+import type { Principal } from '../../../src/contract/callers.js';
 import { ContractFault } from '../../../src/contract/fault.js';
 import { milliseconds, seconds } from '../../../src/kernel/duration.js';
 import { FakeClock } from '../../support/fake-clock.js';

@@ -1,7 +1,7 @@
 // The ways of a hub over real TLS: whom it asks for a certificate, and that a retired connector is not a way any more.
 import { expect } from 'chai';
 import { LinkServiceService } from '../../../gen/occmesh/link/v1/link.js';
-import { ANONYMOUS } from '../../../src/contract/access.js';
+import { ANONYMOUS } from '../../../src/contract/callers.js';
 import { loadDescriptors } from '../../../src/contract/descriptors.js';
 import { GrpcListener } from '../../../src/contract/listener.js';
 import type { ConnectorDirectory } from '../../../src/discovery/directory.js';

@@ -34,7 +34,7 @@ import { TokenService } from '../../../../src/cloud/api/token-service.js';
 import { Monitoring } from '../../../../src/cloud/monitoring.js';
 import { Notifications } from '../../../../src/cloud/notify/notifications.js';
 import { Presence } from '../../../../src/cloud/sessions/presence.js';
-import type { Principal } from '../../../../src/contract/access.js';
+import type { Principal } from '../../../../src/contract/callers.js';
 import type { CallContext, Implementation } from '../../../../src/contract/handlers.js';
 import { StatusTranslator } from '../../../../src/contract/status.js';
 import { seconds } from '../../../../src/kernel/duration.js';

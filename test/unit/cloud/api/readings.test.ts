@@ -22,7 +22,7 @@ import { tableKey } from '../../../../src/cloud/tables.js';
 import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
 import { type HubKey, Ledger } from '../../../../src/cloud/telemetry/ledger.js';
 import { Watchers } from '../../../../src/cloud/telemetry/watch.js';
-import type { Principal } from '../../../../src/contract/access.js';
+import type { Principal } from '../../../../src/contract/callers.js';
 import { DEFAULT_LIMITS } from '../../../../src/contract/limits.js';
 import { uuidBytes, uuidText } from '../../../../src/identity/uuid.js';
 import { epochMs, minutes } from '../../../../src/kernel/duration.js';

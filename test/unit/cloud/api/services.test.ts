@@ -5,7 +5,7 @@ import { Role } from '../../../../gen/occmesh/enrollment/v1/enrollment.js';
 import { MachineState, TokenKind } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Outcome, Path } from '../../../../gen/occmesh/link/v1/link.js';
 import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
-import type { Principal } from '../../../../src/contract/access.js';
+import type { Principal } from '../../../../src/contract/callers.js';
 import { parseEnrollmentToken } from '../../../../src/identity/token-text.js';
 import { uuidBytes, uuidText } from '../../../../src/identity/uuid.js';
 import { Fault } from '../../../../src/kernel/fault.js';

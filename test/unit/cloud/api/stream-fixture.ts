@@ -6,7 +6,7 @@ import { ReadingService } from '../../../../src/cloud/api/reading-service.js';
 import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
 import { Ledger } from '../../../../src/cloud/telemetry/ledger.js';
 import { Watchers } from '../../../../src/cloud/telemetry/watch.js';
-import type { Principal } from '../../../../src/contract/access.js';
+import type { Principal } from '../../../../src/contract/callers.js';
 import { systemRandom } from '../../../../src/kernel/random.js';
 import { SILENT, type TestApi } from './fixture.js';
 

@@ -3,7 +3,7 @@
 // left out: tenancy-coverage.test.ts.
 import { expect } from 'chai';
 import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
-import type { Principal } from '../../../../src/contract/access.js';
+import type { Principal } from '../../../../src/contract/callers.js';
 import { adminOf, boundTo, DEFINITIONS, faultOf, OPERATOR, type Rpc, readerOf, TestApi, toldApart } from './fixture.js';
 import { ANY, NAMING, nonexistent, populated } from './naming.js';
 

@@ -6,7 +6,7 @@ import { State } from '../../../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { MachineRecord } from '../../../../src/cloud/inventory/records.js';
 import type { LatestTextModules } from '../../../../src/cloud/openmetrics/latest-text.js';
 import { LatestReadings } from '../../../../src/cloud/telemetry/latest.js';
-import type { UserCaller } from '../../../../src/contract/access.js';
+import type { UserCaller } from '../../../../src/contract/callers.js';
 import { uuidBytes } from '../../../../src/identity/uuid.js';
 import { epochMs } from '../../../../src/kernel/duration.js';
 import type { MetricValue } from '../../../../src/telemetry/reading.js';

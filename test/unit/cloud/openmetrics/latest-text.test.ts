@@ -4,7 +4,7 @@ import { Caller } from '../../../../gen/occmesh/access/v1/access.js';
 import { MachineState } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { View } from '../../../../src/cloud/api/tenancy.js';
 import { latestText } from '../../../../src/cloud/openmetrics/latest-text.js';
-import type { Principal } from '../../../../src/contract/access.js';
+import type { Principal } from '../../../../src/contract/callers.js';
 import { minutes } from '../../../../src/kernel/duration.js';
 import { parseOpenMetrics } from '../../../support/openmetrics-text.js';
 import { adminOf, faultOf, OPERATOR, readerOf } from '../api/fixture.js';

@@ -9,7 +9,7 @@ import { Caller, Scope } from '../../../../gen/occmesh/access/v1/access.js';
 import { authenticator } from '../../../../src/cloud/authenticate.js';
 import { CallBudgets, OF_A_CUSTOMER } from '../../../../src/cloud/call-budgets.js';
 import { OpenMetricsPort } from '../../../../src/cloud/openmetrics/port.js';
-import type { Principal } from '../../../../src/contract/access.js';
+import type { Principal } from '../../../../src/contract/callers.js';
 import { loadDescriptors } from '../../../../src/contract/descriptors.js';
 import { minutes, seconds } from '../../../../src/kernel/duration.js';
 import { silentLogger } from '../../../../src/kernel/log.js';

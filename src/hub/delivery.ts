@@ -20,6 +20,12 @@ const BATCH_BYTES = 48 * 1024;
 const CARRIER_AHEAD = 256 * 1024;
 /** Live flushes that could not be sent for this many readings are no longer live. */
 const STALE_LIVE_READINGS = 5_000;
+/**
+ * With so many live batches unanswered, the next one is sent when it is full or one of them is answered. Where answers take
+ * long, because the cloud is busy with very many, hubs thereby send fewer and larger batches (as Nagle's algorithm does,
+ * RFC 896); two, so that the next is on its way while the answer to the one before travels.
+ */
+const UNANSWERED_LIVE = 2;
 /** With this many holes in what the cloud holds of a log, the oldest is filled first. */
 const MANY_HOLES = 32;
 
@@ -173,17 +179,17 @@ export class Delivery {
       // Before its first batch, which need not name it then.
       session.report();
     }
-    const isFull = this.#inFlight.bytes(Lane.LIVE) >= this.options.liveWindow;
+    const isStalled = this.#inFlight.bytes(Lane.LIVE) >= this.options.liveWindow;
     if (this.#suspended.has(name) || open.next <= this.#live.next) return false;
-    if (isFull && !this.#stalled) this.modules.onStall?.();
-    this.#stalled = isFull;
-    if (isFull) return false;
+    if (isStalled && !this.#stalled) this.modules.onStall?.();
+    this.#stalled = isStalled;
+    if (isStalled) return false;
     const flushes = await wal.read(open.log, this.#live.next, {
       maxReadings: STALE_LIVE_READINGS,
       maxBytes: this.options.liveWindow,
       until: open.next,
     });
-    const batch = takeBatch(flushes, this.options.batchReadings);
+    const { batch, isFull } = takeBatch(flushes, this.options.batchReadings);
     const last = flushes.at(-1);
     if (!last) {
       // Dropped or acknowledged in the meantime: nothing is live any more.
@@ -195,6 +201,7 @@ export class Delivery {
       this.#live.next = last.number + 1;
       return true;
     }
+    if (!isFull && this.#inFlight.batches(Lane.LIVE) >= UNANSWERED_LIVE) return false;
     this.#send(open.log, batch, Lane.LIVE);
     this.#live.next = batchEnd(batch);
     return true;
@@ -212,7 +219,7 @@ export class Delivery {
         maxBytes: BATCH_BYTES,
         until: end,
       });
-      const batch = takeBatch(flushes, this.options.batchReadings);
+      const { batch } = takeBatch(flushes, this.options.batchReadings);
       if (batch.length === 0) continue;
       this.#adapt(batch);
       // It began too far back to reach the newest: once more, from further ahead.
@@ -272,19 +279,25 @@ export class Delivery {
   }
 }
 
+interface Taken {
+  readonly batch: readonly StoredFlush[];
+  /** Nothing more fits. */
+  readonly isFull: boolean;
+}
+
 /** The contiguous flushes at the beginning that fit one batch; at least one, if there is one. */
-function takeBatch(flushes: readonly StoredFlush[], mostReadings: number): StoredFlush[] {
+function takeBatch(flushes: readonly StoredFlush[], mostReadings: number): Taken {
   const batch: StoredFlush[] = [];
   let [readings, bytes] = [0, 0];
   for (const flush of flushes) {
     const previous = batch.at(-1);
     readings += flush.readingCount;
     bytes += flush.size;
-    const isFull = readings > mostReadings || bytes > BATCH_BYTES;
-    if (previous && (flush.number !== previous.number + 1 || isFull)) break;
+    const isTooMuch = readings > mostReadings || bytes > BATCH_BYTES;
+    if (previous && (flush.number !== previous.number + 1 || isTooMuch)) return { batch, isFull: true };
     batch.push(flush);
   }
-  return batch;
+  return { batch, isFull: readings >= mostReadings || bytes >= BATCH_BYTES };
 }
 
 const batchEnd = (batch: readonly StoredFlush[]): number => (batch.at(-1)?.number ?? -1) + 1;

@@ -15,6 +15,7 @@ export interface SentBatch {
 export class InFlight {
   readonly #byLog = new Map<string, SentBatch[]>();
   readonly #bytes = new Map<Lane, number>();
+  readonly #batches = new Map<Lane, number>();
   #loggedBytes = 0;
 
   get loggedBytes(): number {
@@ -24,6 +25,10 @@ export class InFlight {
   /** Bytes on the wire in this lane. */
   bytes(lane: Lane): number {
     return this.#bytes.get(lane) ?? 0;
+  }
+
+  batches(lane: Lane): number {
+    return this.#batches.get(lane) ?? 0;
   }
 
   /** The flushes of a log that are on their way. */
@@ -51,6 +56,7 @@ export class InFlight {
 
   #count({ bytes, loggedBytes, lane }: SentBatch, sign: 1 | -1): void {
     this.#bytes.set(lane, this.bytes(lane) + sign * bytes);
+    this.#batches.set(lane, this.batches(lane) + sign);
     this.#loggedBytes += sign * loggedBytes;
   }
 }

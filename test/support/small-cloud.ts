@@ -175,9 +175,9 @@ export class SmallCloud {
   }
 
   /** A hub's direct connection. */
-  serve(pipe: Pipe, peer: MeshCertificate, connectorId?: string): { host: HubHost; session: CloudSession } {
+  serve(pipe: Pipe, peer: MeshCertificate): { host: HubHost; session: CloudSession } {
     const { clock, random } = this.modules;
-    const host = new HubHost(this.services, { connectorId, peer });
+    const host = new HubHost(this.services, { connector: undefined, peer });
     return { host, session: new CloudSession({ pipe, host, clock, random }) };
   }
 

@@ -3,7 +3,6 @@
 import type { Hello } from '../../../gen/occmesh/link/v1/link.js';
 import type { SessionRecord } from '../../../gen/occmesh/store/v1/store.js';
 import type { MeshCertificate } from '../../identity/certificates.js';
-import { uuidBytes } from '../../identity/uuid.js';
 import { keep } from '../../kernel/bytes.js';
 import type { Admission, CloudSession } from '../../link/cloud-session.js';
 import { LinkFault } from '../../link/fault.js';
@@ -62,7 +61,7 @@ export async function takeOver(
     confirmedGeneration: verdict === 'older' ? before.confirmedGeneration : hello.generation,
     lastSeenMs: clock.now(),
     shutDown: false,
-    connectorId: host.connectorId === undefined ? NONE : uuidBytes(host.connectorId),
+    connectorId: host.connector?.machine ?? NONE,
     keyId,
   };
   await store.commit(() => {

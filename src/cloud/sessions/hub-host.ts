@@ -24,7 +24,7 @@ import { LinkFault } from '../../link/fault.js';
 import { type Ending, ending } from '../../link/pipe.js';
 import { reasonOf } from '../metrics.js';
 import type { Author } from '../telemetry/ingest.js';
-import type { HubLedger } from '../telemetry/ledger.js';
+import type { HubKey, HubLedger } from '../telemetry/ledger.js';
 import { HASHING } from '../telemetry/unfolding.js';
 import { type Admitted, takeOver, welcome } from './admission.js';
 import type { MachineBudget } from './budget.js';
@@ -38,10 +38,15 @@ import { takeResealed } from './resealed.js';
 import type { SessionServices } from './services.js';
 import { SessionNotes } from './session-notes.js';
 
+/** A connector, with what its hubs have in common: kept once, and not by each of them. */
+export interface Connector extends HubKey {
+  readonly connectorId: string;
+}
+
 /** Which carrier brings the session. */
 export interface Carrier {
-  /** The connector's id; undefined for a direct session. */
-  readonly connectorId: string | undefined;
+  /** Of the same customer; undefined for a direct session. */
+  readonly connector: Connector | undefined;
   /** Certificate that TLS has verified, at the connector or here. */
   readonly peer: MeshCertificate;
 }
@@ -60,7 +65,7 @@ export class HubHost implements CloudHost, Author, Debtor {
   /** Few ever ask, and a cloud has a host for every hub. */
   #questions: Questions | undefined;
   #session: CloudSession | undefined;
-  readonly connectorId: string | undefined;
+  readonly connector: Connector | undefined;
   /** Certificate that TLS has verified; until the inventory has seen it. */
   #peer: MeshCertificate | undefined;
   readonly #intake: Intake;
@@ -72,22 +77,27 @@ export class HubHost implements CloudHost, Author, Debtor {
 
   constructor(
     private readonly services: SessionServices,
-    { connectorId, peer }: Carrier,
+    { connector, peer }: Carrier,
   ) {
     const { identity } = peer;
-    this.connectorId = connectorId;
+    this.connector = connector;
     this.customerId = identity.customerId;
     this.#peer = peer;
     this.place = services.sessions.nextPlace();
     this.key = services.node.key;
     this.certificate = services.node.certificate;
     this.machineId = identity.machineId;
-    this.customer = keep(uuidBytes(identity.customerId));
+    this.customer = connector?.customer ?? keep(uuidBytes(identity.customerId));
     this.machine = keep(uuidBytes(identity.machineId));
     this.budget = services.budgets.of(identity.machineId);
     this.#intake = new Intake(services, this);
     this.#configuring = new Configuring(services, this);
     this.#heardAt = services.clock.monotonic();
+  }
+
+  /** Undefined for a direct session. */
+  get connectorId(): string | undefined {
+    return this.connector?.connectorId;
   }
 
   // ── CloudHost ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,7 +30,7 @@ function machineOf(services: SessionServices, principal: Principal, expense: 'li
 /** LinkService.Link: a hub that comes directly. */
 export async function serveLink(services: SessionServices, stream: ByteStream, context: CallContext): Promise<void> {
   const peer = machineOf(services, context.principal, 'links');
-  const host = new HubHost(services, { connectorId: undefined, peer });
+  const host = new HubHost(services, { connector: undefined, peer });
   const { clock, random } = services;
   new CloudSession({ pipe: new StreamPipe(stream), host, clock, random });
   await stream.closed;

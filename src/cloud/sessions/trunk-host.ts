@@ -26,7 +26,7 @@ import {
 } from '../../trunk/limits.js';
 import { reasonOf } from '../metrics.js';
 import type { MachineBudget } from './budget.js';
-import { HubHost } from './hub-host.js';
+import { type Connector, HubHost } from './hub-host.js';
 import type { SessionServices } from './services.js';
 
 /** The transport of one trunk. */
@@ -79,7 +79,7 @@ class Channel implements Pipe, FrameOwner {
   }
 }
 
-export class TrunkHost {
+export class TrunkHost implements Connector {
   readonly connectorId: string;
   /** As the store's keys name it. */
   readonly customer: Buffer;
@@ -100,8 +100,8 @@ export class TrunkHost {
     private readonly speaks: Speaks = SPEAKS,
   ) {
     this.connectorId = certificate.identity.machineId;
-    this.customer = uuidBytes(certificate.identity.customerId);
-    this.machine = uuidBytes(certificate.identity.machineId);
+    this.customer = keep(uuidBytes(certificate.identity.customerId));
+    this.machine = keep(uuidBytes(certificate.identity.machineId));
     this.#queue = new FrameQueue(transport, () => services.metrics.stalls.add(1));
     this.#log = services.log.child({ connector: this.connectorId });
     this.#budget = services.budgets.of(this.connectorId);
@@ -227,7 +227,7 @@ export class TrunkHost {
       this.#budget.spend('channels');
       this.services.reception.check(this.certificate.identity.customerId);
       const peer = this.#admissible(open.certificate);
-      const host = new HubHost(this.services, { connectorId: this.connectorId, peer });
+      const host = new HubHost(this.services, { connector: this, peer });
       const { clock, random } = this.services;
       new CloudSession({ pipe: channel, host, clock, random, speaks: this.speaks });
     } catch (thrown) {

@@ -14,6 +14,7 @@ import type { TrustBundle } from '../../src/identity/certificates.js';
 import type { VerifyKey } from '../../src/identity/keys.js';
 import { signContent } from '../../src/identity/signed.js';
 import { TAGS } from '../../src/identity/tags.js';
+import { defined } from '../../src/kernel/defined.js';
 import { epochMs, seconds } from '../../src/kernel/duration.js';
 import { describe as describeError } from '../../src/kernel/fault.js';
 import { silentLogger } from '../../src/kernel/log.js';
@@ -42,6 +43,8 @@ export interface SmallHubModules {
   readonly seed: number;
   readonly history?: History;
   readonly wal?: Partial<WalOptions>;
+  /** 1: every flush is a full batch, which waits for no answer to those before it. */
+  readonly batchReadings?: number;
   /** Hears of every stall of the window. */
   readonly onStall?: () => void;
 }
@@ -137,6 +140,7 @@ export class SmallHub implements AsyncDisposable {
       },
       droppedBeforeLog: () => 0,
       onStall: () => modules.onStall?.(),
+      ...defined({ batchReadings: modules.batchReadings }),
       onRevoked: () => undefined,
       onReturnToConnector: () => {
         calledBack.times += 1;

@@ -59,12 +59,12 @@ describe(`delivery (seed ${testSeed})`, () => {
   const newCloud = (store = new MemoryStore()) =>
     new SmallCloud({ node: who.cloud, trust: who.trust, clock, random, store });
   let stalls = 0;
-  const newHub = (wal = {}) => {
+  const newHub = (wal = {}, batchReadings = 1_000) => {
     stalls = 0;
     const onStall = () => {
       stalls += 1;
     };
-    return SmallHub.start({ identity: who.hub, trust: who.trust, clock, seed: testSeed, wal, onStall });
+    return SmallHub.start({ identity: who.hub, trust: who.trust, clock, seed: testSeed, wal, batchReadings, onStall });
   };
 
   it('is live as readings become durable, without any credit', async () => {
@@ -186,7 +186,7 @@ describe(`delivery (seed ${testSeed})`, () => {
     let release: () => void = () => undefined;
     let hold: Promise<void> = Promise.resolve();
     const cloud = newCloud(new MemoryStore({ beforeWrite: () => hold }));
-    await using hub = await newHub();
+    await using hub = await newHub({}, 1);
     const { carrier } = await hub.up(cloud);
     await settle();
     hold = new Promise((resolve) => {
@@ -407,7 +407,7 @@ describe(`delivery (seed ${testSeed})`, () => {
     let release: () => void = () => undefined;
     let hold: Promise<void> = Promise.resolve();
     const cloud = newCloud(new MemoryStore({ beforeWrite: () => hold }));
-    await using hub = await newHub();
+    await using hub = await newHub({}, 1);
     const older = await hub.up(cloud);
     await settle();
     hold = new Promise((resolve) => {

@@ -51,9 +51,9 @@ describe(`recovery (seed ${testSeed})`, () => {
   const quarantine = (cloud: SmallCloud) => cloud.inventory.quarantined.get(who.hub.certificate.identity.machineId);
 
   /** Two machines with the same past that do not know of each other, as after a snapshot was resumed beside the original. */
-  const twins = async (cloud: SmallCloud, past: readonly number[], delivered: boolean) => {
-    const original = await newHub();
-    const twin = await newHub({ history: [] });
+  const twins = async (cloud: SmallCloud, past: readonly number[], delivered: boolean, batchReadings = 1_000) => {
+    const original = await newHub({ batchReadings });
+    const twin = await newHub({ batchReadings, history: [] });
     for (const hub of [original, twin]) await hub.write(past);
     if (delivered) await original.deliver(cloud);
     expect(twin.wal.openLog?.log.equals(original.wal.openLog?.log ?? Buffer.alloc(0)), 'one log').to.equal(true);
@@ -310,7 +310,7 @@ describe(`recovery (seed ${testSeed})`, () => {
 
   it('resolves a conflict that comes up in the middle of a session, with batches on their way', async () => {
     const cloud = newCloud();
-    await using pair = await twins(cloud, range(1, 5), true);
+    await using pair = await twins(cloud, range(1, 5), true, 1);
     const { original, twin } = pair;
     // A twin of the same generation that is admitted first and writes, while the other one's carrier holds content back.
     await twin.write(range(200, 20));
@@ -410,7 +410,7 @@ describe(`recovery (seed ${testSeed})`, () => {
 
   it('fills the oldest hole first when there are many', async () => {
     const cloud = newCloud();
-    await using hub = await newHub();
+    await using hub = await newHub({ batchReadings: 1 });
     const { carrier, session } = await hub.up(
       cloud,
       // Every second live flush is lost on the way.

@@ -168,16 +168,12 @@ export class Cloud implements Stoppable {
     await recall(inventory, services, { latest, states: monitoring.states }, scope);
     monitoring.begin(scope);
     scope.run(
-      (signal) =>
-        merging.run(
-          [...keepings(inventory)].map(({ hub }) => hub),
-          signal,
-        ),
+      (signal) => merging.run(keepings(inventory), signal),
       (error) => log.error({ cause: describe(error) }, 'merging has ended: readings stay as they were stored'),
     );
     const retention = new BackgroundRetention({ ...upkeep, ledger: services.ledger });
     scope.run(
-      (signal) => retention.run(() => [...keepings(inventory)], signal, options.retentionEvery),
+      (signal) => retention.run(() => keepings(inventory), signal, options.retentionEvery),
       (error) => log.error({ cause: describe(error) }, 'retention has ended: readings stay longer than they are to'),
     );
     const { journal, events } = monitoring;

@@ -12,7 +12,6 @@ import {
 } from 'node:crypto';
 import { TAGS, tagged } from '../identity/tags.js';
 import { publicBytes } from '../identity/x25519.js';
-import { keep } from '../kernel/bytes.js';
 import { LinkFault } from './fault.js';
 
 export type Direction = 'U' | 'D';
@@ -38,11 +37,14 @@ export class SessionKeyPair {
   /** Throws link.protocol when `theirs` is no X25519 key that one may agree with. */
   agree(theirs: Uint8Array, session: Uint8Array): FrameKeys {
     const secret = this.#secret(theirs);
-    const key = (direction: Direction) => {
+    // In one piece of memory, shared with nothing else: a cloud has such a pair for each of its sessions.
+    const both = Buffer.allocUnsafeSlow(2 * KEY_BYTES);
+    const key = (direction: Direction, at: number) => {
       const info = tagged(TAGS.LINK_FRAME, Buffer.from(direction));
-      return keep(new Uint8Array(hkdfSync('sha256', secret, session, info, KEY_BYTES)));
+      both.set(new Uint8Array(hkdfSync('sha256', secret, session, info, KEY_BYTES)), at);
+      return both.subarray(at, at + KEY_BYTES);
     };
-    return { U: key('U'), D: key('D') };
+    return { U: key('U', 0), D: key('D', KEY_BYTES) };
   }
 
   #secret(theirs: Uint8Array): Buffer {

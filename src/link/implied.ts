@@ -3,6 +3,7 @@
 import type { Heartbeat } from '../../gen/occmesh/link/v1/link.js';
 import type { Signed } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { VerifyKey } from '../identity/keys.js';
+import { keep } from '../kernel/bytes.js';
 import { LinkFault } from './fault.js';
 
 const ID_BYTES = 16;
@@ -33,13 +34,13 @@ export class Implied {
   /** Faults: link.protocol. Whether it is the signer's is for others to verify. */
   putBack({ content, signature, keyId }: Signed): Signed {
     if (keyId.length > 0) throw new LinkFault('link.protocol', 'a batch that names its key, which the session implies');
-    return { content: this.#whole(content), signature, keyId: this.signer.keyId };
+    // Of no memory that Buffers share, as little as the content: it may wait for long.
+    return { content: this.#whole(content), signature, keyId: keep(this.signer.keyId) };
   }
 
   #whole(content: Uint8Array): Uint8Array {
     if (content[0] === LOG_TAG) return content;
     if (this.#logField === '') throw new LinkFault('link.protocol', 'a batch without a log, before any log was named');
-    // Not of the pool that Buffers share: it may wait for long.
     const whole = Buffer.allocUnsafeSlow(this.#logField.length + content.length);
     whole.set(content, whole.write(this.#logField, 'latin1'));
     return whole;

@@ -50,8 +50,8 @@ export class LogState {
   /** Of what is held: what is only known in sums. */
   readonly expired: RangeSet = new RangeSet();
   readings = 0;
-  /** Chain after the last flush held; empty while nothing is. */
-  chain: Buffer = Buffer.alloc(0);
+  /** As text, which takes less than half: there is one for each log of each hub. */
+  #chain = '';
   /** By first flush and witness, as in the store. */
   readonly #gaps = new LazyMap<string, KnownGap>();
   /** What gaps say, by who says it. */
@@ -62,6 +62,11 @@ export class LogState {
     readonly id: Buffer,
     private readonly tally: Tally = { pieces: 0 },
   ) {}
+
+  /** Chain after the last flush held; empty while nothing is. */
+  get chain(): Buffer {
+    return Buffer.from(this.#chain, 'latin1');
+  }
 
   get gaps(): KnownGap[] {
     return [...this.#gaps.values()];
@@ -78,7 +83,7 @@ export class LogState {
 
   /** Records a stored batch. */
   hold(first: number, entry: Pick<LedgerEntry, 'flushCount' | 'readingCount' | 'chain'> & { expired?: boolean }): void {
-    if (first + entry.flushCount >= this.held.end) this.chain = keep(entry.chain);
+    if (first + entry.flushCount >= this.held.end) this.#chain = Buffer.from(entry.chain).toString('latin1');
     const before = this.held.rangeCount;
     this.held.add({ first, count: entry.flushCount });
     this.tally.pieces += this.held.rangeCount - before;

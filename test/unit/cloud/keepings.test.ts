@@ -5,7 +5,7 @@ import { DEFAULT_RETENTION } from '../../../src/cloud/inventory/retention.js';
 import { keepings } from '../../../src/cloud/keepings.js';
 import { BackgroundRetention, type Keeping } from '../../../src/cloud/telemetry/retention/background.js';
 import { uuidBytes } from '../../../src/identity/uuid.js';
-import { type Duration, days, epochMs } from '../../../src/kernel/duration.js';
+import { days, epochMs } from '../../../src/kernel/duration.js';
 import { silentLogger } from '../../../src/kernel/log.js';
 import { SerialByKey } from '../../../src/kernel/serial.js';
 import { MemoryStore } from '../../../src/storage/memory.js';
@@ -24,16 +24,22 @@ describe('how long readings of hubs are kept', () => {
     // A connector brings a hub of its own.
     expect(before).to.have.length(2);
     const mine = before.find(({ hub: { machine } }) => machine.equals(uuidBytes(hub.id)));
-    expect(mine?.hub.customer).to.deep.equal(uuidBytes(customer));
-    expect(mine?.retention).to.deep.equal(DEFAULT_RETENTION);
+    expect(mine).to.deep.equal({
+      hub: { customer: uuidBytes(customer), machine: uuidBytes(hub.id) },
+      retention: DEFAULT_RETENTION,
+    });
+    const pass = keepings(cloud.inventory);
+    const first = pass.next().value;
     await cloud.inventory.customers.update(customer, { rawRetentionMs: days(90) });
-    expect(mine?.retention, 'known before').to.deep.equal({ ...DEFAULT_RETENTION, raw: days(90) });
+    const second = pass.next().value;
+    expect(first?.retention).to.deep.equal(DEFAULT_RETENTION);
+    expect(second?.retention, 'in the middle of a pass').to.deep.equal({ ...DEFAULT_RETENTION, raw: days(90) });
     await cloud.inventory.machines.retire(hub.id);
     expect(all()).to.have.length(2);
   });
 
   /** Batches that are left of a hub with old readings, when more is to be kept from the turn of the hub before it on. */
-  async function leftOf(retentionWith: (raw: () => Duration) => Pick<Keeping, 'retention'>): Promise<number> {
+  async function leftOf(asPass: (hubs: Iterable<Keeping>) => Iterable<Keeping>): Promise<number> {
     const clock = new FakeClock();
     const store = new MemoryStore();
     const telemetry = new TelemetryStore(store);
@@ -44,29 +50,23 @@ describe('how long readings of hubs are kept', () => {
       log: silentLogger,
     });
     let raw = days(30);
-    const before = {
-      hub: { ...HUB, machine: Buffer.alloc(16, 0x7f) },
-      get retention() {
-        raw = days(90);
-        return DEFAULT_RETENTION;
-      },
+    function* hubs() {
+      yield { hub: { ...HUB, machine: Buffer.alloc(16, 0x7f) }, retention: { ...DEFAULT_RETENTION, raw } };
+      yield { hub: HUB, retention: { ...DEFAULT_RETENTION, raw } };
+    }
+    const { entries } = store;
+    // The first one's turn.
+    store.entries = (range) => {
+      raw = days(90);
+      return entries.call(store, range);
     };
-    const keeping = Object.assign(
-      retentionWith(() => raw),
-      { hub: HUB },
-    );
-    await retention.once([before, keeping], new AbortController().signal);
+    await retention.once(asPass(hubs()), new AbortController().signal);
     return (await telemetry.contents()).batches;
   }
 
   it('is heard in the middle of a pass', async () => {
-    const live = (raw: () => Duration) => ({
-      get retention() {
-        return { ...DEFAULT_RETENTION, raw: raw() };
-      },
-    });
-    expect(await leftOf(live)).to.equal(1);
+    expect(await leftOf((hubs) => hubs)).to.equal(1);
     // As it was when the pass began (negative control).
-    expect(await leftOf((raw) => ({ retention: { ...DEFAULT_RETENTION, raw: raw() } }))).to.equal(0);
+    expect(await leftOf((hubs) => [...hubs])).to.equal(0);
   });
 });

@@ -42,12 +42,12 @@ export class BackgroundMerging {
   }
 
   /** Merges what was left of these hubs, then whatever becomes due, until the signal is aborted. */
-  async run(hubs: Iterable<HubKey>, signal: AbortSignal): Promise<void> {
+  async run(hubs: Iterable<{ readonly hub: HubKey }>, signal: AbortSignal): Promise<void> {
     const pace = new Pace(this.modules, signal);
     const { store, turns } = this.modules;
     const merger = new Merger({ store, pause: () => pace.rest(), ...defined({ turns }) }, this.steps);
     const walk = { store, merger, signal, steps: this.steps };
-    for (const hub of hubs) {
+    for (const { hub } of hubs) {
       if (signal.aborted) return;
       await pace.rest();
       await this.#attempt(hub, () => mergeHub(walk, hub), signal);

@@ -23,7 +23,7 @@ export interface RetentionModules {
   readonly isBusy: () => boolean;
 }
 
-/** A hub, also one that has been retired, and how long its customer keeps readings: now, whenever that is asked. */
+/** A hub, also one that has been retired, and how long its customer keeps readings. */
 export interface Keeping {
   readonly hub: HubKey;
   readonly retention: Retention;
@@ -53,6 +53,7 @@ export class BackgroundRetention {
     }
   }
 
+  /** Asks for the next hub only when its turn has come. */
   async once(hubs: Iterable<Keeping>, signal: AbortSignal): Promise<void> {
     const pace = new Pace(this.modules, signal);
     for (const { hub, retention } of hubs) {

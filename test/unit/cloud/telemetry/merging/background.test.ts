@@ -56,7 +56,10 @@ describe('merging in the background', () => {
     for (let i = from; i < to; i++) await telemetry.add(log.batch(i, i + 1));
   };
   const run = (hubs = [HUB]) => {
-    running = merging.run(hubs, stop.signal);
+    running = merging.run(
+      hubs.map((hub) => ({ hub })),
+      stop.signal,
+    );
   };
   const entries = async () => (await telemetry.contents()).entries.length;
 

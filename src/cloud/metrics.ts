@@ -2,7 +2,7 @@
 import { counter, gauge, histogram, type Instruments, QUICK } from '../kernel/metrics.js';
 import { type LinkCode, LinkFault } from '../link/fault.js';
 import { SEVERITIES } from './alarms/records.js';
-import { LIVENESS_EDGES, type Liveness } from './sessions/presence.js';
+import { LIVENESS_EDGES, type Liveness } from './states/liveness.js';
 
 const PATHS = ['connector', 'direct'] as const;
 const ROLES = ['hub', 'connector'] as const;

@@ -13,7 +13,8 @@ import { AlarmTables } from './alarms/tables.js';
 import { EventLog } from './events/event-log.js';
 import type { Inventory } from './inventory/inventory.js';
 import { Journal } from './records/journal.js';
-import { type Presence, STATES } from './sessions/presence.js';
+import type { Presence } from './sessions/presence.js';
+import { STATES } from './states/liveness.js';
 import { shownState } from './states/machine-state.js';
 import { SensorStates } from './states/sensor-states.js';
 

@@ -31,6 +31,12 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   conformance: ['kernel', 'identity', 'contract', 'telemetry', 'link', 'client', 'cli'],
 };
 
+/** The folders of the cloud: each imports only those before it. Its single files are what puts them together. */
+const CLOUD = [
+  ...['tables', 'quotas', 'records', 'inventory', 'telemetry', 'states', 'events', 'alarms', 'metrics', 'sessions'],
+  ...['notify', 'monitoring', 'backup', 'enrollment', 'api', 'openmetrics'],
+];
+
 /** Patterns that only the named folders may contain. */
 const RESERVED: readonly (readonly [RegExp, string, readonly string[]])[] = [
   [/\bDate\.now\(\)|\bsetTimeout\(|\bsetInterval\(|\bperformance\.now\(/, 'raw time', ['kernel', 'demo']],
@@ -75,6 +81,27 @@ describe('architecture', () => {
     });
     expect(wrong).to.deep.equal([]);
     expect(sources.length).to.be.greaterThan(50);
+  });
+
+  /** What the folders of the cloud import of those that come after them. */
+  function upwards(all: typeof sources): string[] {
+    const partOf = (path: string) => /^src\/cloud\/([^/.]+)/.exec(path)?.[1] ?? '';
+    return all.flatMap(({ path, text }) => {
+      const part = CLOUD.indexOf(partOf(relative(ROOT, path)));
+      if (part < 0) return [];
+      return importsOf(text)
+        .map((target) => relative(ROOT, resolve(dirname(path), target)))
+        .filter((target) => target.startsWith('src/cloud/') && !CLOUD.slice(0, part + 1).includes(partOf(target)))
+        .map((target) => `${relative(ROOT, path)} imports ${target}`);
+    });
+  }
+
+  it('imports only downwards within the cloud, too', () => {
+    expect(upwards(sources)).to.deep.equal([]);
+    const parts = readdirSync(join(SRC, 'cloud'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    expect(parts.map(({ name }) => name).filter((name) => !CLOUD.includes(name))).to.deep.equal([]);
+    const wrong = { path: join(SRC, 'cloud/records/table.ts'), text: "import '../inventory/machines.js';" };
+    expect(upwards([wrong]), 'negative control').to.have.length(1);
   });
 
   for (const [pattern, what, folders] of RESERVED) {

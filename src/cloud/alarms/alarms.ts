@@ -8,7 +8,7 @@ import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import type { Random } from '../../kernel/random.js';
 import type { EventLog } from '../events/event-log.js';
-import { InventoryFault, notFound } from '../inventory/faults.js';
+import { InventoryFault, notFound } from '../records/faults.js';
 import type { Journal } from '../records/journal.js';
 import type { Judgement } from './judge.js';
 import { alarmToProto } from './messages.js';

@@ -1,5 +1,5 @@
 // What ought to be an alarm: from how sensors and machines are to what is wrong with them, if anything.
-import type { Liveness } from '../sessions/presence.js';
+import type { Liveness } from '../states/liveness.js';
 import type { SensorVerdict } from '../states/sensor-state.js';
 import type { Trouble } from './records.js';
 

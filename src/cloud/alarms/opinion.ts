@@ -1,7 +1,7 @@
 // What there is to say about a sensor or a machine right now; and how a sensor was, going by its alarm.
 import type { Inventory } from '../inventory/inventory.js';
 import { sensorId } from '../inventory/tables.js';
-import type { Presence } from '../sessions/presence.js';
+import type { Liveness } from '../states/liveness.js';
 import type { SensorVerdict } from '../states/sensor-state.js';
 import type { SensorStates } from '../states/sensor-states.js';
 import type { Opinion } from './alarms.js';
@@ -14,7 +14,7 @@ export interface OpinionModules {
     readonly machines: Pick<Inventory['machines'], 'get'>;
     readonly sensors: Pick<Inventory['sensors'], 'get'>;
   };
-  readonly presence: Pick<Presence, 'liveness'>;
+  readonly presence: { liveness(machineId: string): Liveness };
   readonly states: Pick<SensorStates, 'verdict'>;
 }
 

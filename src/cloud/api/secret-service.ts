@@ -15,10 +15,10 @@ import { SecretState } from '../../../gen/occmesh/secrets/v1/secrets.js';
 import { invalid } from '../../contract/status.js';
 import { MAX_SECRET, sealSecret, targetParts } from '../../identity/secret-sealing.js';
 import type { Random } from '../../kernel/random.js';
-import { InventoryFault } from '../inventory/faults.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { SecretRecord, SensorRecord } from '../inventory/records.js';
 import { sensorId } from '../inventory/tables.js';
+import { InventoryFault } from '../records/faults.js';
 import { page } from './paging.js';
 import { type Call, View } from './tenancy.js';
 

@@ -14,10 +14,10 @@ import {
   type UpdateSensorRequest,
 } from '../../../gen/occmesh/inventory/v1/inventory.js';
 import { defined } from '../../kernel/defined.js';
-import { InventoryFault } from '../inventory/faults.js';
 import type { Inventory } from '../inventory/inventory.js';
 import { DEFAULT_ATTEMPTS, type SensorRecord } from '../inventory/records.js';
 import { sensorId } from '../inventory/tables.js';
+import { InventoryFault } from '../records/faults.js';
 import { page } from './paging.js';
 import type { Commands, InMaintenance, SensorStates } from './ports.js';
 import { readMask } from './read-mask.js';

@@ -4,9 +4,9 @@ import { Caller } from '../../../gen/occmesh/access/v1/access.js';
 import type { Principal } from '../../contract/callers.js';
 import { ApiFault } from '../../contract/fault.js';
 import type { CallContext } from '../../contract/handlers.js';
-import { notFound } from '../inventory/faults.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { CustomerRecord, MachineRecord, SensorRecord, TokenRecord } from '../inventory/records.js';
+import { notFound } from '../records/faults.js';
 import { requireId } from './validation.js';
 
 /** May be bound to no customer. */

@@ -29,11 +29,11 @@ import type { Duration } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
 import type { Random } from '../../kernel/random.js';
-import { InventoryFault } from '../inventory/faults.js';
 import type { Inventory } from '../inventory/inventory.js';
 import type { Place } from '../inventory/members.js';
 import type { MachineRecord } from '../inventory/records.js';
 import type { RefusalCode } from '../inventory/verdict.js';
+import { InventoryFault } from '../records/faults.js';
 import { BadRequest, readApplication } from './application.js';
 
 /**

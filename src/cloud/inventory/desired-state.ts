@@ -5,7 +5,7 @@ import type { DesiredState, SealedSecret, SensorConfig } from '../../../gen/occm
 import { targetParts } from '../../identity/secret-sealing.js';
 import { uuidBytes } from '../../identity/uuid.js';
 import { type Duration, minutes, seconds } from '../../kernel/duration.js';
-import { InventoryFault } from './faults.js';
+import { InventoryFault } from '../records/faults.js';
 import type { CustomerRecord, MachineRecord, SecretRecord, SensorRecord } from './records.js';
 import { machineGroup, type Tables } from './tables.js';
 

@@ -1,6 +1,6 @@
 // How long a customer's readings are kept: as they were measured, and summed up.
 import { type Duration, days, milliseconds } from '../../kernel/duration.js';
-import { InventoryFault } from './faults.js';
+import { InventoryFault } from '../records/faults.js';
 import type { CustomerRecord } from './records.js';
 
 export interface Retention {

@@ -12,7 +12,7 @@ import type { Logger } from '../../kernel/log.js';
 import type { Stoppable } from '../../kernel/scope.js';
 import { Serial } from '../../kernel/serial.js';
 import { undefinedIfMissing } from '../../kernel/system-error.js';
-import { InventoryFault } from './faults.js';
+import { InventoryFault } from '../records/faults.js';
 
 const schema = z.union([
   z.object({

@@ -5,10 +5,10 @@ import { sameTarget, type Target, targetParts } from '../../identity/secret-seal
 import type { Clock } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
 import { MOST } from '../quotas.js';
+import { InventoryFault, notFound } from '../records/faults.js';
 import type { Journal } from '../records/journal.js';
 import type { Change } from '../records/table.js';
 import { bumped, renderSensor } from './desired-state.js';
-import { InventoryFault, notFound } from './faults.js';
 import type { MachineRecord, SecretRecord, SensorRecord } from './records.js';
 import { type DescribeSecrets, removeSecrets, voidSecrets } from './secret-fields.js';
 import { sensorId, type Tables } from './tables.js';

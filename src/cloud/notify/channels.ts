@@ -4,8 +4,8 @@ import type { Clock } from '../../kernel/clock.js';
 import type { Random } from '../../kernel/random.js';
 import type { ChannelRecord } from '../alarms/records.js';
 import type { AlarmTables } from '../alarms/tables.js';
-import { InventoryFault, notFound } from '../inventory/faults.js';
 import { MOST } from '../quotas.js';
+import { InventoryFault, notFound } from '../records/faults.js';
 import type { Journal } from '../records/journal.js';
 
 export type NewChannel = Omit<ChannelRecord, 'v' | 'id' | 'lastError'>;

@@ -1,8 +1,8 @@
 // A table of JSON records with what is needed to read it back: its place in the store, and the schema of its records.
 import type { z } from 'zod';
 import { describe } from '../../kernel/fault.js';
-import { InventoryFault } from '../inventory/faults.js';
 import type { TableName } from '../tables.js';
+import { InventoryFault } from './faults.js';
 import { type Shape, Table } from './table.js';
 
 const encode = (record: object): Buffer => Buffer.from(JSON.stringify(record));

@@ -5,7 +5,7 @@ import type { Audit, Event } from '../../../../gen/occmesh/events/v1/events.js';
 import { MachineServiceService, TokenServiceService } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { OperationsServiceService } from '../../../../gen/occmesh/operations/v1/operations.js';
 import { audited } from '../../../../src/cloud/api/audit.js';
-import { InventoryFault } from '../../../../src/cloud/inventory/faults.js';
+import { InventoryFault } from '../../../../src/cloud/records/faults.js';
 import { loadDescriptors } from '../../../../src/contract/descriptors.js';
 import type { CallContext } from '../../../../src/contract/handlers.js';
 import { silentLogger } from '../../../../src/kernel/log.js';

@@ -9,8 +9,8 @@ import {
 } from '../../../../gen/occmesh/link/v1/link.js';
 import { PutSecretRequest, type Secret, SecretState } from '../../../../gen/occmesh/secrets/v1/secrets.js';
 import { SecretService } from '../../../../src/cloud/api/secret-service.js';
-import { InventoryFault } from '../../../../src/cloud/inventory/faults.js';
 import { sensorId } from '../../../../src/cloud/inventory/tables.js';
+import { InventoryFault } from '../../../../src/cloud/records/faults.js';
 import { SealingKeyPair, signSealingKey } from '../../../../src/identity/sealing-keys.js';
 import {
   openSecret,

@@ -2,7 +2,8 @@
 import { expect } from 'chai';
 import { MachineState } from '../../../../gen/occmesh/inventory/v1/inventory.js';
 import { Path } from '../../../../gen/occmesh/link/v1/link.js';
-import { LIVENESS_EDGES, type Liveness, Presence } from '../../../../src/cloud/sessions/presence.js';
+import { Presence } from '../../../../src/cloud/sessions/presence.js';
+import { LIVENESS_EDGES, type Liveness } from '../../../../src/cloud/states/liveness.js';
 import { epochMs, seconds } from '../../../../src/kernel/duration.js';
 import { IllegalTransition, StateMachine } from '../../../../src/kernel/machine.js';
 import { FakeClock } from '../../../support/fake-clock.js';

@@ -60,6 +60,8 @@ export interface MemberModules {
 }
 
 const BYE_LIMIT = seconds(1);
+/** As for `occ doctor`. */
+const WRONG_CLOCK = seconds(60);
 
 /** A member on one path: sessions differ only in how they say they travel. */
 export class Member implements HubMember {
@@ -122,6 +124,7 @@ export class Member implements HubMember {
   up(session: HubSession, welcome: Welcome): void {
     const { wal, key, log, onStall, batchReadings = BATCH_READINGS } = this.modules;
     this.#session = session;
+    this.#compareClocks(welcome.clockMs);
     this.modules.onRevoked(welcome.revokedKeys);
     this.modules.desired.expect(welcome.configVersion);
     const onFailure = (error: Error) => {
@@ -140,6 +143,15 @@ export class Member implements HubMember {
       delivery.end();
       this.shared.previousEnd = `${CloseCode[why.code]}: ${why.message}`.slice(0, 256);
     });
+  }
+
+  /** Whoever looks at the machine is to find it; the cloud has said it long ago. */
+  #compareClocks(cloudMs: number): void {
+    const { clock, log } = this.modules;
+    const aheadMs = clock.now() - cloudMs;
+    if (Math.abs(aheadMs) < WRONG_CLOCK) return;
+    const aheadSeconds = Math.round(aheadMs / 1_000);
+    log.warn({ aheadSeconds }, 'the clock of this machine is wrong, and so are the times of its readings: set it');
   }
 
   received(message: DownMessage): Promise<void> | undefined {

@@ -17,7 +17,7 @@ import { TAGS } from '../../src/identity/tags.js';
 import { defined } from '../../src/kernel/defined.js';
 import { epochMs, seconds } from '../../src/kernel/duration.js';
 import { describe as describeError } from '../../src/kernel/fault.js';
-import { silentLogger } from '../../src/kernel/log.js';
+import { type Logger, silentLogger } from '../../src/kernel/log.js';
 import type { CloudSession } from '../../src/link/cloud-session.js';
 import { LinkFault } from '../../src/link/fault.js';
 import { HubSession } from '../../src/link/hub-session.js';
@@ -45,6 +45,7 @@ export interface SmallHubModules {
   readonly wal?: Partial<WalOptions>;
   /** 1: every flush is a full batch, which waits for no answer to those before it. */
   readonly batchReadings?: number;
+  readonly log?: Logger;
   /** Hears of every stall of the window. */
   readonly onStall?: () => void;
 }
@@ -148,7 +149,7 @@ export class SmallHub implements AsyncDisposable {
       onDesiredState: () => undefined,
       clock,
       random,
-      log: silentLogger,
+      log: modules.log ?? silentLogger,
     });
     return new SmallHub(modules, { directory, store }, wal, desired, newMember, ran, applied, calledBack);
   }

@@ -1,13 +1,13 @@
 // `occ alarms …`: what is wrong, and what people do about it.
 import type { Command } from 'commander';
 import type { Alarm, AlarmCause, State } from '../../client/index.js';
-import { type Duration, minutes } from '../../kernel/duration.js';
+import { type Duration, type EpochMs, minutes } from '../../kernel/duration.js';
 import { ALARM_CAUSES, choice, SEVERITIES, wordsOf } from '../choices.js';
 import { flagReader, flagsReader } from '../config/settings.js';
 import { usage } from '../fault.js';
 import { type Names, namesOf } from '../names.js';
 import { type Answer, operate, operatorFlags, type Session } from '../operator.js';
-import { handlingOf, placeOf } from '../output/alarm.js';
+import { handlingOf, placeOf, speakerOf } from '../output/alarm.js';
 import type { Paint } from '../output/colour.js';
 import { plainAlarm } from '../output/plain-events.js';
 import { table } from '../output/table.js';
@@ -141,5 +141,16 @@ function show(alarms: readonly Alarm[], names: Names, { terminal }: Session, pai
     handlingOf(alarm, now) || 'open',
     alarm.id,
   ]);
-  return table(['SEVERITY', 'CAUSE', 'WHERE', 'MESSAGE', 'RAISED', 'STATE', 'ID'], rows, paint);
+  return (
+    table(['SEVERITY', 'CAUSE', 'WHERE', 'MESSAGE', 'RAISED', 'STATE', 'ID'], rows, paint) +
+    comments(alarms, now, paint)
+  );
+}
+
+/** Below the table, since there may be many of one alarm; nothing where there are none. */
+function comments(alarms: readonly Alarm[], now: EpochMs, paint: Paint): string {
+  const rows = alarms.flatMap((alarm) =>
+    alarm.comments.map((remark) => [remark.comment, speakerOf(remark), ago(remark.atMs, now), alarm.id]),
+  );
+  return rows.length === 0 ? '' : `\n${table(['COMMENT', 'BY', 'WHEN', 'ID'], rows, paint)}`;
 }

@@ -29,29 +29,38 @@ export function addAudit(program: Command, terminal: Terminal): void {
       for await (const event of every(session.client.events.listEvents, 'events', request)) {
         if (events.push(event) >= limit) break;
       }
-      const names = namesOf({});
+      const [customers, machines] = await Promise.all([
+        session.customers(),
+        session.machines({ includeRetired: true }),
+      ]);
+      const names = namesOf({ customers, machines });
+      const known = new Map([...customers, ...machines].map(({ id, name }) => [id, name]));
       return {
         json: events.map((event) => plainEvent(event, names)),
         text: (paint) =>
           events.length === 0
             ? ''
-            : table(['AT', 'BY', 'AS', 'WHAT', 'IDS', 'STATUS', 'FROM'], events.flatMap(rowOf), paint),
+            : table(
+                ['AT', 'BY', 'AS', 'WHAT', 'IDS', 'STATUS', 'FROM'],
+                events.flatMap((event) => rowOf(event, known)),
+                paint,
+              ),
         ...(events.length === 0 ? { note: 'Nothing is on record.' } : {}),
       };
     }),
   );
 }
 
-function rowOf({ atMs, what }: Event) {
-  return what?.$case === 'audit' ? [row(atMs, what.value)] : [];
+function rowOf({ atMs, what }: Event, known: ReadonlyMap<string, string>) {
+  return what?.$case === 'audit' ? [row(atMs, what.value, known)] : [];
 }
 
-const row = (atMs: number, { by, caller, method, ids, status, peer }: Audit) => [
+const row = (atMs: number, { by, caller, method, ids, status, peer }: Audit, known: ReadonlyMap<string, string>) => [
   iso(atMs) ?? '',
   by,
   callerWord(caller),
   method.slice(method.lastIndexOf('/') + 1),
-  ids.map(({ field, id }) => `${field}=${id}`).join(' '),
+  ids.map(({ field, id }) => `${field}=${id}${known.has(id) ? ` (${known.get(id)})` : ''}`).join(' '),
   { text: status, tone: status === 'OK' ? 'good' : 'bad' } as const,
   peer,
 ];

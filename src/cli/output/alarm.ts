@@ -1,5 +1,5 @@
 // What an alarm is about, in words.
-import type { Alarm } from '../../client/index.js';
+import type { Alarm, Remark } from '../../client/index.js';
 import type { Names } from '../names.js';
 import { span } from './times.js';
 
@@ -14,8 +14,11 @@ export function placeOf(alarm: Alarm, names: Names): string {
   return sensor === undefined ? machine : `${machine}/${names.sensor(alarm.machineId, sensor)}`;
 }
 
-const acknowledged = ({ by, comment }: NonNullable<Alarm['acknowledgement']>): string =>
-  `acknowledged by ${by.replace(/ \([^()]*\)$/, '')}${comment === '' ? '' : `: ${comment}`}`;
+/** Whose token it was, without its id. */
+export const speakerOf = ({ by }: Remark): string => by.replace(/ \([^()]*\)$/, '');
+
+const acknowledged = (remark: Remark): string =>
+  `acknowledged by ${speakerOf(remark)}${remark.comment === '' ? '' : `: ${remark.comment}`}`;
 
 /** What people and the mesh do about it; empty when it is simply open. */
 export function handlingOf(alarm: Alarm, now: number): string {

@@ -35,15 +35,17 @@ export async function installSteps(options: InstallOptions, host: Host): Promise
   }
   const unit = unitName(role);
   const logGroups = await groupsOf(host, LOG_GROUPS);
-  const token = tokenFile === undefined ? {} : { tokenFile: join(data, TOKEN) };
-  const text = unitText({ ...options, ...token, logGroups });
+  const copy = join(data, TOKEN);
+  const hasToken = tokenFile !== undefined || existsSync(host.at(copy));
+  if (host.live && start && !hasToken) requireMember(options, host);
+  const text = unitText({ ...options, ...(hasToken ? { tokenFile: copy } : {}), logGroups });
   const owner = () => userOf(host, user);
   // Before anything is changed: what cannot be read is said now.
   const secret = tokenFile === undefined ? undefined : await readFile(tokenFile);
   return [
     ...userSteps(host, user),
     ownDirectory(host, data, owner),
-    ...(secret ? [tokenStep(host, join(data, TOKEN), secret, owner)] : []),
+    ...(secret ? [tokenStep(host, copy, secret, owner)] : []),
     writeFile(host, `${UNITS}/${unit}`, text),
     ...(host.live ? [] : [link(host, `${WANTS}/${unit}`, `../${unit}`)]),
     ...command(host, ['systemctl', 'daemon-reload'], async (changed) => !changed && !(await isStale(host, unit))),
@@ -56,6 +58,16 @@ export async function installSteps(options: InstallOptions, host: Host): Promise
         )
       : []),
   ];
+}
+
+/** It would start, end and start again for ever, and say why only in its log. Faults: cli.refused. */
+function requireMember({ role, data, config }: InstallOptions, host: Host): void {
+  // A configuration file may name a token.
+  if (role === 'cloud' || config !== undefined) return;
+  if (existsSync(host.at(join(data, role === 'hub' ? '' : 'connector', 'machine.json')))) return;
+  throw new CliFault('cli.refused', `${data}: not a member of any mesh yet, and no enrolment token`, {
+    advice: 'Say --token-file FILE ("occ tokens create" makes the file), or --no-start.',
+  });
 }
 
 export interface RemoveOptions {

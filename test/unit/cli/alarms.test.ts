@@ -53,6 +53,25 @@ describe('operators: alarms', () => {
       expect(office.cloud.asked('listAlarms').at(-1)).to.deep.include({ customerId: BIRCH, machineId: LAPTOP });
     });
 
+    it('shows what people said about them, where somebody did', async () => {
+      expect(await text('alarms')).not.to.contain('COMMENT');
+      const [first] = office.cloud.content.alarms;
+      if (!first) throw new Error('no alarm');
+      const said = (by: string, ago: number, comment: string) => ({ by, atMs: NOW - ago, comment });
+      office.cloud.content.alarms[0] = {
+        ...first,
+        comments: [said('Eve (1)', HOUR, 'a disk is on its way'), said('Bob (2)', 60_000, 'came\nbroken')],
+      };
+      const lines = (await text('alarms')).split('\n').map((line) => line.trimEnd().replaceAll(/ {2,}/g, '  '));
+      expect(lines.slice(-5)).to.deep.equal([
+        '',
+        'COMMENT  BY  WHEN  ID',
+        `a disk is on its way  Eve  1h ago  ${ALARM}`,
+        `came broken  Bob  1m ago  ${ALARM}`,
+        '',
+      ]);
+    });
+
     it('says so when there is none', async () => {
       office.cloud.content.alarms.length = 0;
       expect(await office.occ('alarms')).to.deep.equal({ code: 0, out: '', err: 'There is no open alarm.\n' });
@@ -288,7 +307,7 @@ describe('operators: alarms', () => {
   it('shows who did what', async () => {
     const audit = {
       ...{ by: 'Eve (1)', caller: Caller.OPERATOR, method: '/occmesh.inventory.v1.MachineService/RetireMachine' },
-      ...{ ids: [{ field: 'id', id: LAPTOP }], status: 'NOT_FOUND', peer: '192.0.2.1:5' },
+      ...{ ids: [LAPTOP, id(99)].map((one) => ({ field: 'id', id: one })), status: 'NOT_FOUND', peer: '192.0.2.1:5' },
     };
     const event = (position: number) =>
       Event.fromPartial({ position, atMs: NOW, what: { $case: 'audit', value: audit } });
@@ -297,7 +316,7 @@ describe('operators: alarms', () => {
     expect(lines.map((line) => line.replaceAll(/ {2,}/g, '  '))).to.deep.equal([
       'AT  BY  AS  WHAT  IDS  STATUS  FROM',
       ...Array(2).fill(
-        `2026-01-01T12:00:00.000Z  Eve (1)  operator  RetireMachine  id=${LAPTOP}  NOT_FOUND  192.0.2.1:5`,
+        `2026-01-01T12:00:00.000Z  Eve (1)  operator  RetireMachine  id=${LAPTOP} (laptop) id=${id(99)}  NOT_FOUND  192.0.2.1:5`,
       ),
     ]);
     expect(office.cloud.asked('listEvents')[0]).to.deep.include({ auditOnly: true });

@@ -214,6 +214,36 @@ describe('occ service: installing', () => {
     ).not.to.equal(0);
   });
 
+  it('starts nothing on a machine that runs that could only end again: without membership or token', async () => {
+    const machine = new RecordedMachine(root);
+    const install = async (options: Partial<Parameters<typeof installSteps>[0]>) => {
+      const all = { ...BASE, role: 'hub', data: '/var/lib/occ/hub', start: true, ...options } as const;
+      const steps = await installSteps(all, machine).catch((fault: unknown) => String(fault));
+      return typeof steps === 'string' ? steps : JSON.stringify(steps.map(({ detail }) => detail));
+    };
+    const refusal = 'not a member of any mesh yet, and no enrolment token';
+    expect(await install({})).to.contain(refusal);
+    expect(await install({ role: 'connector', data: '/var/lib/occ/connector' })).to.contain(refusal);
+    for (const fine of [{ start: false }, { config: '/etc/occ/hub.yaml' }, { role: 'cloud' }] as const) {
+      expect(await install(fine))
+        .to.contain('ExecStart')
+        .but.not.contain('--token-file');
+    }
+    await mkdir(machine.at('/var/lib/occ/hub'), { recursive: true });
+    await writeFile(machine.at('/var/lib/occ/hub/enrolment.token'), '');
+    expect(await install({}), 'the token of the time before').to.contain(
+      '--token-file /var/lib/occ/hub/enrolment.token',
+    );
+    await rm(machine.at('/var/lib/occ/hub/enrolment.token'));
+    await writeFile(machine.at('/var/lib/occ/hub/machine.json'), '{}');
+    expect(await install({}), 'a member')
+      .to.contain('ExecStart')
+      .but.not.contain('--token-file');
+    await mkdir(machine.at('/var/lib/occ/connector/connector'), { recursive: true });
+    await writeFile(machine.at('/var/lib/occ/connector/connector/machine.json'), '{}');
+    expect(await install({ role: 'connector', data: '/var/lib/occ/connector' })).to.contain('ExecStart');
+  });
+
   it('is taken back, data apart, and with --purge all of it', async () => {
     for (const role of ['hub', 'cloud']) await into('install', role);
     await writeFile(inImage('/var/lib/occ/hub/machine.json'), '{}');
@@ -249,6 +279,7 @@ describe('occ service: installing', () => {
     const options = { ...BASE, role: 'hub', data: '/var/lib/occ/hub', start: true } as const;
     await mkdir(machine.at('/var/lib/occ/hub/log'), { recursive: true });
     await writeFile(machine.at('/var/lib/occ/hub/log/of-root'), '');
+    await writeFile(machine.at('/var/lib/occ/hub/machine.json'), '{}');
     await follow(await installSteps(options, machine), false);
     expect(machine.commands).to.deep.equal([
       'systemd-sysusers /etc/sysusers.d/occ.conf',

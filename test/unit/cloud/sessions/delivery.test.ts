@@ -8,6 +8,7 @@ import { tableKey } from '../../../../src/cloud/tables.js';
 import { verifySigned } from '../../../../src/identity/signed.js';
 import { TAGS } from '../../../../src/identity/tags.js';
 import { seconds } from '../../../../src/kernel/duration.js';
+import type { Logger } from '../../../../src/kernel/log.js';
 import { bareEnvelope, encodeUp } from '../../../../src/link/envelope.js';
 import { Implied } from '../../../../src/link/implied.js';
 import { ending } from '../../../../src/link/pipe.js';
@@ -581,6 +582,25 @@ describe(`delivery (seed ${testSeed})`, () => {
     await hub.delivered();
     quarantined.carrier.cut();
     await expectExactlyOnce(cloud, who.hub, hub.history);
+  });
+
+  it('says in the log of the hub that its clock is wrong, and by how much', async () => {
+    const cloud = newCloud();
+    const warnings: unknown[] = [];
+    const warn = (fields: object, text: string) => warnings.push([fields, text]);
+    const log = { info: () => undefined, warn, error: warn } as unknown as Logger;
+    const seed = testSeed;
+    for (const wrongBy of [-3_600_000, -59_000, 0, 59_000, 150_400]) {
+      const its = new FakeClock(clock.now() + wrongBy);
+      await using hub = await SmallHub.start({ identity: who.hub, trust: who.trust, clock: its, seed, log });
+      const { carrier } = await hub.up(cloud);
+      carrier.cut();
+    }
+    expect(warnings.map((one) => (one as [object, string])[0])).to.deep.equal([
+      { aheadSeconds: -3_600 },
+      { aheadSeconds: 150 },
+    ]);
+    expect(JSON.stringify(warnings)).to.contain('the clock of this machine is wrong');
   });
 
   it('tells of a command whose session has ended that nobody knows', async () => {

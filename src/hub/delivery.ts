@@ -172,15 +172,15 @@ export class Delivery {
   async #sendLive(): Promise<boolean> {
     const { session, wal } = this.modules;
     const open = wal.openLog;
-    if (!open) return false;
-    const name = hex(open.log);
+    // Of a log that is closed nothing is live any more, also while there is no other yet.
+    const name = open ? hex(open.log) : '';
     if (name !== this.#live.log) {
       this.#live = { log: name, next: 0 };
       // Before its first batch, which need not name it then.
       session.report();
     }
     const isStalled = this.#inFlight.bytes(Lane.LIVE) >= this.options.liveWindow;
-    if (this.#suspended.has(name) || open.next <= this.#live.next) return false;
+    if (!open || this.#suspended.has(name) || open.next <= this.#live.next) return false;
     if (isStalled && !this.#stalled) this.modules.onStall?.();
     this.#stalled = isStalled;
     if (isStalled) return false;

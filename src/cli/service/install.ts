@@ -1,8 +1,9 @@
 // What installing a role as a service takes, and what removing it takes back. Data stays unless somebody says otherwise.
 import { existsSync } from 'node:fs';
-import { lchown, readdir, readFile } from 'node:fs/promises';
+import { access, lchown, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileDurably } from '../../kernel/durable-file.js';
+import { systemCode } from '../../kernel/system-error.js';
 import { CliFault, usage } from '../fault.js';
 import type { RoleName } from '../places.js';
 import { type SystemUser, systemUser } from '../system-user.js';
@@ -37,7 +38,7 @@ export async function installSteps(options: InstallOptions, host: Host): Promise
   const logGroups = await groupsOf(host, LOG_GROUPS);
   const copy = join(data, TOKEN);
   const hasToken = tokenFile !== undefined || existsSync(host.at(copy));
-  if (host.live && start && !hasToken) requireMember(options, host);
+  if (host.live && start && !hasToken) await requireMember(options, host);
   const text = unitText({ ...options, ...(hasToken ? { tokenFile: copy } : {}), logGroups });
   const owner = () => userOf(host, user);
   // Before anything is changed: what cannot be read is said now.
@@ -61,10 +62,16 @@ export async function installSteps(options: InstallOptions, host: Host): Promise
 }
 
 /** It would start, end and start again for ever, and say why only in its log. Faults: cli.refused. */
-function requireMember({ role, data, config }: InstallOptions, host: Host): void {
+async function requireMember({ role, data, config }: InstallOptions, host: Host): Promise<void> {
   // A configuration file may name a token.
   if (role === 'cloud' || config !== undefined) return;
-  if (existsSync(host.at(join(data, role === 'hub' ? '' : 'connector', 'machine.json')))) return;
+  const record = host.at(join(data, role === 'hub' ? '' : 'connector', 'machine.json'));
+  const isMissing = await access(record).then(
+    () => false,
+    // Whoever may not look there (--dry-run is for anybody) does not know.
+    (thrown) => systemCode(thrown) === 'ENOENT',
+  );
+  if (!isMissing) return;
   throw new CliFault('cli.refused', `${data}: not a member of any mesh yet, and no enrolment token`, {
     advice: 'Say --token-file FILE ("occ tokens create" makes the file), or --no-start.',
   });

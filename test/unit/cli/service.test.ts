@@ -244,6 +244,15 @@ describe('occ service: installing', () => {
     expect(await install({ role: 'connector', data: '/var/lib/occ/connector' })).to.contain('ExecStart');
   });
 
+  it('refuses nothing for want of a membership where it cannot see whether there is one', async () => {
+    const machine = new RecordedMachine(root);
+    // As for anybody's --dry-run; to root, under whom tests may run, only such a loop is closed.
+    await mkdir(machine.at('/var/lib/occ'), { recursive: true });
+    await symlink('hub', machine.at('/var/lib/occ/hub'));
+    const options = { ...BASE, role: 'hub', data: '/var/lib/occ/hub', start: true } as const;
+    expect(JSON.stringify(await installSteps(options, machine))).to.contain('ExecStart');
+  });
+
   it('is taken back, data apart, and with --purge all of it', async () => {
     for (const role of ['hub', 'cloud']) await into('install', role);
     await writeFile(inImage('/var/lib/occ/hub/machine.json'), '{}');

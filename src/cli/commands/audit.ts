@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { type Audit, type Event, every } from '../../client/index.js';
 import { flagReader } from '../config/settings.js';
 import { namesOf } from '../names.js';
-import { operate, operatorFlags } from '../operator.js';
+import { operate, operatorFlags, type Session } from '../operator.js';
 import { plainEvent } from '../output/plain-events.js';
 import { table } from '../output/table.js';
 import { iso } from '../output/times.js';
@@ -29,14 +29,9 @@ export function addAudit(program: Command, terminal: Terminal): void {
       for await (const event of every(session.client.events.listEvents, 'events', request)) {
         if (events.push(event) >= limit) break;
       }
-      const [customers, machines] = await Promise.all([
-        session.customers(),
-        session.machines({ includeRetired: true }),
-      ]);
-      const names = namesOf({ customers, machines });
-      const known = new Map([...customers, ...machines].map(({ id, name }) => [id, name]));
+      const known = session.json ? new Map<string, string>() : await namesById(session);
       return {
-        json: events.map((event) => plainEvent(event, names)),
+        json: events.map((event) => plainEvent(event, namesOf({}))),
         text: (paint) =>
           events.length === 0
             ? ''
@@ -49,6 +44,12 @@ export function addAudit(program: Command, terminal: Terminal): void {
       };
     }),
   );
+}
+
+/** For people. Who wants JSON may be a service that has no right to read the inventory. */
+async function namesById(session: Session): Promise<ReadonlyMap<string, string>> {
+  const [customers, machines] = await Promise.all([session.customers(), session.machines({ includeRetired: true })]);
+  return new Map([...customers, ...machines].map(({ id, name }) => [id, name]));
 }
 
 function rowOf({ atMs, what }: Event, known: ReadonlyMap<string, string>) {

@@ -320,8 +320,10 @@ describe('operators: alarms', () => {
       ),
     ]);
     expect(office.cloud.asked('listEvents')[0]).to.deep.include({ auditOnly: true });
+    const named = office.cloud.asked('listMachines').length;
     const [newest] = (await office.json('audit')) as object[];
     expect(newest).to.deep.include({ position: 3 });
+    expect(office.cloud.asked('listMachines'), 'asked for the record only').to.have.length(named);
   });
 
   it('lets machines sleep, or not', async () => {

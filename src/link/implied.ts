@@ -34,7 +34,7 @@ export class Implied {
   /** Faults: link.protocol. Whether it is the signer's is for others to verify. */
   putBack({ content, signature, keyId }: Signed): Signed {
     if (keyId.length > 0) throw new LinkFault('link.protocol', 'a batch that names its key, which the session implies');
-    // Of no memory that Buffers share, as little as the content: it may wait for long.
+    // A batch may wait for long: neither its content nor its key's id is to be of memory that Buffers share.
     return { content: this.#whole(content), signature, keyId: keep(this.signer.keyId) };
   }
 

@@ -1,5 +1,5 @@
-// What can go wrong in the inventory. At the edge they become statuses (src/contract/status.ts), in
-// enrolment failures inside the sealed answer (../enrollment/enrollment-service.ts).
+// What can go wrong with what the cloud has on record: inventory, alarms, channels. At the edge they become statuses
+// (src/contract/status.ts), in enrolment failures inside the sealed answer (../enrollment/enrollment-service.ts).
 import { Fault } from '../../kernel/fault.js';
 
 export type InventoryCode =

@@ -1,6 +1,7 @@
-// What one session delivers from the log: gaps first, then readings as they become durable (LIVE, bounded by the
-// window), then what waited (BACKFILL, newest first, bounded by credit). Boundaries of batches live only here: the log
-// knows flushes, and what is unacknowledged when the session ends is simply sent again by the next one.
+// What one session delivers from the log: gaps first, then readings as they become durable (LIVE, gathered while answers
+// are awaited, bounded by the window), then what waited (BACKFILL, newest first, bounded by credit). Boundaries of batches
+// live only here: the log knows flushes, and what is unacknowledged when the session ends is simply sent again by the next
+// one.
 import { Lane } from '../../gen/occmesh/link/v1/link.js';
 import type { FlushRange } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { SigningKey } from '../identity/keys.js';
@@ -21,9 +22,9 @@ const CARRIER_AHEAD = 256 * 1024;
 /** Live flushes that could not be sent for this many readings are no longer live. */
 const STALE_LIVE_READINGS = 5_000;
 /**
- * With so many live batches unanswered, the next one is sent when it is full or one of them is answered. Where answers take
- * long, because the cloud is busy with very many, hubs thereby send fewer and larger batches (as Nagle's algorithm does,
- * RFC 896); two, so that the next is on its way while the answer to the one before travels.
+ * With so many live batches sent since the last answer to one, the next is sent when it is full or one of them is answered.
+ * Where answers take long, because the cloud is busy with very many, hubs thereby send fewer and larger batches (as Nagle's
+ * algorithm does, RFC 896); two, so that the next is on its way while the answer to the one before travels.
  */
 const UNANSWERED_LIVE = 2;
 /** With this many holes in what the cloud holds of a log, the oldest is filled first. */
@@ -201,7 +202,7 @@ export class Delivery {
       this.#live.next = last.number + 1;
       return true;
     }
-    if (!isFull && this.#inFlight.batches(Lane.LIVE) >= UNANSWERED_LIVE) return false;
+    if (!isFull && this.#inFlight.unanswered(Lane.LIVE) >= UNANSWERED_LIVE) return false;
     this.#send(open.log, batch, Lane.LIVE);
     this.#live.next = batchEnd(batch);
     return true;

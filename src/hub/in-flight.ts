@@ -13,9 +13,11 @@ export interface SentBatch {
 }
 
 export class InFlight {
-  readonly #byLog = new Map<string, SentBatch[]>();
+  readonly #byLog = new Map<string, (SentBatch & { readonly number: number })[]>();
   readonly #bytes = new Map<Lane, number>();
-  readonly #batches = new Map<Lane, number>();
+  /** Number of the last batch sent in a lane, and of the last of those that have been answered. */
+  readonly #sent = new Map<Lane, number>();
+  readonly #answered = new Map<Lane, number>();
   #loggedBytes = 0;
 
   get loggedBytes(): number {
@@ -27,8 +29,9 @@ export class InFlight {
     return this.#bytes.get(lane) ?? 0;
   }
 
-  batches(lane: Lane): number {
-    return this.#batches.get(lane) ?? 0;
+  /** Batches sent in this lane since the last one that has been answered: of those before, no answer may ever come. */
+  unanswered(lane: Lane): number {
+    return (this.#sent.get(lane) ?? 0) - (this.#answered.get(lane) ?? 0);
   }
 
   /** The flushes of a log that are on their way. */
@@ -38,17 +41,23 @@ export class InFlight {
 
   add(log: string, batch: SentBatch): void {
     const sent = this.#byLog.get(log) ?? [];
-    sent.push(batch);
+    const number = (this.#sent.get(batch.lane) ?? 0) + 1;
+    this.#sent.set(batch.lane, number);
+    sent.push({ ...batch, number });
     this.#byLog.set(log, sent);
     this.#count(batch, 1);
   }
 
   /** Lets go of the batches that `isAnswered` is true for. */
   settle(log: string, isAnswered: (batch: SentBatch) => boolean): void {
-    const open: SentBatch[] = [];
+    const open = [];
     for (const batch of this.#byLog.get(log) ?? []) {
-      if (isAnswered(batch)) this.#count(batch, -1);
-      else open.push(batch);
+      if (!isAnswered(batch)) {
+        open.push(batch);
+        continue;
+      }
+      this.#count(batch, -1);
+      this.#answered.set(batch.lane, Math.max(batch.number, this.#answered.get(batch.lane) ?? 0));
     }
     if (open.length > 0) this.#byLog.set(log, open);
     else this.#byLog.delete(log);
@@ -56,7 +65,6 @@ export class InFlight {
 
   #count({ bytes, loggedBytes, lane }: SentBatch, sign: 1 | -1): void {
     this.#bytes.set(lane, this.bytes(lane) + sign * bytes);
-    this.#batches.set(lane, this.batches(lane) + sign);
     this.#loggedBytes += sign * loggedBytes;
   }
 }

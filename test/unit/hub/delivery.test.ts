@@ -91,6 +91,20 @@ describe('hub: delivery', () => {
     expect(counts().at(-1)).to.deep.equal([6, 1]);
   });
 
+  it('waits no longer for what a carrier has lost once something later is answered', async () => {
+    for (let i = 0; i < 2; i++) await write(1);
+    await write(BATCH_READINGS);
+    const full = sent.at(-1);
+    if (!full) return;
+    await answer(full);
+    for (let i = 0; i < 3; i++) await write(1);
+    expect(counts().slice(2)).to.deep.equal([
+      [2, 1],
+      [3, 1],
+      [4, 1],
+    ]);
+  });
+
   it('waits for no answer with a batch that is full', async () => {
     for (let i = 0; i < 5; i++) await write(BATCH_READINGS);
     expect(counts()).to.deep.equal([0, 1, 2, 3, 4].map((first) => [first, 1]));

@@ -29,12 +29,13 @@ export function addAudit(program: Command, terminal: Terminal): void {
       for await (const event of every(session.client.events.listEvents, 'events', request)) {
         if (events.push(event) >= limit) break;
       }
-      const [customers, machines] = await Promise.all([
+      const [customers, machines, sensors] = await Promise.all([
         session.customers(),
         session.machines({ includeRetired: true }),
+        session.sensors(),
       ]);
-      const names = namesOf({ customers, machines });
-      const known = new Map([...customers, ...machines].map(({ id, name }) => [id, name]));
+      const names = namesOf({ customers, machines, sensors });
+      const known = new Map([...customers, ...machines, ...sensors].map(({ id, name }) => [id, name]));
       return {
         json: events.map((event) => plainEvent(event, names)),
         text: (paint) =>
@@ -55,12 +56,20 @@ function rowOf({ atMs, what }: Event, known: ReadonlyMap<string, string>) {
   return what?.$case === 'audit' ? [row(atMs, what.value, known)] : [];
 }
 
+/** ` (pc)`, ` (pc/CPU)`; of a sensor that has been removed ` (pc/7)`. */
+function named(id: string, known: ReadonlyMap<string, string>): string {
+  const [owner = '', number] = id.split('/');
+  const machine = known.get(owner);
+  if (machine === undefined) return '';
+  return number === undefined ? ` (${machine})` : ` (${machine}/${known.get(id) ?? number})`;
+}
+
 const row = (atMs: number, { by, caller, method, ids, status, peer }: Audit, known: ReadonlyMap<string, string>) => [
   iso(atMs) ?? '',
   by,
   callerWord(caller),
   method.slice(method.lastIndexOf('/') + 1),
-  ids.map(({ field, id }) => `${field}=${id}${known.has(id) ? ` (${known.get(id)})` : ''}`).join(' '),
+  ids.map(({ field, id }) => `${field}=${id}${named(id, known)}`).join(' '),
   { text: status, tone: status === 'OK' ? 'good' : 'bad' } as const,
   peer,
 ];

@@ -3,7 +3,7 @@
 //   ca: ca/ca.crt               the mesh CA, PEM; relative to this file
 //   tokenFile: operator.token   an API token, mode 0600; relative to this file
 //   proxy: http://…             optional
-import { access } from 'node:fs/promises';
+import { access, constants } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { connect, type MeshClient } from '../client/index.js';
 import { readSecretFile } from '../identity/key-file.js';
@@ -74,8 +74,13 @@ async function readClientFile(file: string): Promise<ClientFile> {
 
 /** Whoever copies client.yaml alone is told what it needs. Faults: cli.config. */
 async function requireBeside(file: string, needed: string): Promise<void> {
-  await access(needed).catch((cause) => {
-    if (systemCode(cause) !== 'ENOENT') return;
+  await access(needed, constants.R_OK).catch((cause) => {
+    if (systemCode(cause) !== 'ENOENT') {
+      throw new CliFault('cli.config', `${file} names ${needed}, which cannot be read`, {
+        cause,
+        advice: 'Check who may read it.',
+      });
+    }
     throw new CliFault('cli.config', `${file} names ${needed}, which does not exist`, {
       advice: "Copy the CA and the API token with it; they are in the cloud's data directory, too.",
     });

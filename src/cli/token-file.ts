@@ -39,7 +39,10 @@ export async function readTokenFile(
     }
     if (code === 'ENAMETOOLONG') throw notAToken();
     if (code === 'EACCES' || code === 'EISDIR') {
-      throw new CliFault('cli.config', 'the token file cannot be read', { cause: thrown });
+      throw new CliFault('cli.config', 'the token file cannot be read', {
+        cause: thrown,
+        advice: 'Check that it is a file, and that the user who runs this may read it.',
+      });
     }
     throw thrown;
   }

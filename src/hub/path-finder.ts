@@ -163,7 +163,7 @@ export class PathFinder {
     if (this.#complained !== undefined && now - this.#complained < COMPLAIN_EVERY) return;
     this.#complained = now;
     const direct = policy().directAllowed ? 'tried when it is due' : 'not allowed';
-    this.modules.log.warn({ direct }, 'no path to the cloud: no connector answers; readings stay in the log');
+    this.modules.log.warn({ direct }, 'no path to the cloud: no connector leads there; readings stay in the log');
   }
 
   /** Only direct, for as long as fallbackAfter; then everything again. */

@@ -111,13 +111,18 @@ async function* addresses(
   }
   const known = [...new Set([...options.connectors, ...token.connectors])];
   for (const address of known) yield { address, role: 'connector' };
+  let found = known.length > 0;
   if (options.multicast) {
     const { interfaces, ssdpPort } = options;
     const searcher = new SsdpSearcher(defined({ interfaces, ssdpPort }), modules);
     const never = new AbortController().signal;
     for (const hint of await searcher.search(SEARCH, modules.signal ?? never)) {
+      found = true;
       yield { address: formatAddress(hint), role: 'connector' };
     }
   }
-  if (options.directAllowed) yield cloud;
+  if (!options.directAllowed) return;
+  // Else only the cloud would be complained of, which a hub may never have been meant to reach.
+  if (!found) modules.log.info('no connector was found (name it with --connector host:port); asking the cloud itself');
+  yield cloud;
 }

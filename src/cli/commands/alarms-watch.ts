@@ -4,7 +4,7 @@ import type { Event } from '../../client/index.js';
 import { flagReader } from '../config/settings.js';
 import type { Names } from '../names.js';
 import { operate, operatorFlags, type Session } from '../operator.js';
-import { handlingOf, placeOf } from '../output/alarm.js';
+import { handlingOf, placeOf, speakerOf } from '../output/alarm.js';
 import type { Paint } from '../output/colour.js';
 import { plainEvent } from '../output/plain-events.js';
 import { oneLine } from '../output/text.js';
@@ -51,7 +51,12 @@ function words({ what, atMs }: Event, names: Names, paint: Paint): string {
       const { severity, cause, message, closedAtMs } = what.value;
       const state = closedAtMs === 0 ? paint(stateTone(severity), stateWord(severity)) : paint('good', 'CLOSED');
       const parts = [state, oneLine(placeOf(what.value, names)), alarmCauseWord(cause), oneLine(message)];
-      return [...parts, oneLine(handlingOf(what.value, atMs))].filter(Boolean).join('  ');
+      // Nothing else changes where somebody has only commented.
+      const said = what.value.comments.filter((remark) => remark.atMs === atMs);
+      const words = said.map((remark) => `${speakerOf(remark)}: ${remark.comment}`);
+      return [...parts, ...[handlingOf(what.value, atMs), ...words].map((text) => oneLine(text))]
+        .filter(Boolean)
+        .join('  ');
     }
     case 'machine': {
       const { machineId, before, after } = what.value;

@@ -48,12 +48,20 @@ export function addAudit(program: Command, terminal: Terminal): void {
 
 /** For people. Who wants JSON may be a service that has no right to read the inventory. */
 async function namesById(session: Session): Promise<ReadonlyMap<string, string>> {
-  const [customers, machines] = await Promise.all([session.customers(), session.machines({ includeRetired: true })]);
-  return new Map([...customers, ...machines].map(({ id, name }) => [id, name]));
+  const all = await Promise.all([session.customers(), session.machines({ includeRetired: true }), session.sensors()]);
+  return new Map(all.flat().map(({ id, name }) => [id, name]));
 }
 
 function rowOf({ atMs, what }: Event, known: ReadonlyMap<string, string>) {
   return what?.$case === 'audit' ? [row(atMs, what.value, known)] : [];
+}
+
+/** ` (pc)`, ` (pc/CPU)`; of a sensor that has been removed ` (pc/7)`. */
+function named(id: string, known: ReadonlyMap<string, string>): string {
+  const [owner = '', number] = id.split('/');
+  const machine = known.get(owner);
+  if (machine === undefined) return '';
+  return number === undefined ? ` (${machine})` : ` (${machine}/${known.get(id) ?? number})`;
 }
 
 const row = (atMs: number, { by, caller, method, ids, status, peer }: Audit, known: ReadonlyMap<string, string>) => [
@@ -61,7 +69,7 @@ const row = (atMs: number, { by, caller, method, ids, status, peer }: Audit, kno
   by,
   callerWord(caller),
   method.slice(method.lastIndexOf('/') + 1),
-  ids.map(({ field, id }) => `${field}=${id}${known.has(id) ? ` (${known.get(id)})` : ''}`).join(' '),
+  ids.map(({ field, id }) => `${field}=${id}${named(id, known)}`).join(' '),
   { text: status, tone: status === 'OK' ? 'good' : 'bad' } as const,
   peer,
 ];

@@ -12,7 +12,7 @@ import { plainMachine } from '../output/plain.js';
 import { table } from '../output/table.js';
 import { oneLine } from '../output/text.js';
 import { ago, span } from '../output/times.js';
-import { conditionOf, machineTone, roleWord, routeOf } from '../output/words.js';
+import { conditionOf, machineTone, many, roleWord, routeOf } from '../output/words.js';
 import type { Terminal } from '../terminal.js';
 
 export function addMachines(program: Command, terminal: Terminal): void {
@@ -170,7 +170,7 @@ function show(machines: readonly Machine[], names: Names, { terminal }: Session,
 }
 
 function queued(machine: Machine): string {
-  if (machine.role === Role.CONNECTOR) return `${machine.hubCount} hubs`;
+  if (machine.role === Role.CONNECTOR) return many(machine.hubCount, 'hub');
   if (machine.queuedReadings === 0) return '0';
   return `${machine.queuedReadings}, for ${span(machine.queuedAgeMs)}`;
 }

@@ -20,7 +20,7 @@ import { many, one, toggle } from './settings.js';
 const LOG_FORMATS = ['auto', 'pretty', 'json'] as const;
 
 const common = {
-  data: one('--data <dir>', 'data directory', path),
+  data: one('--data <dir>', 'data directory (default: that of the service, /var/lib/occ/ROLE)', path),
   logLevel: one('--log-level <level>', `one of ${LOG_LEVELS.join(', ')} (default info)`, oneOf(...LOG_LEVELS)),
   logFormat: one('--log-format <format>', 'auto: pretty on a terminal, otherwise JSON', oneOf(...LOG_FORMATS)),
   metricsPort: one(

@@ -74,7 +74,10 @@ function judge({ trust }: Patient, cloud: string, how: string, looked: Looked, {
   const check = how === 'directly' ? 'way to the cloud' : 'way through the proxy';
   if ('thrown' in looked) {
     const { thrown } = looked;
-    const advice = 'Let this machine connect to that port: outgoing TCP is enough.';
+    const refused = thrown instanceof Error && thrown.message.includes('ECONNREFUSED');
+    const advice = refused
+      ? 'Nobody listens there: check that the cloud is running, and its address and port.'
+      : 'Let this machine connect to that port: outgoing TCP is enough.';
     return failed(check, `${cloud} ${how}: ${describe(thrown)}`, (thrown instanceof Fault && thrown.advice) || advice);
   }
   const { certificate, issuer } = looked;
@@ -143,6 +146,10 @@ export async function serviceChecks(
       return [
         warning(check, `the cloud is older than ${SOFTWARE} and does not tell its version`, 'Update the cloud first.'),
       ];
+    }
+    // No other way leads around that.
+    if (thrown instanceof ContractFault && thrown.code === 'contract.denied') {
+      return [failed('admission', `the cloud does not let this machine in: ${describe(thrown)}`, thrown.advice)];
     }
     // Told by the check of the way.
     if (

@@ -1,5 +1,5 @@
 // What the doctor looks at on the machine itself: its certificate, its disk, and who may read its keys.
-import { access, constants, open, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { mkdtemp, open, readdir, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { formatDuration, milliseconds } from '../../kernel/duration.js';
 import { describe } from '../../kernel/fault.js';
@@ -82,7 +82,7 @@ async function writable(data: string): Promise<Finding> {
 async function creatable(data: string, at: string): Promise<Finding> {
   try {
     if (!(await stat(at)).isDirectory()) throw new Error(`${at} is no directory`);
-    await access(at, constants.W_OK | constants.X_OK);
+    await rmdir(await mkdtemp(join(at, '.doctor-')));
     return ok('data directory', `${data} does not exist yet, and can be made`);
   } catch (thrown) {
     return failed('data directory', `${data} cannot be made: ${describe(thrown)}`, adviceFor(thrown));

@@ -34,6 +34,7 @@ export interface PatientOptions {
 }
 
 const CHECK = 'membership';
+const UNREADABLE = 'Check that --data is the directory of the service, and run this as its user or as root.';
 
 /** Never rejects: what cannot be read is a finding. */
 export async function admit(
@@ -43,7 +44,7 @@ export async function admit(
   const findings: Finding[] = [];
   const attempt = async <T>(read: () => Promise<T>): Promise<T | undefined> =>
     read().catch((thrown) => {
-      findings.push(failed(CHECK, describe(thrown), thrown instanceof Fault ? thrown.advice : undefined));
+      findings.push(failed(CHECK, describe(thrown), thrown instanceof Fault ? thrown.advice : UNREADABLE));
       return undefined;
     });
   const directory = role === 'connector' ? join(data, 'connector') : data;
@@ -77,7 +78,7 @@ export async function admit(
     findings.push(
       warning(
         CHECK,
-        `no membership in ${data}, and no token`,
+        `no membership in ${data}, and ${tokenFile === undefined ? 'no token' : 'the token file does not exist'}`,
         'Name the data directory with --data, or a token with --token-file.',
       ),
     );

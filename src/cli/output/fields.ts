@@ -7,6 +7,7 @@ const RELATION = /^([a-z_]+_ms: must be less than [a-z_]+_ms) \((\d+)\), is (\d+
 /** Parts of a message of the contract that are flags of their own. */
 const PARTS = [
   [/^thresholds\[\d+\]\.[a-z_]+(?=: )/, () => '--warn or --crit'],
+  [/^bucket(?:_ms)?(?=: )/, () => '--every'],
   [/^schedule\.([a-z_]+)(?=: )/, (_: string, name: string) => `--${name.replaceAll('_', '-')}`],
 ] as const;
 

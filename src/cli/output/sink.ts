@@ -1,7 +1,7 @@
 // Where a long output goes: standard output, as fast as its reader takes it, or a file that is there only when it is whole.
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { describe } from '../../kernel/fault.js';
 import { CliFault } from '../fault.js';
 import type { Terminal } from '../terminal.js';
@@ -26,6 +26,9 @@ export async function withSink<T>(
     });
   }
   const temporary = `${file}.partial`;
+  if ((await stat(file).catch(() => undefined))?.isDirectory()) {
+    throw new CliFault('cli.refused', `${file} is a directory`, { advice: 'Name a file, for example in it.' });
+  }
   const stream = createWriteStream(temporary, { flush: true });
   const failed = once(stream, 'error').then(([cause]) =>
     Promise.reject(

@@ -30,7 +30,7 @@ const LOG_GROUPS = ['adm', 'systemd-journal'];
 const TOKEN = 'enrolment.token';
 
 export async function installSteps(options: InstallOptions, host: Host): Promise<Step[]> {
-  const { role, user, data, tokenFile, start } = options;
+  const { role, user, data, config, tokenFile, start } = options;
   if (!host.live && !data.startsWith('/var/lib/')) {
     throw usage('with --root, the data directory must be below /var/lib', 'systemd makes it there at the first start.');
   }
@@ -42,7 +42,8 @@ export async function installSteps(options: InstallOptions, host: Host): Promise
   const text = unitText({ ...options, ...(hasToken ? { tokenFile: copy } : {}), logGroups });
   const owner = () => userOf(host, user);
   // Before anything is changed: what cannot be read is said now.
-  const secret = tokenFile === undefined ? undefined : await readFile(tokenFile);
+  const secret = tokenFile === undefined ? undefined : await readable(tokenFile, '--token-file');
+  if (host.live && start && config !== undefined) await readable(host.at(config), '--config');
   return [
     ...userSteps(host, user),
     ownDirectory(host, data, owner),
@@ -60,6 +61,15 @@ export async function installSteps(options: InstallOptions, host: Host): Promise
       : []),
   ];
 }
+
+/** Faults: cli.config. */
+const readable = (path: string, flag: string): Promise<Buffer> =>
+  readFile(path).catch((cause: unknown) => {
+    // The path is not repeated, nor the cause, which has it in it: it may be a token, given where its file belongs.
+    throw new CliFault('cli.config', `the file of ${flag} cannot be read (${systemCode(cause) ?? 'unknown why'})`, {
+      advice: 'Check that it is there, that it is a file, and who may read it.',
+    });
+  });
 
 /** It would start, end and start again for ever, and say why only in its log. Faults: cli.refused. */
 async function requireMember({ role, data, config }: InstallOptions, host: Host): Promise<void> {

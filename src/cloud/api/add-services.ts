@@ -59,7 +59,8 @@ export function addServices(listener: GrpcListener, modules: ApiModules): void {
   const { changes, requests } = modules;
   const { store, ledger, presence, clock, random, log, software } = services;
   const { journal, events, alarms, states, maintenances: maintenance } = monitoring;
-  const audit = { changes, journal, events, inventory, log };
+  const ownerOf = (id: string) => (alarms.get(id) ?? maintenance.get(id) ?? notifications.channels.get(id))?.customerId;
+  const audit = { changes, journal, events, inventory, ownerOf, log };
   const add = <S extends AnyService>(service: S, implementation: Implementation<S>) =>
     listener.add(service, audited(service, repeatable(service, implementation, requests), audit));
   const isMember = (id: string) => inventory.machines.get(id)?.retiredAtMs === undefined;

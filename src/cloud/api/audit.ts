@@ -19,6 +19,8 @@ export interface AuditModules {
   readonly journal: Journal<TableGroup>;
   readonly events: EventLog;
   readonly inventory: Inventory;
+  /** Whose that is which is not in the inventory: alarms, maintenances, channels. */
+  readonly ownerOf: (id: string) => string | undefined;
   readonly log: Logger;
 }
 
@@ -40,6 +42,8 @@ export function audited<S extends AnyService>(
 
 function auditedCall({ path }: AnyMethod, run: Run, modules: AuditModules): Run {
   return async (request, context) => {
+    // Before the call: what it removes is nobody's afterwards.
+    const whose = customerNamedIn(request, context, modules);
     let failure: unknown;
     try {
       return await run(request, context);
@@ -47,13 +51,14 @@ function auditedCall({ path }: AnyMethod, run: Run, modules: AuditModules): Run 
       failure = thrown;
       throw thrown;
     } finally {
-      await record(modules, path, request, context, failure);
+      await record(modules, path, { request, context, whose, failure });
     }
   };
 }
 
 function auditedStream({ path }: AnyMethod, run: Run, modules: AuditModules): Run {
   return async function* (request, context) {
+    const whose = customerNamedIn(request, context, modules);
     // Whoever leaves early has had no answer.
     let failure: unknown = new ContractFault('contract.cancelled', 'the caller is gone');
     try {
@@ -63,31 +68,36 @@ function auditedStream({ path }: AnyMethod, run: Run, modules: AuditModules): Ru
       failure = thrown;
       throw thrown;
     } finally {
-      await record(modules, path, request, context, failure);
+      await record(modules, path, { request, context, whose, failure });
     }
   };
 }
 
+interface Call {
+  readonly request: object;
+  readonly context: CallContext;
+  /** The customer that it concerns; undefined for the mesh as a whole. */
+  readonly whose: string | undefined;
+  readonly failure: unknown;
+}
+
 /** What was done is done: that it could not be written down is told to the log only. */
 async function record(
-  { journal, events, inventory, log }: AuditModules,
+  modules: AuditModules,
   method: string,
-  request: object,
-  { principal, peer }: CallContext,
-  thrown: unknown,
+  { request, context, whose, failure }: Call,
 ): Promise<void> {
+  const { journal, events, inventory, log } = modules;
+  const { principal, peer } = context;
   if (principal.kind !== 'user') return;
-  const view = View.of(inventory, principal);
-  const { caller, customerId } = principal;
-  const status = thrown === undefined ? 'OK' : (Status[statusOf(thrown)] ?? 'UNKNOWN');
-  const value = { by: view.name, caller, method, ids: idsIn(request), status, peer };
+  const by = View.of(inventory, principal).name;
+  const status = failure === undefined ? 'OK' : (Status[statusOf(failure)] ?? 'UNKNOWN');
+  const value = { by, caller: principal.caller, method, ids: idsIn(request), status, peer };
   try {
-    await journal.transact(() =>
-      journal.also(events.append(customerId ?? customerNamedIn(request, view), { $case: 'audit', value })),
-    );
+    await journal.transact(() => journal.also(events.append(whose, { $case: 'audit', value })));
     events.told();
   } catch (failed) {
-    log.error({ method, by: value.by, status, cause: describe(failed) }, 'a change is not on record in the audit log');
+    log.error({ method, by, status, cause: describe(failed) }, 'a change is not on record in the audit log');
   }
 }
 
@@ -102,9 +112,16 @@ function idsIn(request: object): NamedId[] {
 }
 
 /** What an operator does to a customer is that customer's, too. */
-function customerNamedIn(request: object, view: View): string | undefined {
+function customerNamedIn(
+  request: object,
+  { principal }: CallContext,
+  { inventory, ownerOf }: AuditModules,
+): string | undefined {
+  if (principal.kind !== 'user') return undefined;
+  if (principal.customerId !== undefined) return principal.customerId;
+  const view = View.of(inventory, principal);
   for (const { id } of idsIn(request)) {
-    const found = view.ownerOf(id);
+    const found = view.ownerOf(id) ?? ownerOf(id);
     if (found !== undefined) return found;
   }
   return undefined;

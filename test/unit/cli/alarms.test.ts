@@ -113,12 +113,16 @@ describe('operators: alarms', () => {
     const happenings = () => {
       const [critical, , closed] = office.cloud.content.alarms;
       if (!critical || !closed) throw new Error('no alarms');
+      const remarks = [
+        { by: 'Eve (1)', atMs: NOW - 1, comment: 'of before' },
+        { by: 'Adam (2)', atMs: NOW, comment: 'the fan is loud' },
+      ];
       const machine = { machineId: LAPTOP, before: MachineState.ONLINE, after: MachineState.LOST };
       const delivery = { channelId: id(61), id: id(7), alarmIds: [ALARM], error: 'no answer' };
       const [maintenance] = office.cloud.content.maintenances;
       if (!maintenance) throw new Error('no maintenance');
       return [
-        { ...alarm, value: critical },
+        { ...alarm, value: { ...critical, comments: [...remarks] } },
         { ...alarm, value: closed },
         { $case: 'machine' as const, value: machine },
         { $case: 'maintenance' as const, value: maintenance },
@@ -140,7 +144,7 @@ describe('operators: alarms', () => {
           .split('\n')
           .map((line) => line.slice(26)),
       ).to.deep.equal([
-        'CRITICAL  Acme/pc/CPU  sensor  usage 99 % is over 98  acknowledged by Eve: on my way, silenced for 1h',
+        'CRITICAL  Acme/pc/CPU  sensor  usage 99 % is over 98  acknowledged by Eve: on my way, silenced for 1h  Adam: the fan is loud',
         'CLOSED  Birch & Co/pc  quarantined  closed after 1h',
         'machine laptop: online → lost',
         'maintenance of gw, under way  new disks',
@@ -307,7 +311,11 @@ describe('operators: alarms', () => {
   it('shows who did what', async () => {
     const audit = {
       ...{ by: 'Eve (1)', caller: Caller.OPERATOR, method: '/occmesh.inventory.v1.MachineService/RetireMachine' },
-      ...{ ids: [LAPTOP, id(99)].map((one) => ({ field: 'id', id: one })), status: 'NOT_FOUND', peer: '192.0.2.1:5' },
+      ...{
+        ids: [LAPTOP, id(99)].map((one) => ({ field: 'id', id: one })),
+        status: 'NOT_FOUND',
+        peer: '192.0.2.1:5',
+      },
     };
     const event = (position: number) =>
       Event.fromPartial({ position, atMs: NOW, what: { $case: 'audit', value: audit } });
@@ -324,6 +332,13 @@ describe('operators: alarms', () => {
     const [newest] = (await office.json('audit')) as object[];
     expect(newest).to.deep.include({ position: 3 });
     expect(office.cloud.asked('listMachines'), 'asked for the record only').to.have.length(named);
+    const ofSensors = { ...audit, ids: [1, 7].map((number) => ({ field: 'id', id: `${LAPTOP}/${number}` })) };
+    office.cloud.content.events = [
+      Event.fromPartial({ position: 4, atMs: NOW, what: { $case: 'audit', value: ofSensors } }),
+    ];
+    expect(await text('audit'), 'one that is there, and one that is not').to.contain(
+      `id=${LAPTOP}/1 (laptop/Disks) id=${LAPTOP}/7 (laptop/7)`,
+    );
   });
 
   it('lets machines sleep, or not', async () => {

@@ -138,6 +138,11 @@ describe('configuration files', () => {
 });
 
 describe('flags and files together', () => {
+  it('say where data is unless somebody says otherwise', async () => {
+    for (const role of ['hub', 'connector', 'cloud'])
+      expect((await occ([role, '--help'])).out.replaceAll(/\s+/g, ' '), role).to.contain('/var/lib/occ/ROLE');
+  });
+
   it('lets flags win, and says nothing of what was not said', async () => {
     await using scope = new Scope();
     const folder = await temporaryFolder(scope);

@@ -275,6 +275,7 @@ describe('occ doctor', () => {
     const closed = await examine(['--data', await enrolled(), '--cloud', `127.0.0.1:${port}`]);
     expect(closed.code).to.equal(1);
     expect(closed.named('way to the cloud').seen).to.contain('ECONNREFUSED');
+    expect(closed.named('way to the cloud').todo).to.contain('check that the cloud is running');
     expect(closed.verdict('version')).to.equal('skipped');
     const other = await examine(['--data', await enrolled(), '--cloud', await serve('connector')]);
     expect(other.named('way to the cloud').seen).to.contain('the peer is a connector');
@@ -319,7 +320,12 @@ describe('occ doctor', () => {
     const nowhere = await examine(['--role', 'connector', '--data', join(folder, 'file', 'below')]);
     expect(nowhere.code).to.equal(1);
     expect(nowhere.verdict('data directory')).to.equal('failed');
+    expect(nowhere.named('membership').todo).to.contain('--data');
+    const typed = await examine(['--role', 'hub', '--data', join(folder, 'none'), '--token-file', 'not-there']);
+    expect(typed.named('membership').seen).to.contain('the token file does not exist');
     // Nobody makes files there, not even root.
+    const nobody = await examine(['--role', 'connector', '--data', '/proc/x']);
+    expect(nobody.named('data directory').seen).to.contain('cannot be made');
     const kernel = (await examine(['--role', 'connector', '--data', '/proc/self'])).named('data directory');
     expect(kernel.verdict).to.equal('failed');
     expect(kernel.seen).to.contain('cannot be written');
@@ -345,9 +351,13 @@ describe('occ doctor', () => {
       expect((await examine(['--data', data])).named('version'), theirs).to.include({ verdict });
     }
     retired = true;
-    const refused = (await examine(['--data', data])).named('version');
-    expect(refused.verdict).to.equal('failed');
-    expect(refused.seen).to.contain('has been retired');
+    const connector = await serve('connector');
+    for (const flags of [[], ['--role', 'hub', '--data', await enrolled('hub'), '--connector', connector]]) {
+      const { code, named } = await examine(['--data', data, ...flags]);
+      expect(named('admission').verdict, 'although a connector is there').to.equal('failed');
+      expect(named('admission').seen).to.contain('has been retired');
+      expect(code).to.equal(1);
+    }
   });
 
   it('is content with one way for a hub, and with none it is not', async () => {

@@ -1,5 +1,7 @@
 // The operators' commands against a cloud with canned answers, over real TLS: the exact tables, the fields of the JSON,
 // and what was asked of the cloud.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { GapReason, MachineState, MissingReason, Outcome, State } from '../../../src/client/index.js';
 import { ApiFault } from '../../../src/contract/fault.js';
@@ -87,6 +89,8 @@ describe('operators', () => {
           '',
         ].join('\n'),
       );
+      for (const machine of office.cloud.content.machines) if (machine.id === GATEWAY) machine.hubCount = 1;
+      expect(await text('machines', 'list')).to.match(/ 1 hub +\S+\n/);
       const machines = (await office.json('machines', 'list', '--customer', 'acme')) as { name: string }[];
       expect(machines.map(({ name }) => name)).to.deep.equal(['gw', 'gw-hub', 'pc', 'laptop']);
       expect(machines[1]).to.include({
@@ -483,6 +487,15 @@ describe('operators', () => {
         out: '',
         err: 'occ: this token may only read. Use another one.\n',
       });
+    });
+
+    it('says of a token that cannot be read what to look at', async () => {
+      const file = join(office.folder, 'odd.yaml');
+      const { address } = office.cloud;
+      await writeFile(file, `cloud: ${address}\nca: ca.crt\ntokenFile: ca.crt/below\n`);
+      const { code, err } = await occ(['customers', 'list', '--client', file], office.terminal());
+      expect(code).to.equal(3);
+      expect(err).to.match(/odd.yaml names .*below, which cannot be read: ENOTDIR.*\n +Check who may read it/);
     });
 
     it('ends with 130 when it is interrupted in the middle of a call', async () => {

@@ -60,6 +60,7 @@ describe('output', () => {
       ],
       ['thresholds[1].metric: http never measures "x"', '--warn or --crit: http never measures "x"'],
       ['schedule.time_zone: there is no zone "Berlin"', '--time-zone: there is no zone "Berlin"'],
+      ['bucket_ms: makes 3600090 buckets; 10000 at most', '--every: makes 3600090 buckets; 10000 at most'],
       ['settings: url: must be an http or https URL', 'settings: url: must be an http or https URL'],
     ])
       expect(inFlags(said ?? '')).to.equal(shown);

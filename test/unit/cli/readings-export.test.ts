@@ -133,6 +133,8 @@ describe(`operators: export of readings (seed ${testSeed})`, () => {
     });
     expect(await nowhere.catch((thrown: CliFault) => thrown.code)).to.equal('cli.refused');
     await access(file);
+    const onto = withSink(office.folder, { stdout: new Screen() }, async () => expect.fail('nothing is asked for'));
+    expect(String(await onto.catch((thrown: Error) => thrown))).to.contain('is a directory');
   });
 
   it('waits for a reader that is slow', async () => {

@@ -209,9 +209,14 @@ describe('occ service: installing', () => {
     expect(await readFile(copy, 'utf8')).to.equal('occ1.secret\n');
     expect((await stat(copy)).mode & 0o777).to.equal(0o600);
     expect(await readFile(inImage(UNIT), 'utf8')).to.contain('--token-file /var/lib/occ/hub/enrolment.token');
-    expect(
-      (await occ(['service', 'install', 'hub', '--token-file', 'none', '--root', 'image'], terminal())).code,
-    ).not.to.equal(0);
+    for (const unreadable of ['none', '.']) {
+      const command = ['service', 'install', 'hub', '--token-file', unreadable, '--root', 'image'];
+      const { code, err } = await occ(command, terminal());
+      expect(code, unreadable).to.equal(3);
+      expect(err)
+        .to.match(/the file of --token-file cannot be read \((ENOENT|EISDIR)\)\n +Check that/)
+        .and.not.to.contain(root);
+    }
   });
 
   it('starts nothing on a machine that runs that could only end again: without membership or token', async () => {
@@ -224,6 +229,9 @@ describe('occ service: installing', () => {
     const refusal = 'not a member of any mesh yet, and no enrolment token';
     expect(await install({})).to.contain(refusal);
     expect(await install({ role: 'connector', data: '/var/lib/occ/connector' })).to.contain(refusal);
+    expect(await install({ config: '/etc/occ/hub.yaml' })).to.contain('the file of --config cannot be read (ENOENT)');
+    await mkdir(machine.at('/etc/occ'), { recursive: true });
+    await writeFile(machine.at('/etc/occ/hub.yaml'), '');
     for (const fine of [{ start: false }, { config: '/etc/occ/hub.yaml' }, { role: 'cloud' }] as const) {
       expect(await install(fine))
         .to.contain('ExecStart')
@@ -301,6 +309,8 @@ describe('occ service: installing', () => {
     }
     expect(outcomes(await follow(await installSteps(options, machine), false))).to.deep.equal(['as it was']);
     expect(machine.commands).to.have.length(4);
+    await mkdir(machine.at('/etc/occ'), { recursive: true });
+    await writeFile(machine.at('/etc/occ/hub.yaml'), '');
     await follow(await installSteps({ ...options, config: '/etc/occ/hub.yaml' }, machine), false);
     expect(machine.commands.slice(4)).to.deep.equal(['systemctl daemon-reload', 'systemctl restart occ-hub.service']);
     await follow(await removeSteps({ ...options, purge: true }, machine), false);

@@ -228,6 +228,8 @@ describe('secrets and arguments', () => {
       expect(read?.cloud).to.equal('cloud.example:443');
     }
     expect(await readTokenFile(join(folder, 'none'), testTerminal(), silentLogger)).to.equal(undefined);
+    const directory: unknown = await readTokenFile(folder, testTerminal(), silentLogger).catch((fault) => fault);
+    expect(directory).to.include({ code: 'cli.config' }).and.to.have.property('advice').that.contains('is a file');
     expect(await readTokenFile(undefined, testTerminal(), silentLogger)).to.equal(undefined);
     await writeFile(file, `${text.slice(0, 100)}!`);
     const bad = await readTokenFile(file, testTerminal(), silentLogger).then(() => undefined, wordsOf);

@@ -14,8 +14,8 @@ import { join } from '../../../src/membership/join.js';
 import { seededRandom, testSeed } from '../../support/seeded-random.js';
 import { CUSTOMER, newAuthority } from '../identity/fixtures.js';
 
-/** Whether a hub that finds no connector asks the cloud of its token. */
-async function asksCloud(directAllowed: boolean): Promise<boolean> {
+/** Whether a hub that finds no connector, or knows one that is away, asks the cloud of its token; and what it says. */
+async function asksCloud(directAllowed: boolean, connectors: string[] = []): Promise<{ asked: boolean; said: string }> {
   const directory = await mkdtemp(path(tmpdir(), 'occ-join-'));
   const giveUp = new AbortController();
   let asked = false;
@@ -41,13 +41,17 @@ async function asksCloud(directAllowed: boolean): Promise<boolean> {
   };
   // Nobody answers in any case; what is looked at is who was asked by the first try's end.
   const log = silentLogger.child({}, { level: 'warn' });
+  let said = '';
+  log.info = (text: unknown) => {
+    said += text;
+  };
   log.warn = () => giveUp.abort(new Error('enough'));
   try {
     await join(
-      { token, directories: { hub: directory }, connectors: [], multicast: false, directAllowed },
+      { token, directories: { hub: directory }, connectors, multicast: false, directAllowed },
       { clock: systemClock, random, log, signal: giveUp.signal },
     ).catch((thrown) => expect(thrown.message).to.equal('enough'));
-    return asked;
+    return { asked, said };
   } finally {
     cloud.close();
     await once(cloud, 'close');
@@ -57,10 +61,14 @@ async function asksCloud(directAllowed: boolean): Promise<boolean> {
 
 describe('membership: join', () => {
   it('asks the cloud where no connector answers', async () => {
-    expect(await asksCloud(true)).to.equal(true);
+    const { asked, said } = await asksCloud(true);
+    expect(asked).to.equal(true);
+    expect(said).to.contain('no connector was found');
+    // Of one that is known and away it says why.
+    expect((await asksCloud(true, ['127.0.0.1:1'])).said).not.to.contain('no connector');
   });
 
   it('never asks the cloud where the hub may not go direct', async () => {
-    expect(await asksCloud(false)).to.equal(false);
+    expect((await asksCloud(false)).asked).to.equal(false);
   });
 });

@@ -18,10 +18,10 @@ describe('API: audit', () => {
   });
   afterEach(() => api[Symbol.asyncDispose]());
 
-  const modules = () => {
+  const modules = (ownerOf: (id: string) => string | undefined = () => undefined) => {
     const { journal, events } = api.monitoring;
     const changes = loadDescriptors().changes();
-    return { changes, journal, events, inventory: api.cloud.inventory, log: silentLogger };
+    return { changes, journal, events, inventory: api.cloud.inventory, ownerOf, log: silentLogger };
   };
   const context = (principal = OPERATOR) => ({ principal, peer: '192.0.2.1:5' }) as CallContext;
   const onRecord = async (): Promise<[Event, Audit][]> => {
@@ -61,6 +61,22 @@ describe('API: audit', () => {
     const [[event, audit] = []] = await onRecord();
     expect(event?.customerId).to.equal(customerId);
     expect(audit?.status).to.equal('NOT_FOUND');
+  });
+
+  it('has what an operator does on the record of the customer whose thing it was, also when it is gone by that', async () => {
+    const { id: customerId } = await api.cloud.customer('Example');
+    const owners = new Map([['alarm', customerId]]);
+    const remove = async ({ id }: { id: string }) => owners.delete(id);
+    const answers = { retireMachine: remove } as never;
+    const machines = audited(
+      MachineServiceService,
+      answers,
+      modules((id) => owners.get(id)),
+    );
+    const run = machines.retireMachine as unknown as (q: object, c: CallContext) => Promise<boolean>;
+    expect(await run({ id: 'alarm' }, context())).to.equal(true);
+    expect(await run({ id: 'alarm' }, context()), 'nobody has it any more').to.equal(false);
+    expect((await onRecord()).map(([event]) => event.customerId)).to.deep.equal(['', customerId]);
   });
 
   it('has streams when they end, and whether anybody stayed to see it', async () => {

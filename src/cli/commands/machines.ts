@@ -21,7 +21,10 @@ export function addMachines(program: Command, terminal: Terminal): void {
 
   const rename = operatorFlags(group.command('rename <machine> <name>').description('Give another name'), terminal);
   rename.action((wanted: string, name: string) =>
-    change(rename, terminal, wanted, ({ client }, { id }) => client.machines.updateMachine({ id, name })),
+    change(rename, terminal, wanted, async (session, machine) => {
+      await requireUnused(name, machine, session);
+      return await session.client.machines.updateMachine({ id: machine.id, name });
+    }),
   );
 
   const retire = operatorFlags(group.command('retire <machine>'), terminal)
@@ -135,6 +138,16 @@ function changeOf(
       json: plainMachine(changed, names),
       text: (paint) => show([changed], names, session, paint),
     };
+  });
+}
+
+/** Machines enrol with the names they have; but nobody means to make two alike. Faults: cli.refused. */
+async function requireUnused(name: string, { id, role, customerId }: Machine, session: Session): Promise<void> {
+  const others = await session.machines({ customerId });
+  const isTaken = others.some((other) => other.id !== id && other.role === role && other.name === name);
+  if (!isTaken) return;
+  throw new CliFault('cli.refused', `there is a ${roleWord(role)} "${oneLine(name)}" of this customer already`, {
+    advice: 'Choose another name: of two alike, neither could be named any more.',
   });
 }
 

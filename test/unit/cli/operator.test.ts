@@ -117,6 +117,19 @@ describe('operators', () => {
       expect(office.cloud.asked('releaseMachine')).to.deep.equal([{ id: GATEWAY }]);
     });
 
+    it('gives no machine the name of another of its customer and role', async () => {
+      const { code, err } = await office.occ('machines', 'rename', 'laptop', 'pc');
+      expect([code, err]).to.deep.equal([
+        10,
+        'occ: there is a hub "pc" of this customer already\n     Choose another name: of two alike, neither could be named any more.\n',
+      ]);
+      expect(office.cloud.asked('updateMachine')).to.deep.equal([]);
+      // Its own, another customer's, and that of a connector.
+      for (const name of ['laptop', 'gw']) await text('machines', 'rename', 'laptop', name);
+      await text('machines', 'rename', OTHER_PC, 'laptop');
+      expect(office.cloud.asked('updateMachine')).to.have.length(3);
+    });
+
     it('retires only after yes', async () => {
       const refused = await office.occ('machines', 'retire', 'laptop');
       expect(refused.code).to.equal(10);

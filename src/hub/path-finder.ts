@@ -3,6 +3,7 @@
 // What is sent over a path is none of its business.
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
 import { type Clock, sleep } from '../kernel/clock.js';
+import { defined } from '../kernel/defined.js';
 import { type Duration, milliseconds, minutes, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
@@ -92,6 +93,8 @@ export class PathFinder {
   #returnToConnector = false;
   /** Monotonic: when it was last said that there is no path; undefined since there was one. */
   #complained: Duration | undefined;
+  /** Why the route that was tried last is not a path. */
+  #why: string | undefined;
   /** What the direct path that was just lost has asked for, milliseconds. */
   #hint = 0;
 
@@ -163,7 +166,8 @@ export class PathFinder {
     if (this.#complained !== undefined && now - this.#complained < COMPLAIN_EVERY) return;
     this.#complained = now;
     const direct = policy().directAllowed ? 'tried when it is due' : 'not allowed';
-    this.modules.log.warn({ direct }, 'no path to the cloud: no connector leads there; readings stay in the log');
+    const about = { direct, ...defined({ last: this.#why }) };
+    this.modules.log.warn(about, 'no path to the cloud: no connector leads there; readings stay in the log');
   }
 
   /** Only direct, for as long as fallbackAfter; then everything again. */
@@ -225,7 +229,8 @@ export class PathFinder {
     } catch (thrown) {
       signal.throwIfAborted();
       if (thrown instanceof PathFailure) this.modules.onEnding?.(thrown.why);
-      log.info({ route: route.name, cause: describe(thrown) }, 'not a path');
+      this.#why = describe(thrown);
+      log.info({ route: route.name, cause: this.#why }, 'not a path');
       return { kind: 'failed', retryAfterMs: retryAfterOf(thrown) };
     }
     const close = () => session.close(ending(CloseCode.GOING_AWAY, 'the hub is being stopped'));
@@ -235,6 +240,7 @@ export class PathFinder {
     this.#session = session;
     this.#machine.to(as);
     this.#complained = undefined;
+    this.#why = undefined;
     log.info({ route: route.name }, as === 'direct' ? 'path is up: direct, until restart' : 'path is up');
     const since = clock.monotonic();
     const why = await session.ended;

@@ -63,6 +63,8 @@ class FakeRoute implements Route {
   }
 }
 
+const log = silentLogger.child({});
+
 describe(`hub: paths (seed ${testSeed})`, () => {
   let clock: FakeClock;
   let order: string[];
@@ -95,7 +97,7 @@ describe(`hub: paths (seed ${testSeed})`, () => {
       policy: () => policy,
       clock,
       random: seededRandom(testSeed),
-      log: silentLogger,
+      log,
     });
     running = undefined;
   });
@@ -118,6 +120,24 @@ describe(`hub: paths (seed ${testSeed})`, () => {
     expect(finder.state).to.equal('connector');
     await clock.advance(hours(1));
     expect(order).to.deep.equal(['a', 'b']);
+  });
+
+  it('says in its warning why the way that was tried last is none', async () => {
+    const warned: object[] = [];
+    const { warn } = log;
+    log.warn = (about: object) => warned.push(about);
+    try {
+      connectors = async function* () {};
+      await start();
+      connectors = async function* () {
+        yield a;
+      };
+      await clock.advance(minutes(30));
+    } finally {
+      log.warn = warn;
+    }
+    expect(warned[0], 'nothing was tried').to.deep.equal({ direct: 'tried when it is due' });
+    expect(warned.at(-1)).to.have.property('last').that.contains('not there');
   });
 
   it('tries every connector before direct, in each round', async () => {

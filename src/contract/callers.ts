@@ -68,7 +68,10 @@ export async function permitted(options: CallerRules, credentials: CallCredentia
   await enter(principal);
   const scope = options.scopes?.get(path);
   if (caller === Caller.SERVICE ? scope === undefined : !allowed.includes(caller)) {
-    throw new ContractFault('contract.denied', `${path} is not for ${nameOf(caller)}`, { permanent: true });
+    throw new ContractFault('contract.denied', `${path} is not for ${nameOf(caller)}`, {
+      permanent: true,
+      ...(allowed.length > 0 ? { advice: `It is for ${allowed.map(nameOf).join(' and ')}.` } : {}),
+    });
   }
   if (principal.kind === 'user' && caller === Caller.SERVICE && !principal.scopes?.some((own) => own === scope)) {
     throw new ContractFault('contract.denied', `the scopes of this token do not let it call ${path}`, {

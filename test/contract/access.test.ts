@@ -103,7 +103,7 @@ describe('access rules', () => {
     await using edge = await linkEdge(seen);
     const fault = await faultOf(link(edge.channel('connector')));
     expect(fault.code).to.equal('contract.denied');
-    expect(fault.message).to.contain('not for connectors');
+    expect(fault.message).to.contain('is not for connectors. It is for hubs.');
     expect(seen).to.be.empty;
   });
 

@@ -2,7 +2,6 @@
 // tokens. The demo tells a story with it, tests break it.
 import { readFileSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { connect, type Machine, MachineState, type MeshClient, Role } from '../client/index.js';
 import { formatEnrollmentToken, parseEnrollmentToken } from '../identity/token-text.js';
@@ -10,6 +9,7 @@ import type { Clock } from '../kernel/clock.js';
 import { defined } from '../kernel/defined.js';
 import { type Duration, seconds } from '../kernel/duration.js';
 import { Scope, type Stoppable } from '../kernel/scope.js';
+import { freePort } from './free-port.js';
 import { Internet } from './internet.js';
 import { type ProcessOptions, RoleProcess, until } from './processes.js';
 
@@ -274,14 +274,4 @@ export class LocalMesh implements Stoppable, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
-}
-
-/** A TCP port of 127.0.0.1 that was free a moment ago. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { freePort } from '../../src/demo/mesh.js';
+import { freePort } from '../../src/demo/free-port.js';
 import { until } from '../../src/demo/processes.js';
 import { systemClock } from '../../src/kernel/clock.js';
 import { seconds } from '../../src/kernel/duration.js';

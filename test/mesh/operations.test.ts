@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { freePort, type HubProcess, type LocalMesh } from '../../src/demo/mesh.js';
+import { freePort } from '../../src/demo/free-port.js';
+import type { HubProcess, LocalMesh } from '../../src/demo/mesh.js';
 import { until } from '../../src/demo/processes.js';
 import { seconds } from '../../src/kernel/duration.js';
 import { clock, endMesh, PATIENCE, startMesh, storedReadings, untilPath } from '../support/mesh-site.js';

@@ -3,8 +3,8 @@
 import { cp, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { freePort } from '../../src/demo/free-port.js';
 import type { HubProcess, LocalMesh } from '../../src/demo/mesh.js';
-import { freePort } from '../../src/demo/mesh.js';
 import { seconds } from '../../src/kernel/duration.js';
 import { endMesh, expectExactlyOnce, startMesh, untilPath, untilReports } from '../support/mesh-site.js';
 import { occ } from '../support/occ.js';

@@ -4,7 +4,7 @@ import { access, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connect } from '../../../src/client/index.js';
 import { cloudPaths } from '../../../src/cloud/cloud-files.js';
-import { freePort } from '../../../src/demo/mesh.js';
+import { freePort } from '../../../src/demo/free-port.js';
 import { RoleProcess, until } from '../../../src/demo/processes.js';
 import { type Duration, minutes, seconds } from '../../../src/kernel/duration.js';
 import { silentLogger } from '../../../src/kernel/log.js';

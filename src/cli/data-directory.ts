@@ -1,16 +1,16 @@
 // The data directory of a role, before anything is read from it: there, writable, and nobody else's.
-import { access, constants, mkdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { access, constants } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe } from '../kernel/fault.js';
+import { makePrivateDirectory } from '../kernel/private-directory.js';
 import type { Scope } from '../kernel/scope.js';
-import { systemCode } from '../kernel/system-error.js';
 import { makeDirectory, newLevel, openFault } from '../storage/level-open.js';
 import { CliFault } from './fault.js';
 
 /** Makes it when it is missing, readable by its owner only. Faults: cli.data. */
 export async function openDataDirectory(directory: string): Promise<void> {
   try {
-    await makeWithParents(directory);
+    await makePrivateDirectory(directory);
     await access(directory, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
     throw new CliFault('cli.data', `the data directory ${directory} cannot be used: ${describe(cause)}`, {
@@ -18,24 +18,6 @@ export async function openDataDirectory(directory: string): Promise<void> {
       advice: 'Check that it is a directory that belongs to the user of this service, or name another with --data.',
     });
   }
-}
-
-/**
- * Node's own `recursive` never ends where the system lets nobody make a directory in one that is there (/proc), and says
- * ENOENT of one that is read-only.
- */
-async function makeWithParents(directory: string): Promise<void> {
-  const make = () =>
-    mkdir(directory, { mode: 0o700 }).catch((thrown) => {
-      if (systemCode(thrown) !== 'EEXIST') throw thrown;
-    });
-  const parent = dirname(directory);
-  await make().catch(async (thrown) => {
-    if (systemCode(thrown) !== 'ENOENT' || parent === directory) throw thrown;
-    await makeWithParents(parent);
-    await make();
-  });
-  if (!(await stat(directory)).isDirectory()) throw new Error(`${directory} is not a directory`);
 }
 
 /**

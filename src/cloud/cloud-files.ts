@@ -8,13 +8,15 @@
 //   revoked.log     append-only, never rewound by a restore
 //   operator.token  the first operator's API token, 0600, made at the first start
 //   client.yaml     how the command line reaches this cloud
-import { mkdir, readFile } from 'node:fs/promises';
+
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isMissing, openKeyFile, writeFileDurably } from '../identity/key-file.js';
 import { SigningKey } from '../identity/keys.js';
 import { SealingKeyPair } from '../identity/sealing-keys.js';
 import { newId } from '../identity/uuid.js';
 import type { Clock } from '../kernel/clock.js';
+import { makePrivateDirectory } from '../kernel/private-directory.js';
 import type { Random } from '../kernel/random.js';
 
 export interface NodeKeys {
@@ -35,7 +37,7 @@ export const cloudPaths = (directory: string) =>
 
 /** Reads this node's keys; makes them at the first start. */
 export async function openNodeKeys(directory: string, modules: { clock: Clock; random: Random }): Promise<NodeKeys> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makePrivateDirectory(directory);
   const key = await openKeyFile(join(directory, 'node.key'), SigningKey);
   const enrollment = await openKeyFile(join(directory, 'enrollment.key'), SealingKeyPair);
   const path = join(directory, 'node.json');

@@ -2,21 +2,21 @@
 // are awaited, bounded by the window), then what waited (BACKFILL, newest first, bounded by credit). Boundaries of batches
 // live only here: the log knows flushes, and what is unacknowledged when the session ends is simply sent again by the next
 // one.
+
 import { Lane } from '../../gen/occmesh/link/v1/link.js';
 import type { FlushRange } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { SigningKey } from '../identity/keys.js';
 import { signContent } from '../identity/signed.js';
 import { TAGS } from '../identity/tags.js';
+import { view } from '../kernel/bytes.js';
 import { toError } from '../kernel/fault.js';
 import type { ContentMessage, HubSessionState } from '../link/hub-session.js';
 import { packBatch, packFlush } from '../telemetry/batch.js';
 import type { RangeSet } from '../telemetry/ranges.js';
 import type { PendingGap, StoredFlush, Wal } from '../wal/wal.js';
+import { BATCH_BYTES, batchEnd, flushesThatFit, takeBatch } from './batches.js';
 import { InFlight } from './in-flight.js';
 
-/** A batch is closed at whichever comes first. */
-export const BATCH_READINGS = 1_000;
-const BATCH_BYTES = 48 * 1024;
 /** The carrier is given no more than this ahead, so that live readings need not wait in it. */
 const CARRIER_AHEAD = 256 * 1024;
 /** Live flushes that could not be sent for this many readings are no longer live. */
@@ -222,7 +222,7 @@ export class Delivery {
       });
       const { batch } = takeBatch(flushes, this.options.batchReadings);
       if (batch.length === 0) continue;
-      this.#adapt(batch);
+      this.#flushesPerBatch = flushesThatFit(batch, this.options.batchReadings);
       // It began too far back to reach the newest: once more, from further ahead.
       if (!oldestFirst && batchEnd(batch) < end && batch.length < end - from) {
         this.#flushesPerBatch = Math.min(this.#flushesPerBatch, batch.length);
@@ -249,15 +249,6 @@ export class Delivery {
     }
   }
 
-  /** How many flushes like these fit a batch. */
-  #adapt(batch: readonly StoredFlush[]): void {
-    const readings = batch.reduce((sum, flush) => sum + flush.readingCount, 0);
-    const bytes = batch.reduce((sum, flush) => sum + flush.size, 0);
-    const { batchReadings } = this.options;
-    const fit = batch.length * Math.min(batchReadings / Math.max(1, readings), BATCH_BYTES / Math.max(1, bytes));
-    this.#flushesPerBatch = Math.min(4_096, Math.max(1, Math.floor(fit)));
-  }
-
   #send(log: Buffer, batch: readonly StoredFlush[], lane: Lane): number {
     const [first, last] = [batch[0], batch.at(-1)];
     // While the log was read, the session may have ended, or the log have parted.
@@ -280,27 +271,4 @@ export class Delivery {
   }
 }
 
-interface Taken {
-  readonly batch: readonly StoredFlush[];
-  /** Nothing more fits. */
-  readonly isFull: boolean;
-}
-
-/** The contiguous flushes at the beginning that fit one batch; at least one, if there is one. */
-function takeBatch(flushes: readonly StoredFlush[], mostReadings: number): Taken {
-  const batch: StoredFlush[] = [];
-  let [readings, bytes] = [0, 0];
-  for (const flush of flushes) {
-    const previous = batch.at(-1);
-    readings += flush.readingCount;
-    bytes += flush.size;
-    const isTooMuch = readings > mostReadings || bytes > BATCH_BYTES;
-    if (previous && (flush.number !== previous.number + 1 || isTooMuch)) return { batch, isFull: true };
-    batch.push(flush);
-  }
-  return { batch, isFull: readings >= mostReadings || bytes >= BATCH_BYTES };
-}
-
-const batchEnd = (batch: readonly StoredFlush[]): number => (batch.at(-1)?.number ?? -1) + 1;
-
-const hex = (log: Uint8Array): string => Buffer.from(log.buffer, log.byteOffset, log.byteLength).toString('hex');
+const hex = (log: Uint8Array): string => view(log).toString('hex');

@@ -13,7 +13,7 @@ import {
 } from '../../gen/occmesh/link/v1/link.js';
 import { CloseCode } from '../../gen/occmesh/trunk/v1/trunk.js';
 import type { SigningKey, VerifyKey } from '../identity/keys.js';
-import { type Clock, sleep } from '../kernel/clock.js';
+import { type Clock, sleep, WRONG_CLOCK } from '../kernel/clock.js';
 import { defined } from '../kernel/defined.js';
 import { type Duration, milliseconds, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
@@ -25,8 +25,9 @@ import { ending } from '../link/pipe.js';
 import { RangeSet } from '../telemetry/ranges.js';
 import type { Reading } from '../telemetry/reading.js';
 import type { Wal } from '../wal/wal.js';
+import { BATCH_READINGS } from './batches.js';
 import { Comparisons } from './comparisons.js';
-import { BATCH_READINGS, Delivery } from './delivery.js';
+import { Delivery } from './delivery.js';
 import type { DesiredStateKeeper } from './desired-state.js';
 import { readGeneration, writeGeneration } from './generation-file.js';
 import type { Reconciler } from './reconcile.js';
@@ -60,8 +61,6 @@ export interface MemberModules {
 }
 
 const BYE_LIMIT = seconds(1);
-/** As for `occ doctor`. */
-const WRONG_CLOCK = seconds(60);
 
 /** A member on one path: sessions differ only in how they say they travel. */
 export class Member implements HubMember {

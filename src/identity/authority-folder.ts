@@ -1,8 +1,10 @@
 // The mesh CA on disk: <folder>/ca.key (PKCS #8 PEM, mode 0600), written first; <folder>/ca.crt (PEM).
 // A key without a certificate is a creation that was cut short: the certificate is made again for the same key. A
 // certificate without a key is a lost key: only a backup helps, and nothing is overwritten.
-import { mkdir, readFile } from 'node:fs/promises';
+
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makePrivateDirectory } from '../kernel/private-directory.js';
 import { type AuthorityModules, MeshAuthority } from './authority.js';
 import { certificatesInPem } from './certificates.js';
 import { IdentityFault, malformed } from './fault.js';
@@ -33,7 +35,7 @@ export async function openAuthority(folder: string, mesh: string, modules: Autho
 /** Writes both files, replacing what is there. Faults: identity.file-unusable. */
 async function saveAuthority(folder: string, authority: MeshAuthority): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makePrivateDirectory(folder);
   } catch (cause) {
     throw new IdentityFault('identity.file-unusable', `cannot make ${folder}`, { cause });
   }

@@ -1,6 +1,8 @@
 // Certificates of mesh members, and the bundle of authorities that vouch for them. Chains are one step long: a member's
 // certificate is signed by a mesh CA itself. Issuing is in authority.ts.
+
 import { createHash, X509Certificate } from 'node:crypto';
+import { view } from '../kernel/bytes.js';
 import { type EpochMs, epochMs } from '../kernel/duration.js';
 import { IdentityFault, malformed } from './fault.js';
 import { VerifyKey } from './keys.js';
@@ -43,7 +45,7 @@ function uriOf(certificate: X509Certificate): string {
  * write that: it is for looking up what can be compared.
  */
 export function claimedIdentity(der: Uint8Array): MeshIdentity | undefined {
-  const bytes = Buffer.from(der.buffer, der.byteOffset, der.byteLength);
+  const bytes = view(der);
   const at = bytes.indexOf(SPIFFE);
   if (at < 1) return undefined;
   // A URI is written as its tag, its length in one byte (where it is short enough) and its text.

@@ -1,4 +1,5 @@
 // UUIDs as text and as 16 bytes.
+import { view } from '../kernel/bytes.js';
 import type { EpochMs } from '../kernel/duration.js';
 import { type Random, uuid7 } from '../kernel/random.js';
 import { malformed } from './fault.js';
@@ -11,7 +12,7 @@ export const isUuid = (text: string): boolean => FORM.test(text);
 /** 16 bytes as text. Faults: identity.malformed for another length. */
 export function uuidText(bytes: Uint8Array): string {
   if (bytes.length !== 16) throw malformed(`an id has 16 bytes, not ${bytes.length}`);
-  const hex = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
+  const hex = view(bytes).toString('hex');
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 

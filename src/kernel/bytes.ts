@@ -10,4 +10,7 @@ export function keep(bytes: Uint8Array): Buffer {
   return own;
 }
 
+/** The same bytes, in the same memory. */
+export const view = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
 export const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');

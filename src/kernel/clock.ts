@@ -1,5 +1,5 @@
 // The only place that reads time and arms timers. Everything else is handed a Clock, so that tests own time.
-import { type Duration, type EpochMs, epochMs, milliseconds } from './duration.js';
+import { type Duration, type EpochMs, epochMs, milliseconds, minutes } from './duration.js';
 
 /** An armed timer. Disarming twice, or after it fired, does nothing. */
 export interface Timer extends Disposable {
@@ -16,6 +16,9 @@ export interface Clock {
 }
 
 const MAX_TIMEOUT = 2 ** 31 - 1;
+
+/** A clock that differs from the cloud's by so much is wrong: somebody should set it. */
+export const WRONG_CLOCK: Duration = minutes(1);
 
 /** Time as the operating system tells it. */
 export const systemClock: Clock = {

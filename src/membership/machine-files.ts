@@ -5,7 +5,8 @@
 //   ca.crt        the mesh CA bundle, PEM
 //   machine.json  who and where (below)             written last: without it there is no membership
 // Each file is replaced atomically, so a crash leaves either a membership or keys that the next try uses again.
-import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+
+import { readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { certificatesInPem, MeshCertificate, TrustBundle } from '../identity/certificates.js';
@@ -15,6 +16,7 @@ import { SigningKey } from '../identity/keys.js';
 import { machineFingerprint } from '../identity/machine-id.js';
 import { SealingKeyPair } from '../identity/sealing-keys.js';
 import { toError } from '../kernel/fault.js';
+import { makePrivateDirectory } from '../kernel/private-directory.js';
 import { undefinedIfMissing } from '../kernel/system-error.js';
 import { MembershipFault } from './fault.js';
 
@@ -49,7 +51,7 @@ const EMPTY = new Uint8Array(0);
 
 /** The keys of `directory`, made now if there are none: a repeated enrolment uses the same ones. */
 export async function ensureKeys(directory: string): Promise<MachineKeys> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makePrivateDirectory(directory);
   return {
     identity: await openKeyFile(join(directory, 'identity.key'), SigningKey),
     sealing: await openKeyFile(join(directory, 'sealing.key'), SealingKeyPair),

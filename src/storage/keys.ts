@@ -1,4 +1,5 @@
 // Building keys whose byte order is the order of what they stand for, and reading them back.
+import { view } from '../kernel/bytes.js';
 import type { Range } from './store.js';
 
 /** An unsigned 64-bit number, big-endian. Throws RangeError outside 0…2^53-1. */
@@ -19,15 +20,15 @@ export function u32be(n: number): Buffer {
 
 /** Reads what u64be wrote at `offset`. Throws RangeError beyond 2^53-1 or the end. */
 export function readU64be(bytes: Uint8Array, offset = 0): number {
-  const view = asBuffer(bytes);
-  const n = view.readUInt32BE(offset) * 2 ** 32 + view.readUInt32BE(offset + 4);
+  const buffer = view(bytes);
+  const n = buffer.readUInt32BE(offset) * 2 ** 32 + buffer.readUInt32BE(offset + 4);
   if (!Number.isSafeInteger(n)) throw new RangeError('a number in a key is beyond 2^53-1');
   return n;
 }
 
 /** Reads what u32be wrote at `offset`. */
 export function readU32be(bytes: Uint8Array, offset = 0): number {
-  return asBuffer(bytes).readUInt32BE(offset);
+  return view(bytes).readUInt32BE(offset);
 }
 
 /** The parts one after another; text as UTF-8, a number as one byte. */
@@ -55,8 +56,4 @@ export function successor(prefix: Uint8Array): Buffer {
 function u8(n: number): Buffer {
   if (!Number.isInteger(n) || n < 0 || n > 255) throw new RangeError(`${n} is not a byte`);
   return Buffer.of(n);
-}
-
-function asBuffer(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

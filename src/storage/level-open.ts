@@ -1,9 +1,10 @@
 // Opening classic-level, and what its errors mean. Everything is checked before anything is believed: the files, then
 // the commit numbers.
-import { mkdir } from 'node:fs/promises';
+
 import { ClassicLevel } from 'classic-level';
 import { defined } from '../kernel/defined.js';
 import { describe } from '../kernel/fault.js';
+import { makePrivateDirectory } from '../kernel/private-directory.js';
 import { CommitNumbers, type Level } from './commit-numbers.js';
 import { fileDamages } from './level-check.js';
 import { StorageFault } from './store.js';
@@ -59,7 +60,7 @@ export function newLevel(options: LevelOptions): Level {
 
 /** Creates the directory of a store, readable by its owner only. Faults: storage.unusable. */
 export async function makeDirectory(directory: string): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o700 }).catch((thrown) => {
+  await makePrivateDirectory(directory).catch((thrown) => {
     throw openFault(directory, thrown);
   });
 }

@@ -8,8 +8,10 @@
 //   a failed  write closes the handle; after reopening, what was refused but is there is undone      below
 //
 // What a rejected commit wrote may reappear only if the process dies between the failed write and the reopening.
+
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { view } from '../kernel/bytes.js';
 import { describe } from '../kernel/fault.js';
 import type { Logger } from '../kernel/log.js';
 import { frame, unframe } from './checksum.js';
@@ -274,5 +276,3 @@ function toRaw(op: Op): RawOp {
   if ('put' in op) return { type: 'put', key: view(op.put), value: frame(op.put, op.value) };
   return { type: 'del', key: view(op.del) };
 }
-
-const view = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

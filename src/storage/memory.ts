@@ -1,5 +1,6 @@
 // A store that lives in memory: for unit tests, and as the model that the real one is compared with. It forgets
 // everything with the process, and can be told to fail.
+import { view } from '../kernel/bytes.js';
 import { closed, GroupCommit } from './group-commit.js';
 import { type Entry, type Op, type Range, StorageFault, type Store } from './store.js';
 
@@ -116,7 +117,6 @@ export class MemoryStore implements Store {
   }
 }
 
-const text = (bytes: Uint8Array): string =>
-  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+const text = (bytes: Uint8Array): string => view(bytes).toString('latin1');
 
 const failure = (message: string): StorageFault => new StorageFault('storage.write-failed', message);

@@ -1,7 +1,9 @@
 // All logs of this hub and what is outstanding of them, in memory: ranges and sums, never flushes. Nothing here touches
 // the disk; journal.ts changes the books after, and only after, the same is durable.
+
 import type { LogSummary } from '../../gen/occmesh/link/v1/link.js';
 import type { FlushRange, Gap, Signed } from '../../gen/occmesh/telemetry/v1/telemetry.js';
+import { view } from '../kernel/bytes.js';
 import { type Duration, type EpochMs, epochMs } from '../kernel/duration.js';
 import { RangeSet } from '../telemetry/ranges.js';
 import type { LogState } from './log-state.js';
@@ -43,7 +45,7 @@ export class Books {
   }
 
   log(id: Uint8Array): LogState | undefined {
-    return this.#logs.get(Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('hex'));
+    return this.#logs.get(view(id).toString('hex'));
   }
 
   addLog(log: LogState): void {

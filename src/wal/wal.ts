@@ -5,13 +5,14 @@
 // are in journal.ts, settlement.ts and reader.ts, their bytes in records.ts and mark-file.ts.
 //
 // In the directory: `store` (LevelDB), `mark` (mark-file.ts), `reserve` (reserve.ts), `store.damaged-<time>`.
-import { mkdir } from 'node:fs/promises';
+
 import { join } from 'node:path';
 import type { LogSummary } from '../../gen/occmesh/link/v1/link.js';
 import type { FlushRange, GapReason } from '../../gen/occmesh/telemetry/v1/telemetry.js';
 import { every, type Timer } from '../kernel/clock.js';
 import { days, type EpochMs, hours, minutes, seconds } from '../kernel/duration.js';
 import { describe } from '../kernel/fault.js';
+import { makePrivateDirectory } from '../kernel/private-directory.js';
 import type { Stoppable } from '../kernel/scope.js';
 import { LevelStore } from '../storage/level.js';
 import { StorageFault } from '../storage/store.js';
@@ -96,7 +97,7 @@ export class Wal implements Stoppable, AsyncDisposable {
    */
   static async open(given: WalOptions, modules: WalModules): Promise<Wal> {
     const options = { ...DEFAULTS, ...given };
-    await mkdir(options.directory, { recursive: true, mode: 0o700 });
+    await makePrivateDirectory(options.directory);
     const mark = await MarkFile.open(join(options.directory, 'mark'));
     try {
       const path = join(options.directory, 'reserve');

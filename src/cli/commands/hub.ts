@@ -1,11 +1,13 @@
 // `occ hub`, and what can be done to one that does not run.
+
 import { existsSync } from 'node:fs';
-import { mkdir, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { Hub } from '../../hub/hub.js';
 import type { EpochMs } from '../../kernel/duration.js';
 import { silentLogger } from '../../kernel/log.js';
+import { makePrivateDirectory } from '../../kernel/private-directory.js';
 import { forgetMembership } from '../../membership/machine-files.js';
 import { LevelStore } from '../../storage/level.js';
 import { StorageFault } from '../../storage/store.js';
@@ -103,7 +105,7 @@ async function setAside(directory: string, now: EpochMs): Promise<string | undef
   if (names.length === 0) return undefined;
   const stamp = new Date(now).toISOString().replaceAll(/[-:]|\.\d+/g, '');
   const aside = join(directory, `forgotten-${stamp}`);
-  await mkdir(aside, { recursive: true, mode: 0o700 });
+  await makePrivateDirectory(aside);
   for (const name of names) await rename(join(directory, name), join(aside, name));
   return aside;
 }

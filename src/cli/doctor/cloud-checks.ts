@@ -1,4 +1,5 @@
 // The way to the cloud: its name, the port, whoever looks into TLS on the way, the time there, and its version.
+
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { HealthService as Health } from '../../../gen/grpc/health/v1/health.js';
@@ -7,6 +8,7 @@ import { GrpcChannel } from '../../contract/channel.js';
 import { ContractFault } from '../../contract/fault.js';
 import { parseAddress } from '../../discovery/hint.js';
 import { clientIdentity, judgeServer } from '../../identity/tls.js';
+import { WRONG_CLOCK } from '../../kernel/clock.js';
 import { defined } from '../../kernel/defined.js';
 import { formatDuration, milliseconds, seconds } from '../../kernel/duration.js';
 import { describe, Fault } from '../../kernel/fault.js';
@@ -18,7 +20,6 @@ import type { Patient } from './patient.js';
 import { look, type Sighting } from './probe.js';
 
 const SLIGHTLY_WRONG = seconds(5);
-const WRONG = seconds(60);
 
 export async function nameChecks({ cloud }: Patient, { signal }: CheckModules): Promise<readonly Finding[]> {
   const check = 'name of the cloud';
@@ -112,7 +113,7 @@ function clockFinding({ date }: Sighting): Finding {
   const wrong = Math.max(0, Math.abs(offset) - 500);
   const seen = `${formatDuration(milliseconds(wrong))} ${offset > 0 ? 'ahead of' : 'behind'} the cloud`;
   const todo = 'Set the clock, and keep it right (timedatectl set-ntp true, or the time service of this network).';
-  if (wrong > WRONG) return failed('clock', seen, todo);
+  if (wrong > WRONG_CLOCK) return failed('clock', seen, todo);
   if (wrong > SLIGHTLY_WRONG) return warning('clock', seen, todo);
   return ok('clock', 'agrees with the cloud');
 }

@@ -1,4 +1,5 @@
 // The contract's enums as words, and their tones.
+
 import {
   AlarmCause,
   Caller,
@@ -17,6 +18,7 @@ import {
   TokenKind,
   Witness,
 } from '../../client/index.js';
+import { WRONG_CLOCK } from '../../kernel/clock.js';
 import type { Tone } from './colour.js';
 import { span } from './times.js';
 
@@ -86,12 +88,9 @@ const MACHINE_TONES: { readonly [state: number]: Tone | undefined } = {
 export const machineTone = (machine: Machine): Tone =>
   machine.quarantined ? 'odd' : (MACHINE_TONES[machine.state] ?? 'quiet');
 
-/** By less a clock may be off: it sets times of readings wrong by so much. */
-const CLOCK_TOLERANCE_MS = 60_000;
-
 /** `clock 4h ahead`; empty when it is right enough. */
 const clockOf = ({ clockOffsetMs }: Machine): string =>
-  Math.abs(clockOffsetMs) < CLOCK_TOLERANCE_MS
+  Math.abs(clockOffsetMs) < WRONG_CLOCK
     ? ''
     : `clock ${span(Math.abs(clockOffsetMs))} ${clockOffsetMs > 0 ? 'ahead' : 'behind'}`;
 

@@ -1,5 +1,5 @@
 // operations.v1.OperationsService: running the cloud itself.
-import { mkdir } from 'node:fs/promises';
+
 import { join } from 'node:path';
 import type {
   CreateBackupRequest,
@@ -10,6 +10,7 @@ import { ApiFault } from '../../contract/fault.js';
 import type { Clock } from '../../kernel/clock.js';
 import { fileTime } from '../../kernel/duration.js';
 import type { Logger } from '../../kernel/log.js';
+import { makePrivateDirectory } from '../../kernel/private-directory.js';
 import type { CopyProgress } from '../../storage/copy.js';
 import type { Store } from '../../storage/store.js';
 import { createBackup } from '../backup/create.js';
@@ -49,7 +50,7 @@ export class OperationsService {
     this.#running = true;
     try {
       const backups = join(directory, 'backups');
-      await mkdir(backups, { recursive: true, mode: 0o700 });
+      await makePrivateDirectory(backups);
       const target = join(backups, name);
       let latest: CopyProgress = { entries: 0, bytes: 0 };
       let wake: () => void = () => undefined;

@@ -5,14 +5,16 @@
 // Steps: (1) fill store.filling, and put CA and keys beside it where there are none; (2) rename it to store.ready; (3) set
 // `store` aside; (4) write `restored`; (5) rename store.ready to `store`. After a crash before (2) the old store is still
 // in place; after (2), finishRestore does the rest, at the next start of the cloud or of any of these.
+
 import { existsSync } from 'node:fs';
-import { appendFile, cp, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { appendFile, cp, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../../kernel/clock.js';
 import { writeFileDurably } from '../../kernel/durable-file.js';
 import { Fault, toError } from '../../kernel/fault.js';
 import type { Logger } from '../../kernel/log.js';
+import { makePrivateDirectory } from '../../kernel/private-directory.js';
 import { type CopyProgress, copyEntries, copyStore } from '../../storage/copy.js';
 import { LevelStore } from '../../storage/level.js';
 import { readSalvage, setAside } from '../../storage/salvage.js';
@@ -56,7 +58,7 @@ export async function restore(
 ): Promise<Restored> {
   const { from, directory } = options;
   const manifest = await readManifest(from);
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await makePrivateDirectory(directory);
   await finishRestore(directory, modules);
   await requireStopped(directory, modules);
   await requireSameMesh(from, directory);

@@ -1,11 +1,13 @@
 // The way of a batch or a gap into the store: verified against its author's keys, judged against the ledger inside the
 // commit, stored together with its ledger entry, told to whoever listens. Only then may it be acknowledged.
+
 import { Lane } from '../../../gen/occmesh/link/v1/link.js';
 import { LedgerEntry } from '../../../gen/occmesh/store/v1/store.js';
 import { Gap, Signed, Witness } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import type { VerifyKey } from '../../identity/keys.js';
 import { verifySigned } from '../../identity/signed.js';
 import { TAGS } from '../../identity/tags.js';
+import { view } from '../../kernel/bytes.js';
 import { toError } from '../../kernel/fault.js';
 import { SerialByKey } from '../../kernel/serial.js';
 import { LinkFault } from '../../link/fault.js';
@@ -86,6 +88,7 @@ export class Ingest {
   async batch(author: Author, signed: Signed, lane: Lane = Lane.LIVE): Promise<Verdict> {
     const opened = open(signed);
     const { log, firstFlush, flushCount, chain } = opened.header;
+    // Not copied: what waits for its turn keeps nothing but what has come.
     const batch = { log: view(log), first: firstFlush, count: flushCount, chain: view(chain) };
     // Whatever its header says, it has to be hashed and written, too.
     const end = await this.turns.take(author, lane, unfoldingCost(opened.header) + signed.content.length);
@@ -193,9 +196,6 @@ export class Ingest {
     return { kind: 'conflict', batch };
   }
 }
-
-/** The same bytes: what waits for its turn keeps nothing but what has come. */
-const view = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 
 const superseded = (): LinkFault => new LinkFault('link.superseded', "this session is no longer its hub's current one");
 

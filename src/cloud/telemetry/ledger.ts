@@ -11,7 +11,7 @@ import {
   type Witness,
 } from '../../../gen/occmesh/telemetry/v1/telemetry.js';
 import { uuidBytes } from '../../identity/uuid.js';
-import { keep } from '../../kernel/bytes.js';
+import { keep, view } from '../../kernel/bytes.js';
 import { LazyMap } from '../../kernel/lazy-map.js';
 import { rangeOf, readU64be } from '../../storage/keys.js';
 import type { Store } from '../../storage/store.js';
@@ -83,7 +83,7 @@ export class LogState {
 
   /** Records a stored batch. */
   hold(first: number, entry: Pick<LedgerEntry, 'flushCount' | 'readingCount' | 'chain'> & { expired?: boolean }): void {
-    if (first + entry.flushCount >= this.held.end) this.#chain = Buffer.from(entry.chain).toString('latin1');
+    if (first + entry.flushCount >= this.held.end) this.#chain = view(entry.chain).toString('latin1');
     const before = this.held.rangeCount;
     this.held.add({ first, count: entry.flushCount });
     this.tally.pieces += this.held.rangeCount - before;
@@ -195,7 +195,7 @@ export class HubLedger {
   }
 }
 
-const nameOf = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString('hex');
+const nameOf = (id: Uint8Array): string => view(id).toString('hex');
 
 const LOG_BYTES = 16;
 

@@ -3,7 +3,9 @@
 // other, counted in what batches cost (deficit round robin: Shreedhar and Varghese, SIGCOMM 1995). Among a customer's
 // batches LIVE goes before BACKFILL, and hubs take turns. So one customer with a hundred times as much to store as others
 // waits for itself, and so does a backlog.
+
 import { Lane } from '../../../gen/occmesh/link/v1/link.js';
+import { view } from '../../kernel/bytes.js';
 import { RoundRobin } from '../../kernel/round-robin.js';
 import type { Afford } from './unfolding.js';
 
@@ -131,4 +133,4 @@ export class Turns {
 
 const nothing = (): void => undefined;
 
-const nameOf = (id: Uint8Array): string => Buffer.from(id.buffer, id.byteOffset, id.length).toString('latin1');
+const nameOf = (id: Uint8Array): string => view(id).toString('latin1');

@@ -13,6 +13,11 @@ import { bareEnvelope } from '../../../src/link/envelope.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import { looksInside } from '../../support/looks-inside.js';
 
+const principal = {
+  ...{ kind: 'machine', role: 'hub', machineId: 'a hub', customerId: '' },
+  certificate: Buffer.alloc(1),
+};
+
 describe('connector: relayed enrolment', () => {
   const SEALED: Sealed = { encapsulatedKey: new Uint8Array(32), ciphertext: new Uint8Array(1) };
   const setUp = () => {
@@ -91,13 +96,6 @@ describe('connector: sessions of hubs', () => {
       { open: () => undefined, queuedBytes: 0 },
       { clock: new FakeClock(), log: silentLogger },
     );
-    const principal = {
-      kind: 'machine',
-      role: 'hub',
-      machineId: 'a hub',
-      customerId: '',
-      certificate: Buffer.alloc(1),
-    };
     const told = await link({} as ByteStream, { peer: 'there', principal } as unknown as CallContext).then(
       () => undefined,
       (thrown: unknown) => thrown,
@@ -123,13 +121,6 @@ describe('connector: sessions of hubs', () => {
         for (const bytes of said) toHub(bytes);
       },
     } as unknown as ByteStream;
-    const principal = {
-      kind: 'machine',
-      role: 'hub',
-      machineId: 'a hub',
-      customerId: '',
-      certificate: Buffer.alloc(1),
-    };
     const looks = await looksInside(() => link(stream, { peer: '', principal } as unknown as CallContext));
     expect(looks).to.equal(0);
     expect([up, down]).to.deep.equal([said, said]);

@@ -107,6 +107,8 @@ describe(`link: handshake (seed ${testSeed})`, () => {
     const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
     const secret = diffieHellman({ privateKey: theirs.privateKey, publicKey });
     const keys = ours.agree(raw, session);
+    // Kept for each session of a cloud.
+    expect([keys.U.buffer.byteLength, keys.D.buffer === keys.U.buffer]).to.deep.equal([64, true]);
     for (const direction of ['U', 'D'] as const) {
       const info = Buffer.from(`occ-mesh/link/frame/v1\0${direction}`);
       const key = Buffer.from(hkdfSync('sha256', secret, session, info, 32));

@@ -5,6 +5,7 @@ import { MachineState } from '../../../../gen/occmesh/inventory/v1/inventory.js'
 import { Lane } from '../../../../gen/occmesh/link/v1/link.js';
 import { CloseCode, type Frame, TrunkFrames, TrunkHello } from '../../../../gen/occmesh/trunk/v1/trunk.js';
 import { BUDGET, type BudgetLimits } from '../../../../src/cloud/sessions/budget.js';
+import { HubHost } from '../../../../src/cloud/sessions/hub-host.js';
 import { serveLink, serveTrunk } from '../../../../src/cloud/sessions/link-service.js';
 import { TrunkHost } from '../../../../src/cloud/sessions/trunk-host.js';
 import type { CallContext } from '../../../../src/contract/handlers.js';
@@ -435,6 +436,15 @@ describe(`sessions: trunk of a connector (seed ${testSeed})`, () => {
     for (let i = 0; i < 200 && !transport.ended; i++) trunk.received(message);
     expect(transport.ended?.code).to.equal(CloseCode.EXHAUSTED);
     expect(transport.ended?.message).to.match(/does not read/);
+  });
+
+  it('keeps once what its hubs have in common with it', () => {
+    const { trunk } = greet();
+    const peer = who.hub.certificate;
+    const [carried, direct] = [trunk, undefined].map((connector) => new HubHost(cloud.services, { connector, peer }));
+    expect([carried?.customer === trunk.customer, carried?.connectorId]).to.deep.equal([true, trunk.connectorId]);
+    expect([direct?.customer, direct?.connectorId]).to.deep.equal([trunk.customer, undefined]);
+    trunk.end({ code: CloseCode.DONE, message: '', retryAfterMs: 0 });
   });
 
   it('gives way to a newer trunk of the same connector, which stays the current one', async () => {
